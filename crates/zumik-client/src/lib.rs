@@ -1,0 +1,2 @@
+//! The async Rust client of the Zumik API.
+#![deny(missing_docs)]

@@ -1,0 +1,1 @@
+//! Whole-system tests: a real client against a real server.
