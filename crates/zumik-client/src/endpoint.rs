@@ -1,0 +1,268 @@
+//! What an operation of the API looks like to the client: the meeting point of generated endpoints and the pipeline.
+//!
+//! An endpoint is a plain value. It can be built, printed, compared and cloned without a client; a
+//! [`Call`](crate::Call) is an endpoint together with the client that will send it. Generated code implements
+//! [`Endpoint`] for every operation; you can implement it for one of your own.
+//!
+//! The headers `Agent-Idempotency-Key`, `Agent-Hints`, `Agent-Hints-Ref`, `Agent-Trace-Mode` and
+//! `Agent-Session-Ref` are no part of an endpoint: they are options of the call.
+
+use std::fmt::{self, Display, Write as _};
+
+use bytes::Bytes;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use zumik_types::Operation;
+
+pub use crate::multipart::Multipart;
+
+/// One operation of the API: where it goes, what it carries, what comes back.
+///
+/// ```
+/// use zumik_client::endpoint::{BuildError, DecodeError, Endpoint, RequestParts, json};
+/// use zumik_client::types::{Operation, operations};
+///
+/// /// Reads the liveness probe as free JSON.
+/// #[derive(Debug, Clone)]
+/// struct Probe;
+///
+/// impl Endpoint for Probe {
+///     const OPERATION: &'static Operation = &operations::HEALTHZ;
+///     type Output = serde_json::Value;
+///
+///     fn parts(&self) -> Result<RequestParts, BuildError> {
+///         RequestParts::new(Self::OPERATION, &[])
+///     }
+///
+///     fn decode(body: &[u8]) -> Result<Self::Output, DecodeError> {
+///         json(body)
+///     }
+/// }
+/// ```
+pub trait Endpoint: Clone + Send + Sync {
+    /// The row of the operation table. Retry rules, span names and the idempotency key are decided by it.
+    const OPERATION: &'static Operation;
+
+    /// What a successful answer decodes to.
+    type Output: Send + 'static;
+
+    /// The request: path, query, headers of the endpoint's own, body.
+    fn parts(&self) -> Result<RequestParts, BuildError>;
+
+    /// Reads the body of a successful answer.
+    fn decode(body: &[u8]) -> Result<Self::Output, DecodeError>;
+}
+
+/// A request without what the client adds: base URL, key, idempotency key, call options.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct RequestParts {
+    /// The path, every id in it percent-encoded.
+    pub path: String,
+    /// Query pairs in the order of the contract, not yet encoded.
+    pub query: Vec<(&'static str, String)>,
+    /// Headers of this operation's own.
+    pub headers: Vec<(&'static str, String)>,
+    /// The body.
+    pub body: Body,
+}
+
+/// Everything but the unreserved characters of RFC 3986: what is not safe in one segment of a path.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+impl RequestParts {
+    /// Fills the path template of an operation with `values`, in the order of the template, percent-encoded.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError::PathSegment`] for a value that cannot stand in a path even when it is encoded: the empty
+    /// text, `.` and `..`. [`BuildError::PathArity`] when there are more or fewer values than placeholders.
+    pub fn new(operation: &Operation, values: &[&str]) -> Result<Self, BuildError> {
+        let template = operation.path;
+        let mut path = String::with_capacity(template.len() + 32 * values.len());
+        let mut rest = template;
+        let mut values = values.iter();
+        while let Some((before, after)) = rest.split_once('{') {
+            let (_, after) = after.split_once('}').ok_or(BuildError::PathArity { template })?;
+            let value = *values.next().ok_or(BuildError::PathArity { template })?;
+            if matches!(value, "" | "." | "..") {
+                return Err(BuildError::PathSegment { template, value: value.to_owned() });
+            }
+            path.push_str(before);
+            path.extend(utf8_percent_encode(value, SEGMENT));
+            rest = after;
+        }
+        if values.next().is_some() {
+            return Err(BuildError::PathArity { template });
+        }
+        path.push_str(rest);
+        Ok(Self { path, query: Vec::new(), headers: Vec::new(), body: Body::Empty })
+    }
+
+    /// Adds a query parameter, if there is a value.
+    #[must_use]
+    pub fn query<T: Display>(mut self, name: &'static str, value: &Option<T>) -> Self {
+        self.query.extend(value.as_ref().map(|value| (name, value.to_string())));
+        self
+    }
+
+    /// Adds a header, if there is a value.
+    #[must_use]
+    pub fn header<T: Display>(mut self, name: &'static str, value: &Option<T>) -> Self {
+        self.headers.extend(value.as_ref().map(|value| (name, value.to_string())));
+        self
+    }
+
+    /// Sets a JSON body.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError::Json`] when `body` does not serialize.
+    pub fn json<T: Serialize + ?Sized>(mut self, body: &T) -> Result<Self, BuildError> {
+        self.body = Body::Json(Bytes::from(serde_json::to_vec(body).map_err(BuildError::Json)?));
+        Ok(self)
+    }
+
+    /// Sets a `multipart/form-data` body.
+    #[must_use]
+    pub fn multipart(mut self, body: Multipart) -> Self {
+        self.body = Body::Multipart(body);
+        self
+    }
+}
+
+impl fmt::Debug for RequestParts {
+    /// Names and sizes; no value of a query, a header or a body.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = |pairs: &[(&'static str, String)]| pairs.iter().map(|(name, _)| *name).collect::<Vec<_>>();
+        f.debug_struct("RequestParts")
+            .field("path", &self.path)
+            .field("query", &names(&self.query))
+            .field("headers", &names(&self.headers))
+            .field("body", &self.body)
+            .finish()
+    }
+}
+
+/// The body of a request. It is complete before anything is sent, so that every attempt carries the same bytes.
+#[derive(Clone, Default)]
+pub enum Body {
+    /// No body at all.
+    #[default]
+    Empty,
+    /// `application/json`
+    Json(Bytes),
+    /// `multipart/form-data`
+    Multipart(Multipart),
+}
+
+impl fmt::Debug for Body {
+    /// The kind and the size, never the content.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("Empty"),
+            Self::Json(bytes) => write!(f, "Json({} bytes)", bytes.len()),
+            Self::Multipart(form) => f.debug_tuple("Multipart").field(form).finish(),
+        }
+    }
+}
+
+/// A request that cannot be made. Nothing was sent.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// The body does not serialize.
+    #[error("the request body does not serialize to JSON")]
+    Json(#[source] serde_json::Error),
+    /// A value that cannot be a segment of a path: a server would read another path out of it.
+    #[error("{value:?} cannot stand in the path {template}")]
+    PathSegment {
+        /// The path template.
+        template: &'static str,
+        /// The refused value.
+        value: String,
+    },
+    /// As many values as placeholders are needed.
+    #[error("the path {template} has another number of placeholders than values were given")]
+    PathArity {
+        /// The path template.
+        template: &'static str,
+    },
+    /// A header name or value with characters that HTTP does not allow.
+    #[error("the header {name:?} has characters that HTTP does not allow in its name or value")]
+    Header {
+        /// The name as it was given. The value is not kept: it may be a secret.
+        name: String,
+    },
+    /// Another rule of the request.
+    #[error("{0}")]
+    Invalid(String),
+}
+
+/// The body of a successful answer is not what the contract says.
+#[derive(Debug)]
+pub struct DecodeError {
+    path: String,
+    source: serde_json::Error,
+}
+
+impl DecodeError {
+    /// Where in the body reading stopped, for example `data[3].created_at`; `.` for the whole body.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+}
+
+impl Display for DecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "at `{}`", self.path)
+    }
+}
+
+impl std::error::Error for DecodeError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
+/// Reads a JSON body; an empty one is read as `null`.
+///
+/// # Errors
+///
+/// [`DecodeError`] with the place where the body differs from `T`.
+pub fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, DecodeError> {
+    let body = if body.is_empty() { b"null".as_slice() } else { body };
+    serde_json::from_slice(body).map_err(|_| locate::<T>(body))
+}
+
+/// Reads again, slowly, to find the place: an answer that decodes pays nothing for the path.
+#[cold]
+fn locate<T: DeserializeOwned>(body: &[u8]) -> DecodeError {
+    let mut json = serde_json::Deserializer::from_slice(body);
+    match serde_path_to_error::deserialize::<_, T>(&mut json) {
+        Err(error) => DecodeError { path: error.path().to_string(), source: error.into_inner() },
+        Ok(_) => {
+            let source = json.end().err().unwrap_or_else(|| serde::de::Error::custom("not a single JSON value"));
+            DecodeError { path: ".".to_owned(), source }
+        }
+    }
+}
+
+/// Takes a body as it is, for operations that answer a file.
+///
+/// # Errors
+///
+/// None; the signature is the one of [`json`].
+pub fn bytes(body: &[u8]) -> Result<Bytes, DecodeError> {
+    Ok(Bytes::copy_from_slice(body))
+}
+
+/// Encodes query pairs behind a path.
+pub(crate) fn push_query<'a>(url: &mut String, pairs: impl Iterator<Item = (&'a str, &'a str)>) {
+    let mut separator = '?';
+    for (name, value) in pairs {
+        let _ = write!(url, "{separator}{}={}", utf8_percent_encode(name, SEGMENT), utf8_percent_encode(value, SEGMENT));
+        separator = '&';
+    }
+}
