@@ -1,1 +1,6 @@
 //! The embedded Zumik server.
+
+pub mod clock;
+pub mod domain;
+pub mod mint;
+pub mod store;

@@ -1,0 +1,8 @@
+//! Rules of the API that need neither HTTP nor a database: keys and their scopes, the prompt compiler,
+//! branch arithmetic, and which guarantee a purge may claim.
+
+mod prompt;
+mod scopes;
+
+pub use prompt::{Block, Message, Prompt, PromptError, Role, Source, compile};
+pub use scopes::Scopes;
