@@ -1,1 +1,32 @@
-fn main() {}
+//! Maintainer tasks: `cargo xtask TASK`.
+
+mod bench;
+mod process;
+mod test;
+mod wasm;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask TASK
+
+  test [ARGUMENTS OF cargo test]   prepare what the tests need and run them all
+  bench [--quick] [--write]        measure the whole system; --write puts the table into docs/benchmarks.md
+  wasm                             check that zumik-types builds for wasm32-unknown-unknown";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let result = match arguments.split_first().map(|(task, rest)| (task.as_str(), rest)) {
+        Some(("test", rest)) => test::test(rest),
+        Some(("bench", rest)) => bench::bench(rest),
+        Some(("wasm", [])) => wasm::wasm(),
+        _ => Err(USAGE.into()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
