@@ -1,0 +1,3 @@
+//! The numbers of the whole system. Started by `cargo xtask bench`.
+
+fn main() {}

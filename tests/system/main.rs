@@ -1,0 +1,3 @@
+//! Whole-system tests: a real client and strangers' clients against a real server, over loopback.
+
+mod docs;
