@@ -1,6 +1,7 @@
 //! Maintainer tasks: `cargo xtask TASK`.
 
 mod bench;
+mod codegen;
 mod process;
 mod test;
 mod wasm;
@@ -10,6 +11,7 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 usage: cargo xtask TASK
 
+  codegen [--check]                write the generated code; --check only says whether it is up to date
   test [ARGUMENTS OF cargo test]   prepare what the tests need and run them all
   bench [--quick] [--write]        measure the whole system; --write puts the table into docs/benchmarks.md
   wasm                             check that zumik-types builds for wasm32-unknown-unknown";
@@ -17,6 +19,7 @@ usage: cargo xtask TASK
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let result = match arguments.split_first().map(|(task, rest)| (task.as_str(), rest)) {
+        Some(("codegen", rest)) => codegen::codegen(rest),
         Some(("test", rest)) => test::test(rest),
         Some(("bench", rest)) => bench::bench(rest),
         Some(("wasm", [])) => wasm::wasm(),

@@ -1,6 +1,87 @@
-//! The Zumik API as types: models, ids, open enums and the operation table.
+//! The Zumik API as types.
+//!
+//! For everyone who reads or writes its JSON: no I/O, no clock, and it builds for `wasm32-unknown-unknown`. Most of it
+//! is generated from the OpenAPI document of the API; this page is the table of contents.
+//!
+//! # Objects
+//!
+//! Names are the API's words: [`Artifact`], [`Session`], [`Event`]. What a program sends has a constructor with what is
+//! required and setters for the rest:
+//!
+//! ```
+//! use zumik_types::{ArtifactType, CreateArtifactRequest};
+//!
+//! let request = CreateArtifactRequest::new(ArtifactType::Policy, "Run the linter before every commit.")
+//!     .content_media_type("text/markdown");
+//! assert_eq!(serde_json::to_value(&request)?["artifact_type"], "policy");
+//! # Ok::<(), serde_json::Error>(())
+//! ```
+//!
+//! Objects are read leniently and lose nothing: members that this version does not know are kept in `extra` and written
+//! back. `Debug` prints the size of prompts, contents and answers, never their text.
+//!
+//! | Group | Types |
+//! | --- | --- |
+//! | Artifacts | [`Artifact`], [`CreateArtifactRequest`], [`DeletedArtifact`] |
+//! | Bundles | [`Bundle`], [`BundleItem`], [`CreateBundleRequest`], [`DeletedBundle`] |
+//! | Sessions | [`Session`], [`CreateSessionRequest`], [`UpdateSessionRequest`], [`DeletedSession`] |
+//! | Branches | [`SessionBranch`], [`ForkBranchRequest`] |
+//! | Events | [`Event`], [`NewEvent`], [`AppendEventRequest`] |
+//! | Merges | [`BranchMerge`], [`MergeBranchRequest`] |
+//! | Snapshots | [`Snapshot`], [`CreateSnapshotRequest`] |
+//! | Responses | [`NativeResponse`], [`CreateResponseRequest`], [`Qos`], [`QosOutcome`], [`AgentHints`] |
+//! | Diagnostics | [`Diagnostic`], [`DiagnosticReport`], [`CreateDiagnosticRequest`], [`DiagnosticTrace`] |
+//! | Purge | [`PurgeJob`], [`PurgeReceipt`], [`CreatePurgeJobRequest`], [`ReceiptKeySet`] |
+//! | Token counts | [`TokenCount`], [`CountTokensRequest`] |
+//! | `/v1` responses | [`V1Response`], [`CreateV1ResponseRequest`], [`V1OutputItem`] |
+//! | `/v1` files | [`File`], [`DeletedFile`] |
+//! | Errors | [`ErrorEnvelope`], [`ErrorBody`] |
+//!
+//! # Ids, enums, unions
+//!
+//! Each kind of id is a type: a [`BranchId`] cannot stand where a [`SessionId`] is wanted. Enums are open: a value that
+//! this version does not know is `Unrecognized` and keeps its text. So are unions: an object of an unknown type is
+//! `Unrecognized` and keeps its JSON as a [`RawMember`].
+//!
+//! # Operations
+//!
+//! [`operations`] is the table of every operation: method, path, scope, and what may be done with it.
+//!
+//! # Features
+//!
+//! - `exhaustive`: objects that the API sends can be built with struct literals. For servers and tests of servers; code
+//!   that does so breaks with every new member.
+//! - `proptest`: `proptest::arbitrary::Arbitrary` for every type.
 #![deny(missing_docs)]
 
+#[cfg(any(test, feature = "proptest"))]
+mod arbitrary;
+mod event;
+mod extra;
+mod generated;
+mod guarantee;
+mod hints;
+mod id;
+#[cfg(test)]
+mod laws;
+mod lenient;
+mod list;
+mod open_enum;
 mod operation;
+mod patch;
+mod redact;
+mod text;
+mod time;
+mod union;
 
+pub use extra::Extra;
+pub use generated::*;
+pub use hints::HintsError;
+pub use id::InvalidId;
+pub use list::List;
 pub use operation::{Evidence, Idempotency, Method, Operation, Scope};
+pub use patch::Patch;
+pub use union::RawMember;
+
+/// A JSON object with free member names.
+pub type JsonObject = serde_json::Map<String, serde_json::Value>;

@@ -1,0 +1,162 @@
+//! Typed ids: what they have in common, and the error of a text that is none.
+
+/// A text that cannot be an id of the wanted type.
+///
+/// Only ids that a program makes up or reads from its own input are checked. An id that the API sends is taken as it
+/// is, because ids are opaque.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is not a valid {type_name}: {problem}")]
+pub struct InvalidId {
+    type_name: &'static str,
+    text: String,
+    problem: Problem,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+enum Problem {
+    #[error("it must begin with {}", alternatives(.0))]
+    Prefix(&'static [&'static str]),
+    #[error("nothing follows the prefix")]
+    NothingFollows,
+    #[error("it contains {0:?}; an id has no control characters, no whitespace, and none of '/', '?', '#'")]
+    Character(char),
+}
+
+fn alternatives(prefixes: &[&str]) -> String {
+    let quoted: Vec<_> = prefixes.iter().map(|prefix| format!("\"{prefix}\"")).collect();
+    quoted.join(" or ")
+}
+
+/// Checks what may be checked of an opaque id: its prefix, and that it fits into a URL and a header.
+pub(crate) fn check(
+    type_name: &'static str,
+    prefixes: &'static [&'static str],
+    text: &str,
+) -> Result<(), InvalidId> {
+    let suffix = prefixes.iter().find_map(|prefix| text.strip_prefix(prefix));
+    let problem = match suffix {
+        None => Problem::Prefix(prefixes),
+        Some("") => Problem::NothingFollows,
+        Some(suffix) => match suffix.chars().find(|&c| is_forbidden(c)) {
+            None => return Ok(()),
+            Some(forbidden) => Problem::Character(forbidden),
+        },
+    };
+    Err(InvalidId { type_name, text: text.to_owned(), problem })
+}
+
+fn is_forbidden(c: char) -> bool {
+    c.is_control() || c.is_whitespace() || matches!(c, '/' | '?' | '#')
+}
+
+/// Gives a generated newtype over `Arc<str>` what every id can do. There is no `Deref` and no `AsRef<str>`: they would
+/// let one id pass for another through its text.
+macro_rules! id {
+    ($name:ident, $($prefix:literal),+ $(,)?) => {
+        impl $name {
+            /// The prefixes that such an id may have. New ids get the first.
+            pub const PREFIXES: &'static [&'static str] = &[$($prefix),+];
+
+            /// The id as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+
+            /// Joins the first prefix and a suffix, for whoever mints ids. The suffix is not checked.
+            pub fn with_suffix(suffix: &str) -> Self {
+                Self([Self::PREFIXES[0], suffix].concat().into())
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                write!(f, concat!(stringify!($name), "({})"), self.0)
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = crate::InvalidId;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                crate::id::check(stringify!($name), Self::PREFIXES, text)?;
+                Ok(Self(text.into()))
+            }
+        }
+
+        impl TryFrom<&str> for $name {
+            type Error = crate::InvalidId;
+
+            fn try_from(text: &str) -> Result<Self, Self::Error> {
+                text.parse()
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = crate::InvalidId;
+
+            fn try_from(text: String) -> Result<Self, Self::Error> {
+                text.parse()
+            }
+        }
+
+        impl From<&$name> for $name {
+            fn from(id: &Self) -> Self {
+                id.clone()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> Self {
+                id.as_str().to_owned()
+            }
+        }
+
+        impl From<&$name> for String {
+            fn from(id: &$name) -> Self {
+                id.as_str().to_owned()
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            /// Takes any text that is not empty.
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let crate::text::Text(text) = serde::Deserialize::deserialize(deserializer)?;
+                if text.is_empty() {
+                    let expected = concat!("a non-empty ", stringify!($name));
+                    return Err(serde::de::Error::invalid_value(serde::de::Unexpected::Str(""), &expected));
+                }
+                Ok(Self(text.into()))
+            }
+        }
+
+        impl crate::lenient::Absent for $name {
+            fn absent() -> Self {
+                Self("".into())
+            }
+        }
+
+        #[cfg(any(test, feature = "proptest"))]
+        impl proptest::arbitrary::Arbitrary for $name {
+            type Parameters = ();
+            type Strategy = proptest::strategy::BoxedStrategy<Self>;
+
+            fn arbitrary_with((): ()) -> Self::Strategy {
+                crate::arbitrary::id(Self::with_suffix)
+            }
+        }
+    };
+}
+
+pub(crate) use id;

@@ -1,0 +1,154 @@
+//! Reading a tagged union: look at the tag, decode once.
+//!
+//! Writers put the tag first. Then the members behind it are decoded straight from the input. Only an object whose tag
+//! comes later is read into memory before.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::value::{MapAccessDeserializer, MapDeserializer};
+use serde::de::{DeserializeSeed, Error, IntoDeserializer, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
+
+use crate::text::Text;
+use crate::{JsonObject, RawMember};
+
+/// A union of objects that a member tells apart.
+pub(crate) trait Tagged: Sized {
+    /// The member that carries the tag.
+    const TAG: &'static str;
+    /// The tag of an object that has none.
+    const DEFAULT: Option<&'static str>;
+
+    /// Decodes the object that `members` gives, by its tag.
+    fn decode<'de, A: MapAccess<'de>>(members: Members<A>) -> Result<Self, A::Error>;
+}
+
+/// Reads a tagged union.
+pub(crate) fn deserialize<'de, U: Tagged, D: Deserializer<'de>>(deserializer: D) -> Result<U, D::Error> {
+    deserializer.deserialize_map(UnionVisitor(PhantomData))
+}
+
+/// Writes a member of a tagged union that has no field for the tag: the tag first, then its own members.
+pub(crate) fn serialize<T: Serialize, S: Serializer>(
+    name: &'static str,
+    tag: &'static str,
+    member: &T,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    TaggedMember { tag: Tag { name, tag }, member }.serialize(serializer)
+}
+
+#[derive(Serialize)]
+struct TaggedMember<'a, T> {
+    #[serde(flatten)]
+    tag: Tag,
+    #[serde(flatten)]
+    member: &'a T,
+}
+
+/// An object with one member.
+struct Tag {
+    name: &'static str,
+    tag: &'static str,
+}
+
+impl Serialize for Tag {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map([(self.name, self.tag)])
+    }
+}
+
+/// The members of an object whose tag is known.
+pub(crate) struct Members<A> {
+    tag_name: &'static str,
+    tag: String,
+    /// Whether the tag stood in the object, or is the default.
+    tag_was_sent: bool,
+    others: A,
+}
+
+impl<'de, A: MapAccess<'de>> Members<A> {
+    pub(crate) fn tag(&self) -> &str {
+        &self.tag
+    }
+
+    /// For a type that has no field for the tag.
+    pub(crate) fn decode<T: Deserialize<'de>>(self) -> Result<T, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(self.others))
+    }
+
+    /// For a type that has a field for the tag.
+    pub(crate) fn decode_with_tag<T: Deserialize<'de>>(self) -> Result<T, A::Error> {
+        let tag = self.tag_was_sent.then_some((self.tag_name, self.tag));
+        T::deserialize(MapAccessDeserializer::new(Prepended { name: tag, value: None, others: self.others }))
+    }
+
+    /// For a tag that no type is known for.
+    pub(crate) fn into_raw(self) -> Result<RawMember, A::Error> {
+        let members = JsonObject::deserialize(MapAccessDeserializer::new(self.others))?;
+        Ok(RawMember::new(self.tag_name, self.tag, members))
+    }
+}
+
+struct UnionVisitor<U>(PhantomData<U>);
+
+impl<'de, U: Tagged> Visitor<'de> for UnionVisitor<U> {
+    type Value = U;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "an object with a member `{}`", U::TAG)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<U, A::Error> {
+        let mut members = JsonObject::new();
+        if let Some(Text(name)) = map.next_key()? {
+            if name == U::TAG {
+                let Text(tag) = map.next_value()?;
+                let tag = tag.into_owned();
+                return U::decode(Members { tag_name: U::TAG, tag, tag_was_sent: true, others: map });
+            }
+            members.insert(name.into_owned(), map.next_value()?);
+        }
+        while let Some((name, value)) = map.next_entry()? {
+            members.insert(name, value);
+        }
+        let (tag, tag_was_sent) = match (members.remove(U::TAG), U::DEFAULT) {
+            (Some(Value::String(tag)), _) => (tag, true),
+            (None, Some(default)) => (default.to_owned(), false),
+            (None, None) => return Err(A::Error::missing_field(U::TAG)),
+            (Some(_), _) => return Err(A::Error::custom(format_args!("`{}` must be a string", U::TAG))),
+        };
+        let others = MapDeserializer::<_, serde_json::Error>::new(members.into_iter());
+        U::decode(Members { tag_name: U::TAG, tag, tag_was_sent, others }).map_err(A::Error::custom)
+    }
+}
+
+/// Gives the tag first, then the other members.
+struct Prepended<A> {
+    name: Option<(&'static str, String)>,
+    value: Option<String>,
+    others: A,
+}
+
+impl<'de, A: MapAccess<'de>> MapAccess<'de> for Prepended<A> {
+    type Error = A::Error;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, A::Error> {
+        match self.name.take() {
+            Some((name, tag)) => {
+                self.value = Some(tag);
+                seed.deserialize(name.into_deserializer()).map(Some)
+            }
+            None => self.others.next_key_seed(seed),
+        }
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, A::Error> {
+        match self.value.take() {
+            Some(tag) => seed.deserialize(tag.into_deserializer()),
+            None => self.others.next_value_seed(seed),
+        }
+    }
+}

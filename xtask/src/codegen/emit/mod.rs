@@ -1,0 +1,142 @@
+//! From the IR to Rust files. Nothing here can fail: the IR has been checked.
+
+mod arbitrary;
+mod client;
+mod enums;
+mod fields;
+mod ids;
+mod objects;
+mod operations;
+mod tests;
+mod types;
+mod unions;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote};
+
+use super::docs::Doc;
+use super::ir::{Api, Kind, TypeDef};
+
+/// Source texts by path from the root of the workspace.
+pub(crate) type Sources = BTreeMap<String, TokenStream>;
+
+const TYPES: &str = "crates/zumik-types/src/generated";
+const CLIENT: &str = "crates/zumik-client/src/generated";
+
+/// The folders that belong to the generator alone: whatever else lies in them is removed.
+pub(crate) const FOLDERS: &[&str] = &[TYPES, CLIENT];
+
+/// Every generated file.
+pub(crate) fn emit(api: &Api) -> Sources {
+    let mut sources = Sources::new();
+    let mut modules: BTreeMap<&str, Vec<&TypeDef>> = BTreeMap::new();
+    for def in &api.types {
+        modules.entry(&def.module).or_default().push(def);
+    }
+    for (module, defs) in &modules {
+        sources.insert(format!("{TYPES}/{module}.rs"), models(api, module, defs));
+        if defs.iter().any(|def| matches!(def.kind, Kind::Object(_) | Kind::Tagged(_) | Kind::Shape(_))) {
+            sources.insert(format!("{TYPES}/arbitrary/{module}.rs"), arbitrary::module(api, defs));
+        }
+    }
+    sources.insert(format!("{TYPES}/operations.rs"), operations::operations(api));
+    sources.insert(format!("{TYPES}/arbitrary/mod.rs"), arbitrary::index(&modules));
+    sources.extend(tests::tests(api).into_iter().map(|(name, code)| (format!("{TYPES}/tests/{name}.rs"), code)));
+    sources.insert(format!("{TYPES}/mod.rs"), index(&modules));
+    sources.extend(client::client(api).into_iter().map(|(name, code)| (format!("{CLIENT}/{name}.rs"), code)));
+    sources
+}
+
+fn index(modules: &BTreeMap<&str, Vec<&TypeDef>>) -> TokenStream {
+    let doc = Doc::line("Everything that is generated from the OpenAPI document, one module a resource group.").inner();
+    let names: Vec<_> = modules.keys().map(|name| format_ident!("{name}")).collect();
+    quote! {
+        #doc
+        #(mod #names;)*
+        #[cfg(any(test, feature = "proptest"))]
+        mod arbitrary;
+        pub mod operations;
+        #[cfg(test)]
+        mod tests;
+        #(pub use #names::*;)*
+    }
+}
+
+/// The types of one module.
+fn models(api: &Api, module: &str, defs: &[&TypeDef]) -> TokenStream {
+    let items: Vec<_> = defs.iter().map(|def| definition(api, def)).collect();
+    let mut imports = Imports::default();
+    defs.iter().for_each(|def| imports.definition(def));
+    let imports = imports.without(defs.iter().map(|def| def.name.as_str()));
+    let doc = Doc::line(module_doc(module)).inner();
+    quote! {
+        #doc
+        #imports
+        #(#items)*
+    }
+}
+
+fn module_doc(module: &str) -> String {
+    match module {
+        "ids" => "Typed ids.".to_owned(),
+        "common" => "Types that belong to no single resource group.".to_owned(),
+        "errors" => "The error envelope.".to_owned(),
+        other => format!("Types of the group `{other}`."),
+    }
+}
+
+fn definition(api: &Api, def: &TypeDef) -> TokenStream {
+    match &def.kind {
+        Kind::Id { prefixes } => ids::id(def, prefixes),
+        Kind::Enum { variants } => enums::open_enum(def, variants),
+        Kind::Object(object) => objects::object(api, def, object),
+        Kind::Tagged(union) => unions::tagged(def, union),
+        Kind::Shape(union) => unions::shape(def, union),
+    }
+}
+
+/// What a file has to import.
+#[derive(Debug, Default)]
+struct Imports {
+    /// Names of this crate.
+    own: BTreeSet<String>,
+    serde: BTreeSet<&'static str>,
+    uses: BTreeSet<&'static str>,
+}
+
+impl Imports {
+    fn definition(&mut self, def: &TypeDef) {
+        match &def.kind {
+            Kind::Id { .. } => {
+                self.uses.insert("std::sync::Arc");
+                self.uses.insert("crate::id::id");
+            }
+            Kind::Enum { .. } => {
+                self.uses.insert("crate::open_enum::open_enum");
+            }
+            Kind::Object(object) => objects::imports(def, object, self),
+            Kind::Tagged(union) => unions::tagged_imports(union, self),
+            Kind::Shape(union) => unions::shape_imports(def, union, self),
+        }
+    }
+
+    fn own(&mut self, name: impl Into<String>) {
+        self.own.insert(name.into());
+    }
+
+    /// The `use` items, without what the file defines itself.
+    fn without<'n>(mut self, defined: impl IntoIterator<Item = &'n str>) -> TokenStream {
+        for name in defined {
+            self.own.remove(name);
+        }
+        let path = |path: &str| -> TokenStream { path.parse().expect("a path of the generator itself") };
+        let uses = self.uses.iter().map(|text| path(text));
+        let serde: Vec<_> = self.serde.iter().map(|name| format_ident!("{name}")).collect();
+        let own: Vec<_> = self.own.iter().map(|name| format_ident!("{name}")).collect();
+        let serde = (!serde.is_empty()).then(|| quote!(use serde::{#(#serde),*};));
+        let own = (!own.is_empty()).then(|| quote!(use crate::{#(#own),*};));
+        quote!(#(use #uses;)* #serde #own)
+    }
+}

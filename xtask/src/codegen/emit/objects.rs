@@ -1,0 +1,243 @@
+//! Objects: the struct, its constructor and setters, and its `Debug` when something in it is sensitive.
+
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote};
+
+use super::{Imports, fields, types};
+use crate::codegen::docs::Doc;
+use crate::codegen::ir::{Api, Field, Kind, Object, Presence, Type, TypeDef};
+
+pub(super) fn object(api: &Api, def: &TypeDef, object: &Object) -> TokenStream {
+    let name = format_ident!("{}", def.name);
+    let doc = Doc::description(&def.description).outer();
+    let members = object.fields.iter().map(|field| fields::declaration(api, def, field));
+    let is_sensitive = has_sensitive(object);
+    let debug = (!is_sensitive).then(|| quote!(Debug,));
+    let redacted_debug = is_sensitive.then(|| redacted_debug(&name, object));
+    let constructor = def.in_requests.then(|| constructor(def, object));
+    let defaults = defaults(&name, object);
+    let absent = needs_absent(api).contains(&def.name).then(|| absent(&name, object));
+    quote! {
+        #doc
+        #[derive(#debug Clone, PartialEq, Serialize, Deserialize)]
+        #[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
+        pub struct #name {
+            #(#members,)*
+            /// Members that this version does not know.
+            #[serde(flatten)]
+            pub extra: Extra,
+        }
+        #constructor
+        #defaults
+        #redacted_debug
+        #absent
+    }
+}
+
+pub(super) fn imports(def: &TypeDef, object: &Object, imports: &mut Imports) {
+    imports.serde.extend(["Deserialize", "Serialize"]);
+    imports.own("Extra");
+    for field in &object.fields {
+        types::imports(&field.ty, imports);
+        if field.presence == Presence::Patch {
+            imports.own("Patch");
+        }
+    }
+    if has_sensitive(object) {
+        imports.uses.insert("std::fmt");
+        imports.uses.insert("crate::redact::Redacted");
+    }
+    let _ = def;
+}
+
+fn has_sensitive(object: &Object) -> bool {
+    object.fields.iter().any(|field| field.sensitive)
+}
+
+/// The members that a constructor takes.
+pub(super) fn required(object: &Object) -> impl Iterator<Item = &Field> {
+    object.fields.iter().filter(|field| {
+        matches!(field.presence, Presence::Required | Presence::Nullable) && field.constant.is_none()
+    })
+}
+
+/// The members that have a setter.
+pub(super) fn optional(object: &Object) -> impl Iterator<Item = &Field> {
+    object.fields.iter().filter(|field| matches!(field.presence, Presence::Optional | Presence::Patch))
+}
+
+fn constructor(def: &TypeDef, object: &Object) -> TokenStream {
+    let mut parameters = Vec::new();
+    let mut values = Vec::new();
+    for field in &object.fields {
+        let name = format_ident!("{}", field.name);
+        match (&field.constant, field.presence) {
+            (Some(constant), Presence::Required) => {
+                let value = fields::constant(constant);
+                values.push(quote!(#name: #value));
+            }
+            (_, Presence::Required) => {
+                let argument = types::argument(&field.ty, &name);
+                let (ty, value) = (argument.ty, argument.value);
+                parameters.push(quote!(#name: #ty));
+                values.push(quote!(#name: #value));
+            }
+            (_, Presence::Nullable) => {
+                let ty = types::member(&field.ty, field.presence);
+                parameters.push(quote!(#name: #ty));
+                values.push(quote!(#name));
+            }
+            (_, Presence::Optional) => values.push(quote!(#name: None)),
+            (_, Presence::Patch) => values.push(quote!(#name: Patch::Absent)),
+        }
+    }
+    let ty = format_ident!("{}", def.name);
+    let doc = Doc::line(constructor_doc(object)).outer();
+    let setters = optional(object).map(setter);
+    let default = parameters.is_empty().then(|| {
+        quote! {
+            impl Default for #ty {
+                fn default() -> Self {
+                    Self::new()
+                }
+            }
+        }
+    });
+    quote! {
+        impl #ty {
+            #doc
+            pub fn new(#(#parameters),*) -> Self {
+                Self { #(#values,)* extra: Extra::new() }
+            }
+            #(#setters)*
+        }
+        #default
+    }
+}
+
+fn constructor_doc(object: &Object) -> &'static str {
+    match (required(object).next(), optional(object).next()) {
+        (None, _) => "Nothing is required; setters add what is wanted.",
+        (Some(_), None) => "With everything there is.",
+        (Some(_), Some(_)) => "With what is required; setters add the rest.",
+    }
+}
+
+fn setter(field: &Field) -> TokenStream {
+    let doc = fields::doc(field).outer();
+    let setter = format_ident!("{}", field.setter);
+    let name = format_ident!("{}", field.name);
+    let argument = types::setter_argument(&field.ty, field.presence, &setter);
+    let (ty, value) = (argument.ty, argument.value);
+    quote! {
+        #doc
+        #[must_use]
+        pub fn #setter(mut self, #setter: #ty) -> Self {
+            self.#name = #value;
+            self
+        }
+    }
+}
+
+/// The functions that serde calls when a constant member is missing.
+fn defaults(name: &proc_macro2::Ident, object: &Object) -> Option<TokenStream> {
+    let functions: Vec<_> = object
+        .fields
+        .iter()
+        .filter_map(|field| {
+            let function = fields::default_function(field)?;
+            let value = fields::constant(field.constant.as_ref()?);
+            let ty = types::rust(&field.ty);
+            Some(quote! {
+                fn #function() -> #ty {
+                    #value
+                }
+            })
+        })
+        .collect();
+    (!functions.is_empty()).then(|| quote!(impl #name { #(#functions)* }))
+}
+
+fn redacted_debug(name: &proc_macro2::Ident, object: &Object) -> TokenStream {
+    let text = name.to_string();
+    let members = object.fields.iter().map(|field| {
+        let (label, member) = (&field.name, format_ident!("{}", field.name));
+        if field.sensitive {
+            quote!(.field(#label, &Redacted(&self.#member)))
+        } else {
+            quote!(.field(#label, &self.#member))
+        }
+    });
+    quote! {
+        impl fmt::Debug for #name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(#text) #(#members)* .field("extra", &self.extra).finish()
+            }
+        }
+    }
+}
+
+/// Whether an answer may lack this member although it is required. Requests are read strictly.
+pub(super) fn is_lenient(api: &Api, def: &TypeDef, field: &Field) -> bool {
+    let by_name = api.by_name();
+    !def.in_requests && field.inferred && field.presence == Presence::Required && can_be_absent(&by_name, &field.ty)
+}
+
+fn can_be_absent(by_name: &std::collections::BTreeMap<&str, &TypeDef>, ty: &Type) -> bool {
+    let Type::Named(name) = ty else { return !matches!(ty, Type::List(_) | Type::Bytes) };
+    match by_name.get(name.as_str()).map(|def| &def.kind) {
+        Some(Kind::Object(object)) => object
+            .fields
+            .iter()
+            .all(|field| field.presence != Presence::Required || can_be_absent(by_name, &field.ty)),
+        Some(Kind::Tagged(_) | Kind::Shape(_)) | None => false,
+        Some(Kind::Id { .. } | Kind::Enum { .. }) => true,
+    }
+}
+
+/// The objects that stand in a member that may be missing.
+fn needs_absent(api: &Api) -> std::collections::BTreeSet<String> {
+    let by_name = api.by_name();
+    let mut open: Vec<&str> = Vec::new();
+    for def in &api.types {
+        if let Kind::Object(object) = &def.kind {
+            let lenient = object.fields.iter().filter(|field| is_lenient(api, def, field));
+            open.extend(lenient.filter_map(|field| object_name(&by_name, &field.ty)));
+        }
+    }
+    let mut found = std::collections::BTreeSet::new();
+    while let Some(name) = open.pop() {
+        if found.insert(name.to_owned())
+            && let Some(Kind::Object(object)) = by_name.get(name).map(|def| &def.kind)
+        {
+            let required = object.fields.iter().filter(|field| field.presence == Presence::Required);
+            open.extend(required.filter_map(|field| object_name(&by_name, &field.ty)));
+        }
+    }
+    found
+}
+
+fn object_name<'t>(by_name: &std::collections::BTreeMap<&str, &TypeDef>, ty: &'t Type) -> Option<&'t str> {
+    let Type::Named(name) = ty else { return None };
+    matches!(by_name.get(name.as_str())?.kind, Kind::Object(_)).then_some(name)
+}
+
+fn absent(name: &proc_macro2::Ident, object: &Object) -> TokenStream {
+    let members = object.fields.iter().map(|field| {
+        let member = format_ident!("{}", field.name);
+        let value = match (&field.constant, field.presence) {
+            (Some(constant), Presence::Required) => fields::constant(constant),
+            (_, Presence::Required) => quote!(crate::lenient::Absent::absent()),
+            (_, Presence::Nullable | Presence::Optional) => quote!(None),
+            (_, Presence::Patch) => quote!(Patch::Absent),
+        };
+        quote!(#member: #value)
+    });
+    quote! {
+        impl crate::lenient::Absent for #name {
+            fn absent() -> Self {
+                Self { #(#members,)* extra: Extra::new() }
+            }
+        }
+    }
+}

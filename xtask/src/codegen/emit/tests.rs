@@ -1,0 +1,127 @@
+//! Tests of the generated types: documented samples, laws, redaction.
+
+use std::collections::BTreeMap;
+
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote};
+
+use super::types;
+use crate::codegen::docs::Doc;
+use crate::codegen::ir::{Api, Kind, Operation, Sample, Type};
+
+/// Test modules by name.
+pub(super) fn tests(api: &Api) -> BTreeMap<String, TokenStream> {
+    let mut groups: BTreeMap<String, Vec<&Operation>> = BTreeMap::new();
+    for operation in &api.operations {
+        groups.entry(operation.resource.join("_")).or_default().push(operation);
+    }
+    let mut files = BTreeMap::new();
+    let mut modules = vec![format_ident!("laws"), format_ident!("redaction")];
+    for (group, operations) in groups {
+        let samples: Vec<_> = operations.iter().flat_map(|operation| &operation.samples).collect();
+        if !samples.is_empty() {
+            let name = format!("samples_{group}");
+            modules.push(format_ident!("{name}"));
+            files.insert(name, sample_tests(&samples));
+        }
+    }
+    files.insert("laws".to_owned(), laws(api));
+    files.insert("redaction".to_owned(), redaction(api));
+    let doc = Doc::line("Tests of the generated types.").inner();
+    files.insert("mod".to_owned(), quote!(#doc #(mod #modules;)*));
+    files
+}
+
+fn sample_tests(samples: &[&Sample]) -> TokenStream {
+    let tests = samples.iter().map(|sample| {
+        let name = format_ident!("{}", sample.name);
+        let ty = qualified(&sample.ty);
+        let json = raw_string(&sample.json.to_json());
+        quote! {
+            #[test]
+            fn #name() {
+                assert_sample::<#ty>(#json);
+            }
+        }
+    });
+    let doc = Doc::line("Every documented sample decodes, and encodes to an equal JSON value.").inner();
+    quote! {
+        #doc
+        use crate::laws::assert_sample;
+        #(#tests)*
+    }
+}
+
+/// A raw string literal, so that JSON stays readable.
+fn raw_string(text: &str) -> TokenStream {
+    let hashes = (1..).map(|count| "#".repeat(count)).find(|hashes| !text.contains(&format!("\"{hashes}")));
+    let hashes = hashes.unwrap_or_default();
+    format!("r{hashes}\"{text}\"{hashes}").parse().expect("a raw string is a token")
+}
+
+/// The type with paths that need no imports.
+fn qualified(ty: &Type) -> TokenStream {
+    match ty {
+        Type::List(item) => {
+            let item = qualified(item);
+            quote!(crate::List<#item>)
+        }
+        Type::Named(_) | Type::JsonObject => {
+            let ty = types::rust(ty);
+            quote!(crate::#ty)
+        }
+        _ => types::rust(ty),
+    }
+}
+
+fn laws(api: &Api) -> TokenStream {
+    let of = |wanted: fn(&Kind) -> bool| -> Vec<_> {
+        api.types.iter().filter(|def| wanted(&def.kind)).map(|def| format_ident!("{}", def.name)).collect()
+    };
+    let ids = of(|kind| matches!(kind, Kind::Id { .. }));
+    let enums = of(|kind| matches!(kind, Kind::Enum { .. }));
+    let objects = of(|kind| matches!(kind, Kind::Object(_)));
+    let tagged = of(|kind| matches!(kind, Kind::Tagged(_)));
+    let shapes = of(|kind| matches!(kind, Kind::Shape(_)));
+    let doc = Doc::line("Laws that every type keeps, whatever its values are.").inner();
+    let calls = [("ids", ids), ("enums", enums), ("objects", objects), ("tagged_unions", tagged), ("shape_unions", shapes)];
+    let calls = calls.iter().filter(|(_, names)| !names.is_empty()).map(|(kind, names)| {
+        let kind = format_ident!("{kind}");
+        quote!(laws!(#kind, [#(#names),*]);)
+    });
+    quote! {
+        #doc
+        use crate::laws::laws;
+        use crate::*;
+        #(#calls)*
+    }
+}
+
+fn redaction(api: &Api) -> TokenStream {
+    let mut tests = Vec::new();
+    for def in &api.types {
+        let Kind::Object(object) = &def.kind else { continue };
+        for field in object.fields.iter().filter(|field| field.sensitive) {
+            let (ty, wire) = (format_ident!("{}", def.name), &field.wire);
+            let test = format_ident!("{}_of_{}", field.name, crate::codegen::names::snake(&def.name));
+            let canary = match &field.ty {
+                Type::Array(_) => quote!(json!([CANARY])),
+                Type::JsonObject | Type::Map(_) => quote!(json!({ CANARY: CANARY })),
+                _ => quote!(json!(CANARY)),
+            };
+            tests.push(quote! {
+                #[test]
+                fn #test() {
+                    assert_redacted::<crate::#ty>(#wire, #canary);
+                }
+            });
+        }
+    }
+    let doc = Doc::line("No sensitive member is ever printed by `Debug`.").inner();
+    quote! {
+        #doc
+        use serde_json::json;
+        use crate::laws::{assert_redacted, CANARY};
+        #(#tests)*
+    }
+}

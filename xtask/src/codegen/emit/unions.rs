@@ -1,0 +1,272 @@
+//! Tagged unions and shape unions.
+
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote};
+
+use super::{Imports, types};
+use crate::codegen::docs::{self, Doc};
+use crate::codegen::ir::{JsonKind, ShapeMember, ShapeUnion, TaggedUnion, Type, TypeDef};
+
+pub(super) fn tagged(def: &TypeDef, union: &TaggedUnion) -> TokenStream {
+    let name = format_ident!("{}", def.name);
+    let doc = Doc::description(&def.description)
+        .and(format!("The member `{}` says which one it is.", union.tag))
+        .and_maybe(union.default.as_ref().map(|tag| format!("Without it, it is `{tag}`.")))
+        .outer();
+    let tag = &union.tag;
+    let default = match &union.default {
+        Some(tag) => quote!(Some(#tag)),
+        None => quote!(None),
+    };
+    let variants: Vec<_> = union.members.iter().map(|member| format_ident!("{}", member.name)).collect();
+    let tys: Vec<_> = union.members.iter().map(|member| format_ident!("{}", member.ty)).collect();
+    let wires: Vec<_> = union.members.iter().map(|member| &member.wire).collect();
+    let docs = wires.iter().map(|wire| Doc::line(format!("`{wire}`")).outer());
+    let decoders = union.members.iter().map(|member| {
+        if member.carries_tag { quote!(decode_with_tag) } else { quote!(decode) }
+    });
+    let writers = union.members.iter().map(|member| {
+        let (variant, wire) = (format_ident!("{}", member.name), &member.wire);
+        if member.carries_tag {
+            quote!(Self::#variant(member) => member.serialize(serializer))
+        } else {
+            quote!(Self::#variant(member) => tagged::serialize(#tag, #wire, member, serializer))
+        }
+    });
+    quote! {
+        #doc
+        #[derive(Debug, Clone, PartialEq)]
+        #[non_exhaustive]
+        pub enum #name {
+            #(#docs #variants(#tys),)*
+            /// An object whose tag this version does not know.
+            Unrecognized(RawMember),
+        }
+
+        impl Tagged for #name {
+            const TAG: &'static str = #tag;
+            const DEFAULT: Option<&'static str> = #default;
+
+            fn decode<'de, A: MapAccess<'de>>(members: Members<A>) -> Result<Self, A::Error> {
+                match members.tag() {
+                    #(#wires => members.#decoders().map(Self::#variants),)*
+                    _ => members.into_raw().map(Self::Unrecognized),
+                }
+            }
+        }
+
+        impl<'de> Deserialize<'de> for #name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                tagged::deserialize(deserializer)
+            }
+        }
+
+        impl Serialize for #name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                match self {
+                    #(#writers,)*
+                    Self::Unrecognized(member) => member.serialize(serializer),
+                }
+            }
+        }
+
+        #(impl From<#tys> for #name {
+            fn from(member: #tys) -> Self {
+                Self::#variants(member)
+            }
+        })*
+    }
+}
+
+pub(super) fn tagged_imports(union: &TaggedUnion, imports: &mut Imports) {
+    imports.uses.insert("serde::de::MapAccess");
+    imports.uses.insert("crate::union::tagged::{self, Members, Tagged}");
+    imports.serde.extend(["Deserialize", "Deserializer", "Serialize", "Serializer"]);
+    imports.own("RawMember");
+    union.members.iter().for_each(|member| imports.own(member.ty.as_str()));
+}
+
+pub(super) fn shape(def: &TypeDef, union: &ShapeUnion) -> TokenStream {
+    let name = format_ident!("{}", def.name);
+    let doc = Doc::description(&def.description).outer();
+    let variants = union.members.iter().map(|member| {
+        let doc = Doc::line(docs::inline(&member.description)).outer();
+        let (variant, ty) = (format_ident!("{}", member.name), types::rust(&member.ty));
+        quote!(#doc #variant(#ty))
+    });
+    let expecting = union.members.iter().map(|member| with_article(member.json_kind)).collect::<Vec<_>>().join(" or ");
+    let readers = union.members.iter().map(reader);
+    let writers = union.members.iter().map(|member| {
+        let variant = format_ident!("{}", member.name);
+        quote!(Self::#variant(value) => value.serialize(serializer))
+    });
+    let debug = shape_debug(&name, union);
+    let redact = def.is_redacted.then(|| shape_redact(&name, union));
+    let conversions = union.members.iter().map(|member| conversions(&name, member));
+    quote! {
+        #doc
+        #[derive(Clone, PartialEq)]
+        #[non_exhaustive]
+        pub enum #name {
+            #(#variants,)*
+            /// A JSON kind that this version does not expect here.
+            Unrecognized(Value),
+        }
+
+        impl Shape for #name {
+            const EXPECTING: &'static str = #expecting;
+
+            fn unrecognized(value: Value) -> Self {
+                Self::Unrecognized(value)
+            }
+
+            #(#readers)*
+        }
+
+        impl<'de> Deserialize<'de> for #name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                shape::deserialize(deserializer)
+            }
+        }
+
+        impl Serialize for #name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                match self {
+                    #(#writers,)*
+                    Self::Unrecognized(value) => value.serialize(serializer),
+                }
+            }
+        }
+
+        #debug
+        #redact
+        #(#conversions)*
+    }
+}
+
+pub(super) fn shape_imports(def: &TypeDef, union: &ShapeUnion, imports: &mut Imports) {
+    imports.uses.extend(["std::fmt", "serde_json::Value", "crate::redact::Redacted"]);
+    imports.uses.insert("crate::union::shape::{self, Shape}");
+    imports.serde.extend(["Deserialize", "Deserializer", "Serialize", "Serializer"]);
+    if def.is_redacted {
+        imports.uses.insert("crate::redact::Redact");
+    }
+    for member in &union.members {
+        types::imports(&member.ty, imports);
+        match member.json_kind {
+            JsonKind::String if member.ty == Type::String => {
+                imports.uses.insert("serde::de::Error");
+            }
+            JsonKind::String => {
+                imports.uses.extend(["serde::de::Error", "serde::de::IntoDeserializer"]);
+            }
+            JsonKind::Array => {
+                imports.uses.extend(["serde::de::SeqAccess", "serde::de::value::SeqAccessDeserializer"]);
+            }
+            JsonKind::Object => {
+                imports.uses.extend(["serde::de::MapAccess", "serde::de::value::MapAccessDeserializer"]);
+            }
+        }
+    }
+}
+
+fn with_article(kind: JsonKind) -> &'static str {
+    match kind {
+        JsonKind::String => "a string",
+        JsonKind::Array => "an array",
+        JsonKind::Object => "an object",
+    }
+}
+
+fn reader(member: &ShapeMember) -> TokenStream {
+    let variant = format_ident!("{}", member.name);
+    match member.json_kind {
+        JsonKind::String if member.ty == Type::String => quote! {
+            fn text<E: Error>(text: String) -> Result<Self, E> {
+                Ok(Self::#variant(text))
+            }
+        },
+        JsonKind::String => quote! {
+            fn text<E: Error>(text: String) -> Result<Self, E> {
+                Deserialize::deserialize(text.into_deserializer()).map(Self::#variant)
+            }
+        },
+        JsonKind::Array => quote! {
+            fn array<'de, A: SeqAccess<'de>>(items: SeqAccessDeserializer<A>) -> Result<Self, A::Error> {
+                Deserialize::deserialize(items).map(Self::#variant)
+            }
+        },
+        JsonKind::Object => quote! {
+            fn object<'de, A: MapAccess<'de>>(members: MapAccessDeserializer<A>) -> Result<Self, A::Error> {
+                Deserialize::deserialize(members).map(Self::#variant)
+            }
+        },
+    }
+}
+
+/// `Debug` without sensitive text, and without the JSON of what is not recognized: that may be anything.
+fn shape_debug(name: &proc_macro2::Ident, union: &ShapeUnion) -> TokenStream {
+    let arms = union.members.iter().map(|member| {
+        let (variant, label) = (format_ident!("{}", member.name), &member.name);
+        let value = if member.sensitive { quote!(&Redacted(value)) } else { quote!(value) };
+        quote!(Self::#variant(value) => f.debug_tuple(#label).field(#value).finish())
+    });
+    quote! {
+        impl fmt::Debug for #name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self {
+                    #(#arms,)*
+                    Self::Unrecognized(value) => f.debug_tuple("Unrecognized").field(&Redacted(value)).finish(),
+                }
+            }
+        }
+    }
+}
+
+/// How much there is, for a union that stands in a sensitive member.
+fn shape_redact(name: &proc_macro2::Ident, union: &ShapeUnion) -> TokenStream {
+    let arms = union.members.iter().map(|member| {
+        let variant = format_ident!("{}", member.name);
+        match (&member.ty, member.json_kind) {
+            (Type::String | Type::Array(_) | Type::JsonObject | Type::Map(_), _) => {
+                quote!(Self::#variant(value) => value.redacted(f))
+            }
+            (_, kind) => {
+                let text = format!("<{}>", with_article(kind));
+                quote!(Self::#variant(_) => f.write_str(#text))
+            }
+        }
+    });
+    quote! {
+        impl Redact for #name {
+            fn redacted(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self {
+                    #(#arms,)*
+                    Self::Unrecognized(value) => value.redacted(f),
+                }
+            }
+        }
+    }
+}
+
+fn conversions(name: &proc_macro2::Ident, member: &ShapeMember) -> TokenStream {
+    let (variant, ty) = (format_ident!("{}", member.name), types::rust(&member.ty));
+    let from_str = (member.ty == Type::String).then(|| {
+        quote! {
+            impl From<&str> for #name {
+                fn from(text: &str) -> Self {
+                    Self::#variant(text.to_owned())
+                }
+            }
+        }
+    });
+    quote! {
+        #from_str
+
+        impl From<#ty> for #name {
+            fn from(value: #ty) -> Self {
+                Self::#variant(value)
+            }
+        }
+    }
+}

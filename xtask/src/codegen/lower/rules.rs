@@ -1,0 +1,35 @@
+//! Defaults and limits, as sentences for the documentation.
+
+use crate::codegen::document::Fields;
+use crate::codegen::error::Result;
+
+/// Reads the keywords of defaults and limits.
+pub(super) fn rules(fields: &Fields<'_>) -> Result<Vec<String>> {
+    let mut rules = Vec::new();
+    let number = |name| fields.get(name).map(|node| node.raw().to_json());
+    rules.extend(range(number("minimum"), number("maximum"), ""));
+    rules.extend(range(number("minLength"), number("maxLength"), " characters"));
+    rules.extend(range(number("minItems"), number("maxItems"), " items"));
+    if let Some(pattern) = fields.text("pattern")? {
+        rules.push(format!("Matches `{pattern}`."));
+    }
+    if fields.flag("uniqueItems")? {
+        rules.push("No item twice.".to_owned());
+    }
+    if let Some(default) = fields.get("default") {
+        rules.push(format!("Default: `{}`.", default.raw().to_json()));
+    }
+    Ok(rules)
+}
+
+fn range(least: Option<String>, most: Option<String>, unit: &str) -> Option<String> {
+    let counted = !unit.is_empty();
+    let least = least.filter(|least| !(least == "0"));
+    Some(match (least, most) {
+        (None, None) => return None,
+        (Some(least), None) if counted && least == "1" => "Not empty.".to_owned(),
+        (Some(least), None) => format!("At least {least}{unit}."),
+        (None, Some(most)) => format!("At most {most}{unit}."),
+        (Some(least), Some(most)) => format!("From {least} to {most}{unit}."),
+    })
+}

@@ -1,0 +1,76 @@
+//! Names: from the words of the API to Rust.
+
+use heck::{ToShoutySnakeCase, ToSnakeCase, ToUpperCamelCase};
+
+use super::document::Node;
+use super::error::Result;
+
+/// Words that cannot be a name in Rust.
+const KEYWORDS: &[&str] = &[
+    "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "crate", "do", "dyn", "else",
+    "enum", "extern", "false", "final", "fn", "for", "gen", "if", "impl", "in", "let", "loop", "macro", "match", "mod",
+    "move", "mut", "override", "priv", "pub", "ref", "return", "self", "static", "struct", "super", "trait", "true",
+    "try", "type", "typeof", "unsafe", "unsized", "use", "virtual", "where", "while", "yield",
+];
+
+/// Wire texts whose variant is not simply their camel case.
+const VARIANTS: &[(&str, &str)] = &[("in_progress", "InProgress")];
+
+/// The variant of an enum for a text of the wire: `artifact.deleted` is `ArtifactDeleted`.
+pub(crate) fn variant(wire: &str, node: &Node<'_>) -> Result<String> {
+    let exception = VARIANTS.iter().find(|(text, _)| *text == wire);
+    let name = exception.map_or_else(|| wire.to_upper_camel_case(), |(_, name)| (*name).to_owned());
+    if name == "Unrecognized" {
+        let hint = "add the text to VARIANTS in xtask/src/codegen/names.rs";
+        return Err(node.error(format!("the variant of {wire:?} clashes with the one for unknown values"), hint));
+    }
+    type_name(&name, node)?;
+    Ok(name)
+}
+
+/// Checks the name of a type.
+pub(crate) fn type_name(name: &str, node: &Node<'_>) -> Result<()> {
+    let is_camel_case = name.starts_with(|c: char| c.is_ascii_uppercase())
+        && name.chars().all(|c| c.is_ascii_alphanumeric())
+        && name != "Self";
+    if is_camel_case {
+        return Ok(());
+    }
+    Err(node.error(format!("{name:?} is no name of a type in Rust"), "use letters and digits, a capital first"))
+}
+
+/// The name of a field for a member of an object.
+pub(crate) fn field(wire: &str, chosen: Option<&str>, node: &Node<'_>) -> Result<String> {
+    let name = chosen.map_or_else(|| wire.to_snake_case(), str::to_owned);
+    let is_snake_case = name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    if is_snake_case && !KEYWORDS.contains(&name.as_str()) && name != "extra" {
+        return Ok(name);
+    }
+    Err(node.error(format!("{name:?} cannot be the name of a field"), "choose another one with `x-rust-name`"))
+}
+
+/// The name of a type for an inline schema: `{Parent}{Field}`.
+pub(crate) fn inline(parent: &str, field: &str) -> String {
+    format!("{parent}{}", field.to_upper_camel_case())
+}
+
+/// `createArtifact` is `CreateArtifact`.
+pub(crate) fn endpoint(operation: &str) -> String {
+    operation.to_upper_camel_case()
+}
+
+/// `createArtifact` is `CREATE_ARTIFACT`.
+pub(crate) fn constant(operation: &str) -> String {
+    operation.to_shouty_snake_case()
+}
+
+/// `createArtifact` is `create_artifact`.
+pub(crate) fn snake(text: &str) -> String {
+    text.to_snake_case()
+}
+
+/// `purge_jobs` is `PurgeJobs`.
+pub(crate) fn camel(text: &str) -> String {
+    text.to_upper_camel_case()
+}
