@@ -1,26 +1,79 @@
 //! An endpoint on its way to the server.
 
+use std::fmt;
+use std::future::{Future, IntoFuture};
+
+use crate::client::Zumik;
 use crate::endpoint::Endpoint;
-use crate::Zumik;
+use crate::error::Result;
+use crate::options::{CallOptions, call_options};
+use crate::pipeline::{self, Target};
+use crate::response::Response;
+use crate::transport::BoxFuture;
 
 /// An endpoint on its way: the client that will send it and the options of this one call.
 ///
-/// Nothing happens until it is awaited or [sent](Self::send).
+/// Awaiting it gives the decoded value; [`send`](Self::send) gives the [`Response`] around it. Nothing happens before.
+/// A POST gets a fresh idempotency key each time it is sent, and a clone of a call gets another one, unless
+/// [`idempotency_key`](Self::idempotency_key) sets it.
 #[must_use = "a call does nothing until it is awaited or sent"]
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Call<'c, E> {
     client: &'c Zumik,
     endpoint: E,
+    options: CallOptions,
 }
 
 impl<'c, E: Endpoint> Call<'c, E> {
     pub(crate) fn new(client: &'c Zumik, endpoint: E) -> Self {
-        Self { client, endpoint }
+        Self { client, endpoint, options: CallOptions::default() }
     }
 
     /// Changes the endpoint; what generated setters are made of.
     pub(crate) fn map(mut self, change: impl FnOnce(E) -> E) -> Self {
         self.endpoint = change(self.endpoint);
         self
+    }
+
+    /// The endpoint as it would be sent.
+    pub fn endpoint(&self) -> &E {
+        &self.endpoint
+    }
+
+    /// Sends the call and gives the decoded answer with its [`Meta`](crate::Meta) and raw bytes.
+    ///
+    /// # Errors
+    ///
+    /// Everything that an [`Error`](crate::Error) can say.
+    pub fn send(self) -> impl Future<Output = Result<Response<E::Output>>> + Send + 'c + use<'c, E> {
+        let sent =
+            pipeline::execute(self.client, Target::from(E::OPERATION), self.endpoint.parts(), self.options);
+        async move {
+            let answer = sent.await?;
+            match E::decode(&answer.body) {
+                Ok(value) => Ok(Response::new(value, answer.meta, answer.body)),
+                Err(error) => Err(pipeline::undecodable(answer, error)),
+            }
+        }
+    }
+}
+
+impl<E> Call<'_, E> {
+    call_options!();
+}
+
+impl<'c, E: Endpoint + 'c> IntoFuture for Call<'c, E> {
+    type Output = Result<E::Output>;
+    type IntoFuture = BoxFuture<'c, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        let sent = self.send();
+        Box::pin(async move { sent.await.map(Response::into_inner) })
+    }
+}
+
+impl<E: fmt::Debug> fmt::Debug for Call<'_, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call").field("endpoint", &self.endpoint).field("options", &self.options).finish()
     }
 }

@@ -8,6 +8,7 @@
 //! `Agent-Session-Ref` are no part of an endpoint: they are options of the call.
 
 use std::fmt::{self, Display, Write as _};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -100,6 +101,14 @@ impl RequestParts {
         Ok(Self { path, query: Vec::new(), headers: Vec::new(), body: Body::Empty })
     }
 
+    /// A path that is already complete, for operations without a row in the table.
+    pub(crate) fn raw(path: String, body: Body) -> Result<Self, BuildError> {
+        if !path.starts_with('/') || path.contains(['?', '#']) || has_dot_segment(&path) {
+            return Err(BuildError::Path(path));
+        }
+        Ok(Self { path, query: Vec::new(), headers: Vec::new(), body })
+    }
+
     /// Adds a query parameter, if there is a value.
     #[must_use]
     pub fn query<T: Display>(mut self, name: &'static str, value: &Option<T>) -> Self {
@@ -120,7 +129,7 @@ impl RequestParts {
     ///
     /// [`BuildError::Json`] when `body` does not serialize.
     pub fn json<T: Serialize + ?Sized>(mut self, body: &T) -> Result<Self, BuildError> {
-        self.body = Body::Json(Bytes::from(serde_json::to_vec(body).map_err(BuildError::Json)?));
+        self.body = Body::Json(Bytes::from(serde_json::to_vec(body)?));
         Ok(self)
     }
 
@@ -135,7 +144,8 @@ impl RequestParts {
 impl fmt::Debug for RequestParts {
     /// Names and sizes; no value of a query, a header or a body.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = |pairs: &[(&'static str, String)]| pairs.iter().map(|(name, _)| *name).collect::<Vec<_>>();
+        let names =
+            |pairs: &[(&'static str, String)]| pairs.iter().map(|(name, _)| *name).collect::<Vec<_>>();
         f.debug_struct("RequestParts")
             .field("path", &self.path)
             .field("query", &names(&self.query))
@@ -143,6 +153,12 @@ impl fmt::Debug for RequestParts {
             .field("body", &self.body)
             .finish()
     }
+}
+
+/// Whether a server would climb out of the path.
+fn has_dot_segment(path: &str) -> bool {
+    path.split('/')
+        .any(|segment| matches!(segment.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | ".."))
 }
 
 /// The body of a request. It is complete before anything is sent, so that every attempt carries the same bytes.
@@ -169,12 +185,12 @@ impl fmt::Debug for Body {
 }
 
 /// A request that cannot be made. Nothing was sent.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
     /// The body does not serialize.
     #[error("the request body does not serialize to JSON")]
-    Json(#[source] serde_json::Error),
+    Json(#[source] Arc<serde_json::Error>),
     /// A value that cannot be a segment of a path: a server would read another path out of it.
     #[error("{value:?} cannot stand in the path {template}")]
     PathSegment {
@@ -189,6 +205,11 @@ pub enum BuildError {
         /// The path template.
         template: &'static str,
     },
+    /// A path that the client cannot send as it is.
+    #[error(
+        "the path {0:?} must begin with a slash and have no query, no fragment, and no `.` or `..` segment"
+    )]
+    Path(String),
     /// A header name or value with characters that HTTP does not allow.
     #[error("the header {name:?} has characters that HTTP does not allow in its name or value")]
     Header {
@@ -200,30 +221,53 @@ pub enum BuildError {
     Invalid(String),
 }
 
+impl From<serde_json::Error> for BuildError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Json(Arc::new(error))
+    }
+}
+
 /// The body of a successful answer is not what the contract says.
-#[derive(Debug)]
+///
+/// It says where and what was expected, without the text that was found: that may be a prompt or an answer.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("at `{path}`: {problem}")]
 pub struct DecodeError {
     path: String,
-    source: serde_json::Error,
+    problem: String,
 }
 
 impl DecodeError {
+    fn new(path: String, error: &serde_json::Error) -> Self {
+        Self { path, problem: without_literals(&error.to_string()) }
+    }
+
     /// Where in the body reading stopped, for example `data[3].created_at`; `.` for the whole body.
     pub fn path(&self) -> &str {
         &self.path
     }
 }
 
-impl Display for DecodeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "at `{}`", self.path)
+/// Cuts out what stands between double quotes: serde_json names a wrong value by its text.
+fn without_literals(message: &str) -> String {
+    let mut text = String::with_capacity(message.len());
+    let mut rest = message.chars();
+    while let Some(c) = rest.next() {
+        text.push(c);
+        if c != '"' {
+            continue;
+        }
+        text.push('…');
+        while let Some(hidden) = rest.next() {
+            match hidden {
+                '\\' => drop(rest.next()),
+                '"' => break,
+                _ => {}
+            }
+        }
+        text.push('"');
     }
-}
-
-impl std::error::Error for DecodeError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.source)
-    }
+    text
 }
 
 /// Reads a JSON body; an empty one is read as `null`.
@@ -241,10 +285,11 @@ pub fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, DecodeError> {
 fn locate<T: DeserializeOwned>(body: &[u8]) -> DecodeError {
     let mut json = serde_json::Deserializer::from_slice(body);
     match serde_path_to_error::deserialize::<_, T>(&mut json) {
-        Err(error) => DecodeError { path: error.path().to_string(), source: error.into_inner() },
+        Err(error) => DecodeError::new(error.path().to_string(), error.inner()),
         Ok(_) => {
-            let source = json.end().err().unwrap_or_else(|| serde::de::Error::custom("not a single JSON value"));
-            DecodeError { path: ".".to_owned(), source }
+            let error =
+                json.end().err().unwrap_or_else(|| serde::de::Error::custom("not a single JSON value"));
+            DecodeError::new(".".to_owned(), &error)
         }
     }
 }
@@ -262,7 +307,12 @@ pub fn bytes(body: &[u8]) -> Result<Bytes, DecodeError> {
 pub(crate) fn push_query<'a>(url: &mut String, pairs: impl Iterator<Item = (&'a str, &'a str)>) {
     let mut separator = '?';
     for (name, value) in pairs {
-        let _ = write!(url, "{separator}{}={}", utf8_percent_encode(name, SEGMENT), utf8_percent_encode(value, SEGMENT));
+        let _ = write!(
+            url,
+            "{separator}{}={}",
+            utf8_percent_encode(name, SEGMENT),
+            utf8_percent_encode(value, SEGMENT)
+        );
         separator = '&';
     }
 }

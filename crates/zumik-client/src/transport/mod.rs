@@ -1,0 +1,172 @@
+//! How bytes get to a server and back. The client is written against [`Transport`]; reqwest is one, the fake of the
+//! feature `testing` is another.
+
+mod reqwest;
+#[cfg(feature = "rustls")]
+mod tls;
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::stream::{BoxStream, Stream, StreamExt};
+use http::{HeaderMap, Method, StatusCode, Uri};
+
+pub use self::reqwest::ReqwestTransport;
+
+/// A boxed future that can move between threads.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Sends one request and gives its answer. One attempt: it neither retries nor follows redirects.
+pub trait Transport: Send + Sync + 'static {
+    /// Sends `request`. The future is done when status and headers are there; the body may follow.
+    ///
+    /// Dropping the future gives the attempt up.
+    fn send(&self, request: HttpRequest) -> BoxFuture<'_, Result<HttpResponse, TransportError>>;
+}
+
+/// A request, ready to be sent.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct HttpRequest {
+    /// The method.
+    pub method: Method,
+    /// The whole address.
+    pub uri: Uri,
+    /// All headers. `Authorization` is marked as sensitive.
+    pub headers: HeaderMap,
+    /// The whole body; empty for a request without one.
+    pub body: Bytes,
+}
+
+impl HttpRequest {
+    /// A request without headers and body.
+    pub fn new(method: Method, uri: Uri) -> Self {
+        Self { method, uri, headers: HeaderMap::new(), body: Bytes::new() }
+    }
+}
+
+impl fmt::Debug for HttpRequest {
+    /// Method, path and the size of the body: no query, no header values, no body.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpRequest")
+            .field("method", &self.method)
+            .field("path", &self.uri.path())
+            .field("headers", &self.headers.keys().collect::<Vec<_>>())
+            .field("body", &format_args!("{} bytes", self.body.len()))
+            .finish()
+    }
+}
+
+/// An answer: status and headers, and a body that may still be on its way.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct HttpResponse {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: ResponseBody,
+}
+
+impl HttpResponse {
+    /// An answer with these parts.
+    pub fn new(status: StatusCode, headers: HeaderMap, body: ResponseBody) -> Self {
+        Self { status, headers, body }
+    }
+}
+
+/// The body of an answer: there already, or in pieces as they come.
+pub struct ResponseBody(Source);
+
+enum Source {
+    Whole(Bytes),
+    Pieces(BoxStream<'static, Result<Bytes, TransportError>>),
+}
+
+impl ResponseBody {
+    /// A body that comes in pieces.
+    pub fn stream(pieces: impl Stream<Item = Result<Bytes, TransportError>> + Send + 'static) -> Self {
+        Self(Source::Pieces(pieces.boxed()))
+    }
+
+    /// Waits for the end of the body. With an error, what had come until then is given too.
+    pub(crate) async fn collect(self) -> Result<Bytes, (Bytes, TransportError)> {
+        let mut pieces = match self.0 {
+            Source::Whole(body) => return Ok(body),
+            Source::Pieces(pieces) => pieces,
+        };
+        let mut first = Bytes::new();
+        let mut whole = BytesMut::new();
+        while let Some(piece) = pieces.next().await {
+            match piece {
+                Ok(piece) if first.is_empty() => first = piece,
+                Ok(piece) => {
+                    if whole.is_empty() {
+                        whole.extend_from_slice(&first);
+                    }
+                    whole.extend_from_slice(&piece);
+                }
+                Err(error) => return Err((if whole.is_empty() { first } else { whole.freeze() }, error)),
+            }
+        }
+        Ok(if whole.is_empty() { first } else { whole.freeze() })
+    }
+}
+
+impl<T: Into<Bytes>> From<T> for ResponseBody {
+    fn from(body: T) -> Self {
+        Self(Source::Whole(body.into()))
+    }
+}
+
+impl fmt::Debug for ResponseBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Source::Whole(body) => write!(f, "{} bytes", body.len()),
+            Source::Pieces(_) => f.write_str("a stream"),
+        }
+    }
+}
+
+/// A request that got no answer, or an answer that broke off.
+#[derive(Debug)]
+pub struct TransportError {
+    sent: bool,
+    cause: Box<dyn StdError + Send + Sync>,
+}
+
+impl TransportError {
+    /// Nothing was sent: no connection, or a connection that was closed before it was used.
+    pub fn not_sent(cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self { sent: false, cause: cause.into() }
+    }
+
+    /// The request was on its way, wholly or in part, or nobody knows.
+    pub fn interrupted(cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self { sent: true, cause: cause.into() }
+    }
+
+    /// Whether a byte of the request may have left the machine.
+    pub fn may_have_been_sent(&self) -> bool {
+        self.sent
+    }
+}
+
+impl fmt::Display for TransportError {
+    /// The cause and its causes, in one line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.cause)?;
+        let mut cause = self.cause.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
+
+impl StdError for TransportError {}
