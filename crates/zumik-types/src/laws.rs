@@ -55,7 +55,8 @@ where
     tree.as_object_mut().unwrap().insert("y_secret".to_owned(), json!(CANARY));
     let decoded: T = serde_json::from_value(tree.clone()).unwrap();
     prop_assert_eq!(serde_json::to_value(&decoded).unwrap(), tree);
-    prop_assert!(!format!("{decoded:?}").contains(CANARY));
+    let printed = format!("{decoded:?}");
+    prop_assert!(!printed.contains(CANARY), "{}", printed);
     Ok(())
 }
 
@@ -93,7 +94,8 @@ where
     tree.insert(tag.to_owned(), json!("y_new"));
     let decoded: T = serde_json::from_value(Value::Object(tree.clone())).unwrap();
     prop_assert_eq!(&serde_json::to_value(&decoded).unwrap(), &Value::Object(tree.clone()));
-    prop_assert!(!format!("{decoded:?}").contains(CANARY));
+    let printed = format!("{decoded:?}");
+    prop_assert!(!printed.contains(CANARY), "{}", printed);
     tree.remove(tag);
     let others = serde_json::to_string(&tree).unwrap();
     let tag_first = format!("{{\"{tag}\":\"y_new\",{}", &others[1..]);

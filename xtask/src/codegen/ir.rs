@@ -238,6 +238,17 @@ pub(crate) struct Sample {
     pub(crate) json: Raw,
 }
 
+impl Type {
+    /// The name of the type, or of the type of its items.
+    pub(crate) fn innermost_name(&self) -> Option<&str> {
+        match self {
+            Self::Named(name) => Some(name),
+            Self::Array(item) | Self::Map(item) | Self::List(item) => item.innermost_name(),
+            _ => None,
+        }
+    }
+}
+
 impl Api {
     /// The types by name.
     pub(crate) fn by_name(&self) -> BTreeMap<&str, &TypeDef> {

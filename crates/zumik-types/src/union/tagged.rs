@@ -147,7 +147,8 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Prepended<A> {
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, A::Error> {
         match self.value.take() {
-            Some(tag) => seed.deserialize(tag.into_deserializer()),
+            // Not the deserializer of a bare text: that one cannot be read as an `Option`.
+            Some(tag) => seed.deserialize(Value::String(tag)).map_err(A::Error::custom),
             None => self.others.next_value_seed(seed),
         }
     }

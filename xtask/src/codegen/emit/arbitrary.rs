@@ -7,7 +7,7 @@ use quote::{format_ident, quote};
 
 use super::{Imports, fields};
 use crate::codegen::docs::Doc;
-use crate::codegen::ir::{Api, Field, Kind, Object, Presence, ShapeUnion, TaggedUnion, Type, TypeDef};
+use crate::codegen::ir::{Constant, Field, Kind, Object, Presence, ShapeUnion, TaggedUnion, Type, TypeDef};
 
 /// A tuple of strategies is a strategy up to this many.
 const TUPLE: usize = 10;
@@ -20,7 +20,7 @@ pub(super) fn index(modules: &BTreeMap<&str, Vec<&TypeDef>>) -> TokenStream {
     quote!(#doc #(mod #names;)*)
 }
 
-pub(super) fn module(api: &Api, defs: &[&TypeDef]) -> TokenStream {
+pub(super) fn module(defs: &[&TypeDef]) -> TokenStream {
     let mut imports = Imports::default();
     let items: Vec<_> = defs
         .iter()
@@ -32,6 +32,7 @@ pub(super) fn module(api: &Api, defs: &[&TypeDef]) -> TokenStream {
                 Kind::Id { .. } | Kind::Enum { .. } => return None,
             };
             imports.own(def.name.as_str());
+            mentioned(&def.kind, &mut imports);
             let name = format_ident!("{}", def.name);
             Some(quote! {
                 impl Arbitrary for #name {
@@ -45,7 +46,6 @@ pub(super) fn module(api: &Api, defs: &[&TypeDef]) -> TokenStream {
             })
         })
         .collect();
-    let _ = api;
     let doc = Doc::line("Strategies.").inner();
     let imports = imports.without([]);
     quote! {
@@ -54,6 +54,21 @@ pub(super) fn module(api: &Api, defs: &[&TypeDef]) -> TokenStream {
         use crate::arbitrary as a;
         #imports
         #(#items)*
+    }
+}
+
+/// The types that strategies are asked for.
+fn mentioned(kind: &Kind, imports: &mut Imports) {
+    let mut ask = |ty: &Type| {
+        if let Some(name) = ty.innermost_name() {
+            imports.own(name);
+        }
+    };
+    match kind {
+        Kind::Object(object) => object.fields.iter().for_each(|field| ask(&field.ty)),
+        Kind::Shape(union) => union.members.iter().for_each(|member| ask(&member.ty)),
+        Kind::Tagged(union) => union.members.iter().for_each(|member| imports.own(member.ty.as_str())),
+        Kind::Id { .. } | Kind::Enum { .. } => {}
     }
 }
 
@@ -84,7 +99,7 @@ fn nested(parts: &[impl quote::ToTokens]) -> TokenStream {
 
 fn member(field: &Field) -> TokenStream {
     let value = match &field.constant {
-        Some(constant @ (crate::codegen::ir::Constant::Text(_) | crate::codegen::ir::Constant::Bool(_))) => {
+        Some(constant @ (Constant::Text(_) | Constant::Bool(_))) => {
             let value = fields::constant(constant);
             quote!(Just(#value).boxed())
         }
@@ -92,7 +107,10 @@ fn member(field: &Field) -> TokenStream {
     };
     match field.presence {
         Presence::Required => value,
-        Presence::Nullable | Presence::Optional if field.ty == Type::Json => quote!(a::optional(a::json_not_null())),
+        // An optional member cannot tell `null` from being absent.
+        Presence::Nullable | Presence::Optional if field.ty == Type::Json => {
+            quote!(a::optional(a::json().prop_filter("not null", |json| !json.is_null()).boxed()))
+        }
         Presence::Nullable | Presence::Optional => quote!(a::optional(#value)),
         Presence::Patch => quote!(a::patch(#value)),
     }
@@ -119,7 +137,7 @@ fn strategy(ty: &Type) -> TokenStream {
         }
         Type::List(_) | Type::Named(_) => {
             let ty = super::types::rust(ty);
-            quote!(a::any::<crate::#ty>())
+            quote!(a::any::<#ty>())
         }
     }
 }
@@ -128,7 +146,7 @@ fn tagged_strategy(union: &TaggedUnion) -> TokenStream {
     let tag = &union.tag;
     let members = union.members.iter().map(|member| {
         let (variant, ty) = (format_ident!("{}", member.name), format_ident!("{}", member.ty));
-        quote!(a::any::<crate::#ty>().prop_map(Self::#variant))
+        quote!(a::any::<#ty>().prop_map(Self::#variant))
     });
     quote!(prop_oneof![#(#members,)* a::raw_member(#tag).prop_map(Self::Unrecognized)].boxed())
 }

@@ -38,7 +38,7 @@ pub(crate) fn emit(api: &Api) -> Sources {
     for (module, defs) in &modules {
         sources.insert(format!("{TYPES}/{module}.rs"), models(api, module, defs));
         if defs.iter().any(|def| matches!(def.kind, Kind::Object(_) | Kind::Tagged(_) | Kind::Shape(_))) {
-            sources.insert(format!("{TYPES}/arbitrary/{module}.rs"), arbitrary::module(api, defs));
+            sources.insert(format!("{TYPES}/arbitrary/{module}.rs"), arbitrary::module(defs));
         }
     }
     sources.insert(format!("{TYPES}/operations.rs"), operations::operations(api));

@@ -104,15 +104,11 @@ fn redaction(api: &Api) -> TokenStream {
         for field in object.fields.iter().filter(|field| field.sensitive) {
             let (ty, wire) = (format_ident!("{}", def.name), &field.wire);
             let test = format_ident!("{}_of_{}", field.name, crate::codegen::names::snake(&def.name));
-            let canary = match &field.ty {
-                Type::Array(_) => quote!(json!([CANARY])),
-                Type::JsonObject | Type::Map(_) => quote!(json!({ CANARY: CANARY })),
-                _ => quote!(json!(CANARY)),
-            };
+            let canary = canary(&field.ty);
             tests.push(quote! {
                 #[test]
                 fn #test() {
-                    assert_redacted::<crate::#ty>(#wire, #canary);
+                    assert_redacted::<crate::#ty>(#wire, json!(#canary));
                 }
             });
         }
@@ -123,5 +119,17 @@ fn redaction(api: &Api) -> TokenStream {
         use serde_json::json;
         use crate::laws::{assert_redacted, CANARY};
         #(#tests)*
+    }
+}
+
+/// JSON of a type, with the canary wherever there is text.
+fn canary(ty: &Type) -> TokenStream {
+    match ty {
+        Type::Array(item) => {
+            let item = canary(item);
+            quote!([#item])
+        }
+        Type::JsonObject | Type::Map(_) => quote!({ CANARY: CANARY }),
+        _ => quote!(CANARY),
     }
 }

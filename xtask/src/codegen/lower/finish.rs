@@ -14,35 +14,20 @@ pub(super) fn finish(document: &Document, mut api: Api) -> Result<Api> {
     Ok(api)
 }
 
-/// Named types that a type mentions.
-fn named<'t>(ty: &'t Type, found: &mut Vec<&'t str>) {
-    match ty {
-        Type::Named(name) => found.push(name),
-        Type::Array(item) | Type::Map(item) | Type::List(item) => named(item, found),
-        _ => {}
-    }
-}
-
 /// Named types that an operation mentions directly.
 fn mentioned_by(operation: &Operation) -> Vec<&str> {
-    let mut found = Vec::new();
-    named(&operation.answer, &mut found);
-    for parameter in operation.path_parameters.iter().chain(&operation.query) {
-        named(&parameter.ty, &mut found);
-    }
-    found.extend(operation.body.iter().map(|body| body.ty.as_str()));
-    found
+    let parameters = operation.path_parameters.iter().chain(&operation.query);
+    let types = parameters.map(|parameter| &parameter.ty).chain([&operation.answer]);
+    types.filter_map(Type::innermost_name).chain(operation.body.iter().map(|body| body.ty.as_str())).collect()
 }
 
 /// Named types that a definition mentions, members of tagged unions left out.
 fn mentioned_in(def: &TypeDef) -> Vec<&str> {
-    let mut found = Vec::new();
     match &def.kind {
-        Kind::Object(object) => object.fields.iter().for_each(|field| named(&field.ty, &mut found)),
-        Kind::Shape(union) => union.members.iter().for_each(|member| named(&member.ty, &mut found)),
-        Kind::Id { .. } | Kind::Enum { .. } | Kind::Tagged(_) => {}
+        Kind::Object(object) => object.fields.iter().filter_map(|field| field.ty.innermost_name()).collect(),
+        Kind::Shape(union) => union.members.iter().filter_map(|member| member.ty.innermost_name()).collect(),
+        Kind::Id { .. } | Kind::Enum { .. } | Kind::Tagged(_) => Vec::new(),
     }
-    found
 }
 
 /// Removes the tag from the members of a tagged union that occur nowhere else: the variant says it already.

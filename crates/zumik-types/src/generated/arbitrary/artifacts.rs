@@ -3,7 +3,10 @@
 //! Strategies.
 
 use crate::arbitrary as a;
-use crate::{Artifact, CreateArtifactRequest, DeletedArtifact};
+use crate::{
+    Artifact, ArtifactId, ArtifactType, CreateArtifactRequest, DeletedArtifact, ObjectType, ProjectId,
+    RetentionClass,
+};
 use proptest::prelude::*;
 
 impl Arbitrary for Artifact {
@@ -12,13 +15,13 @@ impl Arbitrary for Artifact {
 
     fn arbitrary_with((): ()) -> Self::Strategy {
         (
-            a::any::<crate::ArtifactId>(),
-            a::any::<crate::ObjectType>(),
-            a::any::<crate::ArtifactType>(),
-            a::any::<crate::ProjectId>(),
+            a::any::<ArtifactId>(),
+            a::any::<ObjectType>(),
+            a::any::<ArtifactType>(),
+            a::any::<ProjectId>(),
             a::text(),
             a::time(),
-            a::any::<crate::RetentionClass>(),
+            a::any::<RetentionClass>(),
             a::json_object(),
             a::extra(),
         )
@@ -55,10 +58,10 @@ impl Arbitrary for CreateArtifactRequest {
 
     fn arbitrary_with((): ()) -> Self::Strategy {
         (
-            a::any::<crate::ArtifactType>(),
+            a::any::<ArtifactType>(),
             a::text(),
             a::optional(a::text()),
-            a::optional(a::any::<crate::RetentionClass>()),
+            a::optional(a::any::<RetentionClass>()),
             a::optional(a::json_object()),
             a::extra(),
         )
@@ -79,7 +82,7 @@ impl Arbitrary for DeletedArtifact {
     type Strategy = BoxedStrategy<Self>;
 
     fn arbitrary_with((): ()) -> Self::Strategy {
-        (a::any::<crate::ArtifactId>(), a::any::<crate::ObjectType>(), Just(true).boxed(), a::extra())
+        (a::any::<ArtifactId>(), a::any::<ObjectType>(), Just(true).boxed(), a::extra())
             .prop_map(|(id, object, deleted, extra)| Self { id, object, deleted, extra })
             .boxed()
     }

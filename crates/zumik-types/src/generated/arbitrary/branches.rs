@@ -3,7 +3,7 @@
 //! Strategies.
 
 use crate::arbitrary as a;
-use crate::{ForkBranchRequest, SessionBranch};
+use crate::{BranchId, EventId, ForkBranchRequest, ObjectType, SessionBranch, SessionId};
 use proptest::prelude::*;
 
 impl Arbitrary for SessionBranch {
@@ -12,12 +12,12 @@ impl Arbitrary for SessionBranch {
 
     fn arbitrary_with((): ()) -> Self::Strategy {
         (
-            a::any::<crate::BranchId>(),
-            a::any::<crate::ObjectType>(),
-            a::any::<crate::SessionId>(),
-            a::optional(a::any::<crate::BranchId>()),
-            a::optional(a::any::<crate::EventId>()),
-            a::optional(a::any::<crate::EventId>()),
+            a::any::<BranchId>(),
+            a::any::<ObjectType>(),
+            a::any::<SessionId>(),
+            a::optional(a::any::<BranchId>()),
+            a::optional(a::any::<EventId>()),
+            a::optional(a::any::<EventId>()),
             a::any::<u64>(),
             a::optional(a::text()),
             a::extra(),
@@ -54,12 +54,7 @@ impl Arbitrary for ForkBranchRequest {
     type Strategy = BoxedStrategy<Self>;
 
     fn arbitrary_with((): ()) -> Self::Strategy {
-        (
-            a::any::<crate::BranchId>(),
-            a::optional(a::any::<crate::EventId>()),
-            a::optional(a::text()),
-            a::extra(),
-        )
+        (a::any::<BranchId>(), a::optional(a::any::<EventId>()), a::optional(a::text()), a::extra())
             .prop_map(|(fork_from_branch_id, fork_from_event_id, label, extra)| Self {
                 fork_from_branch_id,
                 fork_from_event_id,

@@ -3,7 +3,9 @@
 //! Strategies.
 
 use crate::arbitrary as a;
-use crate::{Bundle, BundleItem, CreateBundleRequest, DeletedBundle};
+use crate::{
+    ArtifactId, Bundle, BundleId, BundleItem, CreateBundleRequest, DeletedBundle, ObjectType, ProjectId,
+};
 use proptest::prelude::*;
 
 impl Arbitrary for CreateBundleRequest {
@@ -11,7 +13,7 @@ impl Arbitrary for CreateBundleRequest {
     type Strategy = BoxedStrategy<Self>;
 
     fn arbitrary_with((): ()) -> Self::Strategy {
-        (a::optional(a::text()), a::items(a::any::<crate::BundleItem>()), a::extra())
+        (a::optional(a::text()), a::items(a::any::<BundleItem>()), a::extra())
             .prop_map(|(bundle_type, items, extra)| Self { bundle_type, items, extra })
             .boxed()
     }
@@ -22,7 +24,7 @@ impl Arbitrary for BundleItem {
     type Strategy = BoxedStrategy<Self>;
 
     fn arbitrary_with((): ()) -> Self::Strategy {
-        (a::any::<crate::ArtifactId>(), a::text(), a::extra())
+        (a::any::<ArtifactId>(), a::text(), a::extra())
             .prop_map(|(artifact_id, role, extra)| Self { artifact_id, role, extra })
             .boxed()
     }
@@ -34,11 +36,11 @@ impl Arbitrary for Bundle {
 
     fn arbitrary_with((): ()) -> Self::Strategy {
         (
-            a::any::<crate::BundleId>(),
-            a::any::<crate::ObjectType>(),
+            a::any::<BundleId>(),
+            a::any::<ObjectType>(),
             a::text(),
-            a::any::<crate::ProjectId>(),
-            a::items(a::any::<crate::BundleItem>()),
+            a::any::<ProjectId>(),
+            a::items(a::any::<BundleItem>()),
             a::time(),
             a::extra(),
         )
@@ -60,7 +62,7 @@ impl Arbitrary for DeletedBundle {
     type Strategy = BoxedStrategy<Self>;
 
     fn arbitrary_with((): ()) -> Self::Strategy {
-        (a::any::<crate::BundleId>(), a::any::<crate::ObjectType>(), Just(true).boxed(), a::extra())
+        (a::any::<BundleId>(), a::any::<ObjectType>(), Just(true).boxed(), a::extra())
             .prop_map(|(id, object, deleted, extra)| Self { id, object, deleted, extra })
             .boxed()
     }

@@ -4,8 +4,9 @@
 
 use crate::arbitrary as a;
 use crate::{
-    CreateDiagnosticRequest, Diagnostic, DiagnosticReport, DiagnosticTrace, ReuseComponents,
-    ReuseRecommendation, ReuseWaterfall, Signature, TraceObservation, TraceSchedule,
+    CreateDiagnosticRequest, Diagnostic, DiagnosticId, DiagnosticReport, DiagnosticTrace, ExecutionProfile,
+    ObjectType, PrivacyMode, ProjectId, ReceiptKeyId, ReuseAction, ReuseBand, ReuseComponents,
+    ReuseEvidenceLevel, ReuseRecommendation, ReuseWaterfall, Signature, TraceObservation, TraceSchedule,
 };
 use proptest::prelude::*;
 
@@ -14,7 +15,7 @@ impl Arbitrary for CreateDiagnosticRequest {
     type Strategy = BoxedStrategy<Self>;
 
     fn arbitrary_with((): ()) -> Self::Strategy {
-        (a::items(a::any::<crate::DiagnosticTrace>()), a::extra())
+        (a::items(a::any::<DiagnosticTrace>()), a::extra())
             .prop_map(|(traces, extra)| Self { traces, extra })
             .boxed()
     }
@@ -27,10 +28,10 @@ impl Arbitrary for DiagnosticTrace {
     fn arbitrary_with((): ()) -> Self::Strategy {
         (
             a::text(),
-            a::any::<crate::PrivacyMode>(),
+            a::any::<PrivacyMode>(),
             a::optional(a::text()),
-            a::optional(a::any::<crate::TraceSchedule>()),
-            a::any::<crate::TraceObservation>(),
+            a::optional(a::any::<TraceSchedule>()),
+            a::any::<TraceObservation>(),
             a::extra(),
         )
             .prop_map(|(trace_id, privacy_mode, prefix_family_id, schedule, observed, extra)| Self {
@@ -117,11 +118,11 @@ impl Arbitrary for Diagnostic {
 
     fn arbitrary_with((): ()) -> Self::Strategy {
         (
-            a::any::<crate::DiagnosticId>(),
-            a::any::<crate::ObjectType>(),
-            a::any::<crate::ProjectId>(),
+            a::any::<DiagnosticId>(),
+            a::any::<ObjectType>(),
+            a::any::<ProjectId>(),
             a::time(),
-            a::any::<crate::DiagnosticReport>(),
+            a::any::<DiagnosticReport>(),
             a::extra(),
         )
             .prop_map(|(id, object, project_id, created_at, report, extra)| Self {
@@ -143,16 +144,16 @@ impl Arbitrary for DiagnosticReport {
     fn arbitrary_with((): ()) -> Self::Strategy {
         (
             (
-                a::any::<crate::ObjectType>(),
+                a::any::<ObjectType>(),
                 a::any::<u64>(),
                 a::any::<u64>(),
-                a::any::<crate::ReuseBand>(),
-                a::any::<crate::ReuseComponents>(),
-                a::any::<crate::ReuseWaterfall>(),
-                a::any::<crate::ReuseRecommendation>(),
-                a::any::<crate::ReuseEvidenceLevel>(),
+                a::any::<ReuseBand>(),
+                a::any::<ReuseComponents>(),
+                a::any::<ReuseWaterfall>(),
+                a::any::<ReuseRecommendation>(),
+                a::any::<ReuseEvidenceLevel>(),
                 a::text(),
-                a::any::<crate::Signature>(),
+                a::any::<Signature>(),
             ),
             a::extra(),
         )
@@ -250,7 +251,7 @@ impl Arbitrary for ReuseRecommendation {
     type Strategy = BoxedStrategy<Self>;
 
     fn arbitrary_with((): ()) -> Self::Strategy {
-        (a::any::<crate::ReuseAction>(), a::any::<crate::ExecutionProfile>(), a::text(), a::extra())
+        (a::any::<ReuseAction>(), a::any::<ExecutionProfile>(), a::text(), a::extra())
             .prop_map(|(action, execution_profile, summary, extra)| Self {
                 action,
                 execution_profile,
@@ -266,7 +267,7 @@ impl Arbitrary for Signature {
     type Strategy = BoxedStrategy<Self>;
 
     fn arbitrary_with((): ()) -> Self::Strategy {
-        (a::text(), a::any::<crate::ReceiptKeyId>(), a::text(), a::extra())
+        (a::text(), a::any::<ReceiptKeyId>(), a::text(), a::extra())
             .prop_map(|(algorithm, key_id, value, extra)| Self { algorithm, key_id, value, extra })
             .boxed()
     }

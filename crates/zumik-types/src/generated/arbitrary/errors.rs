@@ -3,7 +3,7 @@
 //! Strategies.
 
 use crate::arbitrary as a;
-use crate::{BranchState, ErrorBody, ErrorEnvelope};
+use crate::{BranchId, BranchState, ErrorBody, ErrorEnvelope, ErrorType, EventId};
 use proptest::prelude::*;
 
 impl Arbitrary for ErrorEnvelope {
@@ -11,7 +11,7 @@ impl Arbitrary for ErrorEnvelope {
     type Strategy = BoxedStrategy<Self>;
 
     fn arbitrary_with((): ()) -> Self::Strategy {
-        (a::any::<crate::ErrorBody>(), a::extra()).prop_map(|(error, extra)| Self { error, extra }).boxed()
+        (a::any::<ErrorBody>(), a::extra()).prop_map(|(error, extra)| Self { error, extra }).boxed()
     }
 }
 
@@ -22,10 +22,10 @@ impl Arbitrary for ErrorBody {
     fn arbitrary_with((): ()) -> Self::Strategy {
         (
             a::text(),
-            a::any::<crate::ErrorType>(),
+            a::any::<ErrorType>(),
             a::optional(a::text()),
             a::optional(a::text()),
-            a::optional(a::any::<crate::BranchState>()),
+            a::optional(a::any::<BranchState>()),
             a::extra(),
         )
             .prop_map(|(message, error_type, code, param, branch, extra)| Self {
@@ -45,7 +45,7 @@ impl Arbitrary for BranchState {
     type Strategy = BoxedStrategy<Self>;
 
     fn arbitrary_with((): ()) -> Self::Strategy {
-        (a::any::<crate::BranchId>(), a::any::<u64>(), a::optional(a::any::<crate::EventId>()), a::extra())
+        (a::any::<BranchId>(), a::any::<u64>(), a::optional(a::any::<EventId>()), a::extra())
             .prop_map(|(id, version, head_event_id, extra)| Self { id, version, head_event_id, extra })
             .boxed()
     }

@@ -3,7 +3,9 @@
 //! Strategies.
 
 use crate::arbitrary as a;
-use crate::{AppendEventRequest, Event, MergedFrom, NewEvent};
+use crate::{
+    AppendEventRequest, BranchId, Event, EventId, EventType, MergedFrom, NewEvent, ObjectType, SessionId,
+};
 use proptest::prelude::*;
 
 impl Arbitrary for Event {
@@ -13,16 +15,16 @@ impl Arbitrary for Event {
     fn arbitrary_with((): ()) -> Self::Strategy {
         (
             (
-                a::any::<crate::EventId>(),
-                a::any::<crate::ObjectType>(),
-                a::any::<crate::SessionId>(),
-                a::any::<crate::BranchId>(),
-                a::optional(a::any::<crate::EventId>()),
+                a::any::<EventId>(),
+                a::any::<ObjectType>(),
+                a::any::<SessionId>(),
+                a::any::<BranchId>(),
+                a::optional(a::any::<EventId>()),
                 a::any::<u64>(),
-                a::any::<crate::EventType>(),
+                a::any::<EventType>(),
                 a::optional(a::text()),
                 a::time(),
-                a::optional(a::any::<crate::MergedFrom>()),
+                a::optional(a::any::<MergedFrom>()),
             ),
             a::extra(),
         )
@@ -64,7 +66,7 @@ impl Arbitrary for MergedFrom {
     type Strategy = BoxedStrategy<Self>;
 
     fn arbitrary_with((): ()) -> Self::Strategy {
-        (a::any::<crate::BranchId>(), a::any::<crate::EventId>(), a::extra())
+        (a::any::<BranchId>(), a::any::<EventId>(), a::extra())
             .prop_map(|(branch_id, event_id, extra)| Self { branch_id, event_id, extra })
             .boxed()
     }
@@ -75,7 +77,7 @@ impl Arbitrary for AppendEventRequest {
     type Strategy = BoxedStrategy<Self>;
 
     fn arbitrary_with((): ()) -> Self::Strategy {
-        (a::any::<u64>(), a::patch(a::any::<crate::EventId>()), a::any::<crate::NewEvent>(), a::extra())
+        (a::any::<u64>(), a::patch(a::any::<EventId>()), a::any::<NewEvent>(), a::extra())
             .prop_map(|(expected_version, expected_head_event_id, event, extra)| Self {
                 expected_version,
                 expected_head_event_id,
@@ -91,7 +93,7 @@ impl Arbitrary for NewEvent {
     type Strategy = BoxedStrategy<Self>;
 
     fn arbitrary_with((): ()) -> Self::Strategy {
-        (a::any::<crate::EventType>(), a::optional(a::text()), a::extra())
+        (a::any::<EventType>(), a::optional(a::text()), a::extra())
             .prop_map(|(event_type, payload_ref, extra)| Self { event_type, payload_ref, extra })
             .boxed()
     }

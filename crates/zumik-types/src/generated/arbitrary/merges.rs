@@ -3,7 +3,10 @@
 //! Strategies.
 
 use crate::arbitrary as a;
-use crate::{BranchMerge, MergeBranchRequest};
+use crate::{
+    ArtifactId, BranchId, BranchMerge, Event, EventId, MergeBranchRequest, MergeStrategy, ObjectType,
+    SessionBranch,
+};
 use proptest::prelude::*;
 
 impl Arbitrary for MergeBranchRequest {
@@ -12,11 +15,11 @@ impl Arbitrary for MergeBranchRequest {
 
     fn arbitrary_with((): ()) -> Self::Strategy {
         (
-            a::any::<crate::BranchId>(),
-            a::any::<crate::MergeStrategy>(),
+            a::any::<BranchId>(),
+            a::any::<MergeStrategy>(),
             a::any::<u64>(),
-            a::patch(a::any::<crate::EventId>()),
-            a::optional(a::any::<crate::ArtifactId>()),
+            a::patch(a::any::<EventId>()),
+            a::optional(a::any::<ArtifactId>()),
             a::extra(),
         )
             .prop_map(
@@ -46,11 +49,11 @@ impl Arbitrary for BranchMerge {
 
     fn arbitrary_with((): ()) -> Self::Strategy {
         (
-            a::any::<crate::ObjectType>(),
-            a::any::<crate::MergeStrategy>(),
-            a::any::<crate::SessionBranch>(),
-            a::any::<crate::BranchId>(),
-            a::items(a::any::<crate::Event>()),
+            a::any::<ObjectType>(),
+            a::any::<MergeStrategy>(),
+            a::any::<SessionBranch>(),
+            a::any::<BranchId>(),
+            a::items(a::any::<Event>()),
             a::extra(),
         )
             .prop_map(|(object, strategy, target_branch, source_branch_id, appended, extra)| Self {

@@ -3,7 +3,10 @@
 //! Strategies.
 
 use crate::arbitrary as a;
-use crate::{CreatePurgeJobRequest, PurgeJob, PurgeProcessor, PurgeReceipt, PurgeScope};
+use crate::{
+    ArtifactId, CreatePurgeJobRequest, Guarantee, ObjectType, ProcessorStatus, ProjectId, PurgeJob,
+    PurgeJobId, PurgeJobStatus, PurgeProcessor, PurgeReceipt, PurgeReceiptId, PurgeScope, Signature,
+};
 use proptest::prelude::*;
 
 impl Arbitrary for CreatePurgeJobRequest {
@@ -11,7 +14,7 @@ impl Arbitrary for CreatePurgeJobRequest {
     type Strategy = BoxedStrategy<Self>;
 
     fn arbitrary_with((): ()) -> Self::Strategy {
-        (a::items(a::any::<crate::ArtifactId>()), a::extra())
+        (a::items(a::any::<ArtifactId>()), a::extra())
             .prop_map(|(artifact_ids, extra)| Self { artifact_ids, extra })
             .boxed()
     }
@@ -23,10 +26,10 @@ impl Arbitrary for PurgeJob {
 
     fn arbitrary_with((): ()) -> Self::Strategy {
         (
-            a::any::<crate::PurgeJobId>(),
-            a::any::<crate::ObjectType>(),
-            a::any::<crate::PurgeJobStatus>(),
-            a::any::<crate::PurgeScope>(),
+            a::any::<PurgeJobId>(),
+            a::any::<ObjectType>(),
+            a::any::<PurgeJobStatus>(),
+            a::any::<PurgeScope>(),
             a::time(),
             a::extra(),
         )
@@ -47,7 +50,7 @@ impl Arbitrary for PurgeScope {
     type Strategy = BoxedStrategy<Self>;
 
     fn arbitrary_with((): ()) -> Self::Strategy {
-        (a::any::<crate::ProjectId>(), a::items(a::any::<crate::ArtifactId>()), a::extra())
+        (a::any::<ProjectId>(), a::items(a::any::<ArtifactId>()), a::extra())
             .prop_map(|(project_id, artifact_ids, extra)| Self { project_id, artifact_ids, extra })
             .boxed()
     }
@@ -60,18 +63,18 @@ impl Arbitrary for PurgeReceipt {
     fn arbitrary_with((): ()) -> Self::Strategy {
         (
             (
-                a::any::<crate::PurgeReceiptId>(),
-                a::any::<crate::ObjectType>(),
-                a::any::<crate::PurgeJobId>(),
+                a::any::<PurgeReceiptId>(),
+                a::any::<ObjectType>(),
+                a::any::<PurgeJobId>(),
                 a::time(),
                 a::time(),
-                a::any::<crate::PurgeScope>(),
-                a::any::<crate::Guarantee>(),
+                a::any::<PurgeScope>(),
+                a::any::<Guarantee>(),
                 a::any::<u64>(),
-                a::items(a::any::<crate::PurgeProcessor>()),
+                a::items(a::any::<PurgeProcessor>()),
                 a::text(),
             ),
-            (a::any::<crate::Signature>(), a::extra()),
+            (a::any::<Signature>(), a::extra()),
         )
             .prop_map(
                 |(
@@ -115,8 +118,8 @@ impl Arbitrary for PurgeProcessor {
         (
             a::text(),
             a::text(),
-            a::any::<crate::ProcessorStatus>(),
-            a::any::<crate::Guarantee>(),
+            a::any::<ProcessorStatus>(),
+            a::any::<Guarantee>(),
             a::optional(a::time()),
             a::optional(a::time()),
             a::extra(),

@@ -3,7 +3,7 @@
 //! Strategies.
 
 use crate::arbitrary as a;
-use crate::{ReceiptKey, ReceiptKeySet};
+use crate::{ReceiptKey, ReceiptKeyId, ReceiptKeySet};
 use proptest::prelude::*;
 
 impl Arbitrary for ReceiptKeySet {
@@ -11,9 +11,7 @@ impl Arbitrary for ReceiptKeySet {
     type Strategy = BoxedStrategy<Self>;
 
     fn arbitrary_with((): ()) -> Self::Strategy {
-        (a::items(a::any::<crate::ReceiptKey>()), a::extra())
-            .prop_map(|(keys, extra)| Self { keys, extra })
-            .boxed()
+        (a::items(a::any::<ReceiptKey>()), a::extra()).prop_map(|(keys, extra)| Self { keys, extra }).boxed()
     }
 }
 
@@ -22,7 +20,7 @@ impl Arbitrary for ReceiptKey {
     type Strategy = BoxedStrategy<Self>;
 
     fn arbitrary_with((): ()) -> Self::Strategy {
-        (a::text(), a::text(), a::any::<crate::ReceiptKeyId>(), a::text(), a::text(), a::text(), a::extra())
+        (a::text(), a::text(), a::any::<ReceiptKeyId>(), a::text(), a::text(), a::text(), a::extra())
             .prop_map(|(kty, crv, kid, usage, alg, x, extra)| Self { kty, crv, kid, usage, alg, x, extra })
             .boxed()
     }

@@ -4,8 +4,11 @@
 
 use crate::arbitrary as a;
 use crate::{
-    AgentHints, CreateResponseRequest, HintReuse, HintRouting, HintSafety, HintSession, HintState,
-    NativeResponse, NativeResponseError, NativeUsage, Qos, QosOutcome,
+    AgentHints, BranchId, BundleId, CreateResponseRequest, DegradePolicy, ErrorType, ExecutionProfile,
+    HintReuse, HintRouting, HintSafety, HintSession, HintState, ModelAliasReleaseId, NativeResponse,
+    NativeResponseError, NativeUsage, ObjectType, ProjectId, Qos, QosAdmission, QosClass, QosCompletion,
+    QosOutcome, ResponseId, ResponseStatus, ReuseEvidenceLevel, ReusePreference, ReuseScope, SessionId,
+    SnapshotId, TraceId,
 };
 use proptest::prelude::*;
 
@@ -17,12 +20,12 @@ impl Arbitrary for CreateResponseRequest {
         (
             a::text(),
             a::text(),
-            a::optional(a::any::<crate::SessionId>()),
-            a::optional(a::any::<crate::BranchId>()),
-            a::optional(a::any::<crate::BundleId>()),
-            a::optional(a::any::<crate::SnapshotId>()),
-            a::optional(a::any::<crate::Qos>()),
-            a::optional(a::any::<crate::AgentHints>()),
+            a::optional(a::any::<SessionId>()),
+            a::optional(a::any::<BranchId>()),
+            a::optional(a::any::<BundleId>()),
+            a::optional(a::any::<SnapshotId>()),
+            a::optional(a::any::<Qos>()),
+            a::optional(a::any::<AgentHints>()),
             a::extra(),
         )
             .prop_map(
@@ -50,11 +53,11 @@ impl Arbitrary for Qos {
 
     fn arbitrary_with((): ()) -> Self::Strategy {
         (
-            a::optional(a::any::<crate::QosClass>()),
+            a::optional(a::any::<QosClass>()),
             a::optional(a::any::<u64>()),
             a::optional(a::any::<u64>()),
             a::optional(a::any::<u64>()),
-            a::optional(a::any::<crate::DegradePolicy>()),
+            a::optional(a::any::<DegradePolicy>()),
             a::extra(),
         )
             .prop_map(|(class, target_ttft_ms, deadline_ms, priority, degrade_policy, extra)| Self {
@@ -76,12 +79,12 @@ impl Arbitrary for AgentHints {
     fn arbitrary_with((): ()) -> Self::Strategy {
         (
             a::optional(a::text()),
-            a::optional(a::any::<crate::HintSession>()),
-            a::optional(a::any::<crate::HintState>()),
-            a::optional(a::any::<crate::HintReuse>()),
-            a::optional(a::any::<crate::Qos>()),
-            a::optional(a::any::<crate::HintRouting>()),
-            a::optional(a::any::<crate::HintSafety>()),
+            a::optional(a::any::<HintSession>()),
+            a::optional(a::any::<HintState>()),
+            a::optional(a::any::<HintReuse>()),
+            a::optional(a::any::<Qos>()),
+            a::optional(a::any::<HintRouting>()),
+            a::optional(a::any::<HintSafety>()),
             a::extra(),
         )
             .prop_map(|(version, session, state, reuse, qos, routing, safety, extra)| Self {
@@ -104,8 +107,8 @@ impl Arbitrary for HintSession {
 
     fn arbitrary_with((): ()) -> Self::Strategy {
         (
-            a::optional(a::any::<crate::SessionId>()),
-            a::optional(a::any::<crate::BranchId>()),
+            a::optional(a::any::<SessionId>()),
+            a::optional(a::any::<BranchId>()),
             a::optional(a::any::<u64>()),
             a::extra(),
         )
@@ -124,7 +127,7 @@ impl Arbitrary for HintState {
     type Strategy = BoxedStrategy<Self>;
 
     fn arbitrary_with((): ()) -> Self::Strategy {
-        (a::optional(a::items(a::any::<crate::BundleId>())), a::optional(a::text()), a::extra())
+        (a::optional(a::items(a::any::<BundleId>())), a::optional(a::text()), a::extra())
             .prop_map(|(bundle_refs, placement_preference, extra)| Self {
                 bundle_refs,
                 placement_preference,
@@ -140,8 +143,8 @@ impl Arbitrary for HintReuse {
 
     fn arbitrary_with((): ()) -> Self::Strategy {
         (
-            a::optional(a::any::<crate::ReusePreference>()),
-            a::optional(a::any::<crate::ReuseScope>()),
+            a::optional(a::any::<ReusePreference>()),
+            a::optional(a::any::<ReuseScope>()),
             a::optional(a::text()),
             a::extra(),
         )
@@ -193,23 +196,23 @@ impl Arbitrary for NativeResponse {
     fn arbitrary_with((): ()) -> Self::Strategy {
         (
             (
-                a::any::<crate::ResponseId>(),
-                a::any::<crate::ObjectType>(),
-                a::any::<crate::ProjectId>(),
+                a::any::<ResponseId>(),
+                a::any::<ObjectType>(),
+                a::any::<ProjectId>(),
                 a::time(),
-                a::any::<crate::ResponseStatus>(),
+                a::any::<ResponseStatus>(),
                 a::text(),
-                a::optional(a::any::<crate::SessionId>()),
-                a::optional(a::any::<crate::BranchId>()),
+                a::optional(a::any::<SessionId>()),
+                a::optional(a::any::<BranchId>()),
                 a::optional(a::text()),
-                a::optional(a::any::<crate::ExecutionProfile>()),
+                a::optional(a::any::<ExecutionProfile>()),
             ),
             (
-                a::optional(a::any::<crate::ModelAliasReleaseId>()),
-                a::any::<crate::TraceId>(),
-                a::any::<crate::NativeUsage>(),
-                a::any::<crate::QosOutcome>(),
-                a::optional(a::any::<crate::NativeResponseError>()),
+                a::optional(a::any::<ModelAliasReleaseId>()),
+                a::any::<TraceId>(),
+                a::any::<NativeUsage>(),
+                a::any::<QosOutcome>(),
+                a::optional(a::any::<NativeResponseError>()),
                 a::extra(),
             ),
         )
@@ -262,7 +265,7 @@ impl Arbitrary for NativeUsage {
             a::any::<u64>(),
             a::any::<u64>(),
             a::any::<u64>(),
-            a::any::<crate::ReuseEvidenceLevel>(),
+            a::any::<ReuseEvidenceLevel>(),
             a::extra(),
         )
             .prop_map(
@@ -294,8 +297,8 @@ impl Arbitrary for QosOutcome {
 
     fn arbitrary_with((): ()) -> Self::Strategy {
         (
-            a::any::<crate::QosAdmission>(),
-            a::optional(a::any::<crate::QosCompletion>()),
+            a::any::<QosAdmission>(),
+            a::optional(a::any::<QosCompletion>()),
             a::optional(a::any::<bool>()),
             a::optional(a::any::<u64>()),
             a::optional(a::any::<u64>()),
@@ -339,7 +342,7 @@ impl Arbitrary for NativeResponseError {
     type Strategy = BoxedStrategy<Self>;
 
     fn arbitrary_with((): ()) -> Self::Strategy {
-        (a::any::<crate::ErrorType>(), a::optional(a::text()), a::text(), a::extra())
+        (a::any::<ErrorType>(), a::optional(a::text()), a::text(), a::extra())
             .prop_map(|(error_type, code, message, extra)| Self { error_type, code, message, extra })
             .boxed()
     }

@@ -3,7 +3,10 @@
 //! Strategies.
 
 use crate::arbitrary as a;
-use crate::{CreateSessionRequest, DeletedSession, Session, UpdateSessionRequest};
+use crate::{
+    BranchId, BundleId, CreateSessionRequest, DeletedSession, ObjectType, ProjectId, Session, SessionId,
+    SessionStatus, UpdateSessionRequest,
+};
 use proptest::prelude::*;
 
 impl Arbitrary for CreateSessionRequest {
@@ -11,7 +14,7 @@ impl Arbitrary for CreateSessionRequest {
     type Strategy = BoxedStrategy<Self>;
 
     fn arbitrary_with((): ()) -> Self::Strategy {
-        (a::optional(a::items(a::any::<crate::BundleId>())), a::extra())
+        (a::optional(a::items(a::any::<BundleId>())), a::extra())
             .prop_map(|(base_bundle_ids, extra)| Self { base_bundle_ids, extra })
             .boxed()
     }
@@ -23,12 +26,12 @@ impl Arbitrary for Session {
 
     fn arbitrary_with((): ()) -> Self::Strategy {
         (
-            a::any::<crate::SessionId>(),
-            a::any::<crate::ObjectType>(),
-            a::any::<crate::ProjectId>(),
-            a::any::<crate::BranchId>(),
-            a::any::<crate::SessionStatus>(),
-            a::items(a::any::<crate::BundleId>()),
+            a::any::<SessionId>(),
+            a::any::<ObjectType>(),
+            a::any::<ProjectId>(),
+            a::any::<BranchId>(),
+            a::any::<SessionStatus>(),
+            a::items(a::any::<BundleId>()),
             a::time(),
             a::extra(),
         )
@@ -55,9 +58,7 @@ impl Arbitrary for UpdateSessionRequest {
     type Strategy = BoxedStrategy<Self>;
 
     fn arbitrary_with((): ()) -> Self::Strategy {
-        (a::any::<crate::SessionStatus>(), a::extra())
-            .prop_map(|(status, extra)| Self { status, extra })
-            .boxed()
+        (a::any::<SessionStatus>(), a::extra()).prop_map(|(status, extra)| Self { status, extra }).boxed()
     }
 }
 
@@ -66,7 +67,7 @@ impl Arbitrary for DeletedSession {
     type Strategy = BoxedStrategy<Self>;
 
     fn arbitrary_with((): ()) -> Self::Strategy {
-        (a::any::<crate::SessionId>(), a::any::<crate::ObjectType>(), Just(true).boxed(), a::extra())
+        (a::any::<SessionId>(), a::any::<ObjectType>(), Just(true).boxed(), a::extra())
             .prop_map(|(id, object, deleted, extra)| Self { id, object, deleted, extra })
             .boxed()
     }

@@ -3,7 +3,7 @@
 //! Strategies.
 
 use crate::arbitrary as a;
-use crate::{CreateSnapshotRequest, Snapshot};
+use crate::{BranchId, CreateSnapshotRequest, ObjectType, SessionId, Snapshot, SnapshotId};
 use proptest::prelude::*;
 
 impl Arbitrary for Snapshot {
@@ -12,10 +12,10 @@ impl Arbitrary for Snapshot {
 
     fn arbitrary_with((): ()) -> Self::Strategy {
         (
-            a::any::<crate::SnapshotId>(),
-            a::any::<crate::ObjectType>(),
-            a::any::<crate::SessionId>(),
-            a::any::<crate::BranchId>(),
+            a::any::<SnapshotId>(),
+            a::any::<ObjectType>(),
+            a::any::<SessionId>(),
+            a::any::<BranchId>(),
             a::any::<u64>(),
             a::text(),
             a::items(a::text()),

@@ -3,7 +3,7 @@
 //! Strategies.
 
 use crate::arbitrary as a;
-use crate::{CountTokensRequest, TokenCount};
+use crate::{CountTokensRequest, ObjectType, TokenCount};
 use proptest::prelude::*;
 
 impl Arbitrary for CountTokensRequest {
@@ -20,7 +20,7 @@ impl Arbitrary for TokenCount {
     type Strategy = BoxedStrategy<Self>;
 
     fn arbitrary_with((): ()) -> Self::Strategy {
-        (a::any::<crate::ObjectType>(), a::any::<u64>(), a::extra())
+        (a::any::<ObjectType>(), a::any::<u64>(), a::extra())
             .prop_map(|(object, input_tokens, extra)| Self { object, input_tokens, extra })
             .boxed()
     }

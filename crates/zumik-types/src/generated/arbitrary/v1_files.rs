@@ -3,7 +3,7 @@
 //! Strategies.
 
 use crate::arbitrary as a;
-use crate::{DeletedFile, File};
+use crate::{DeletedFile, File, FileId, ObjectType};
 use proptest::prelude::*;
 
 impl Arbitrary for File {
@@ -12,8 +12,8 @@ impl Arbitrary for File {
 
     fn arbitrary_with((): ()) -> Self::Strategy {
         (
-            a::any::<crate::FileId>(),
-            a::any::<crate::ObjectType>(),
+            a::any::<FileId>(),
+            a::any::<ObjectType>(),
             a::any::<u64>(),
             a::time(),
             a::text(),
@@ -40,7 +40,7 @@ impl Arbitrary for DeletedFile {
     type Strategy = BoxedStrategy<Self>;
 
     fn arbitrary_with((): ()) -> Self::Strategy {
-        (a::any::<crate::FileId>(), a::any::<crate::ObjectType>(), Just(true).boxed(), a::extra())
+        (a::any::<FileId>(), a::any::<ObjectType>(), Just(true).boxed(), a::extra())
             .prop_map(|(id, object, deleted, extra)| Self { id, object, deleted, extra })
             .boxed()
     }

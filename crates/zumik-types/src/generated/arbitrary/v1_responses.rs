@@ -4,13 +4,14 @@
 
 use crate::arbitrary as a;
 use crate::{
-    CreateV1ResponseRequest, DeletedV1Response, V1AssistantText, V1CompactionItem, V1ConversationParam,
-    V1ConversationReference, V1FunctionCall, V1FunctionCallOutput, V1FunctionTool, V1IncompleteDetails,
-    V1InputContent, V1InputImage, V1InputItem, V1InputMessage, V1InputPart, V1InputText,
-    V1InputTokensDetails, V1JsonObjectFormat, V1JsonSchemaFormat, V1OutputContent, V1OutputItem,
-    V1OutputMessage, V1OutputText, V1OutputTokensDetails, V1PlainTextFormat, V1ReasoningItem, V1Refusal,
-    V1Response, V1ResponseError, V1ResponseInput, V1ResponseUsage, V1TextConfig, V1TextFormat, V1Tool,
-    V1ToolChoice, V1ToolChoiceFunction, V1ToolChoiceTarget,
+    ConversationId, CreateV1ResponseRequest, DeletedV1Response, MessageId, ObjectType, V1AssistantText,
+    V1CompactionItem, V1ConversationParam, V1ConversationReference, V1FunctionCall, V1FunctionCallOutput,
+    V1FunctionTool, V1IncompleteDetails, V1InputContent, V1InputImage, V1InputItem, V1InputMessage,
+    V1InputPart, V1InputText, V1InputTokensDetails, V1ItemStatus, V1JsonObjectFormat, V1JsonSchemaFormat,
+    V1OutputContent, V1OutputItem, V1OutputMessage, V1OutputText, V1OutputTokensDetails, V1PlainTextFormat,
+    V1ReasoningItem, V1Refusal, V1Response, V1ResponseError, V1ResponseId, V1ResponseInput, V1ResponseStatus,
+    V1ResponseUsage, V1Role, V1TextConfig, V1TextFormat, V1Tool, V1ToolChoice, V1ToolChoiceFunction,
+    V1ToolChoiceMode, V1ToolChoiceTarget,
 };
 use proptest::prelude::*;
 
@@ -22,23 +23,23 @@ impl Arbitrary for CreateV1ResponseRequest {
         (
             (
                 a::text(),
-                a::any::<crate::V1ResponseInput>(),
+                a::any::<V1ResponseInput>(),
                 a::optional(a::text()),
                 a::optional(a::any::<bool>()),
                 a::optional(a::any::<bool>()),
                 a::optional(a::any::<bool>()),
-                a::optional(a::any::<crate::V1ResponseId>()),
-                a::optional(a::any::<crate::V1ConversationParam>()),
+                a::optional(a::any::<V1ResponseId>()),
+                a::optional(a::any::<V1ConversationParam>()),
                 a::optional(a::json_object()),
                 a::optional(a::number()),
             ),
             (
                 a::optional(a::number()),
                 a::optional(a::any::<u64>()),
-                a::optional(a::items(a::any::<crate::V1Tool>())),
-                a::optional(a::any::<crate::V1ToolChoice>()),
+                a::optional(a::items(a::any::<V1Tool>())),
+                a::optional(a::any::<V1ToolChoice>()),
                 a::optional(a::any::<bool>()),
-                a::optional(a::any::<crate::V1TextConfig>()),
+                a::optional(a::any::<V1TextConfig>()),
                 a::optional(a::json_object()),
                 a::optional(a::text()),
                 a::optional(a::items(a::text())),
@@ -108,10 +109,10 @@ impl Arbitrary for V1InputItem {
 
     fn arbitrary_with((): ()) -> Self::Strategy {
         prop_oneof![
-            a::any::<crate::V1InputMessage>().prop_map(Self::Message),
-            a::any::<crate::V1FunctionCall>().prop_map(Self::FunctionCall),
-            a::any::<crate::V1FunctionCallOutput>().prop_map(Self::FunctionCallOutput),
-            a::any::<crate::V1CompactionItem>().prop_map(Self::Compaction),
+            a::any::<V1InputMessage>().prop_map(Self::Message),
+            a::any::<V1FunctionCall>().prop_map(Self::FunctionCall),
+            a::any::<V1FunctionCallOutput>().prop_map(Self::FunctionCallOutput),
+            a::any::<V1CompactionItem>().prop_map(Self::Compaction),
             a::raw_member("type").prop_map(Self::Unrecognized)
         ]
         .boxed()
@@ -125,8 +126,8 @@ impl Arbitrary for V1InputMessage {
     fn arbitrary_with((): ()) -> Self::Strategy {
         (
             a::optional(Just("message".to_owned()).boxed()),
-            a::any::<crate::V1Role>(),
-            a::any::<crate::V1InputContent>(),
+            a::any::<V1Role>(),
+            a::any::<V1InputContent>(),
             a::extra(),
         )
             .prop_map(|(kind, role, content, extra)| Self { kind, role, content, extra })
@@ -140,9 +141,9 @@ impl Arbitrary for V1InputPart {
 
     fn arbitrary_with((): ()) -> Self::Strategy {
         prop_oneof![
-            a::any::<crate::V1InputText>().prop_map(Self::InputText),
-            a::any::<crate::V1InputImage>().prop_map(Self::InputImage),
-            a::any::<crate::V1AssistantText>().prop_map(Self::OutputText),
+            a::any::<V1InputText>().prop_map(Self::InputText),
+            a::any::<V1InputImage>().prop_map(Self::InputImage),
+            a::any::<V1AssistantText>().prop_map(Self::OutputText),
             a::raw_member("type").prop_map(Self::Unrecognized)
         ]
         .boxed()
@@ -185,7 +186,7 @@ impl Arbitrary for V1InputContent {
     fn arbitrary_with((): ()) -> Self::Strategy {
         prop_oneof![
             a::text().prop_map(Self::Text),
-            a::items(a::any::<crate::V1InputPart>()).prop_map(Self::Parts),
+            a::items(a::any::<V1InputPart>()).prop_map(Self::Parts),
             a::any::<bool>().prop_map(|flag| Self::Unrecognized(flag.into()))
         ]
         .boxed()
@@ -202,7 +203,7 @@ impl Arbitrary for V1FunctionCall {
             a::text(),
             a::text(),
             a::text(),
-            a::optional(a::any::<crate::V1ItemStatus>()),
+            a::optional(a::any::<V1ItemStatus>()),
             a::extra(),
         )
             .prop_map(|(id, call_id, name, arguments, status, extra)| Self {
@@ -246,7 +247,7 @@ impl Arbitrary for V1ResponseInput {
     fn arbitrary_with((): ()) -> Self::Strategy {
         prop_oneof![
             a::text().prop_map(Self::Text),
-            a::items(a::any::<crate::V1InputItem>()).prop_map(Self::Items),
+            a::items(a::any::<V1InputItem>()).prop_map(Self::Items),
             a::any::<bool>().prop_map(|flag| Self::Unrecognized(flag.into()))
         ]
         .boxed()
@@ -258,7 +259,7 @@ impl Arbitrary for V1ConversationReference {
     type Strategy = BoxedStrategy<Self>;
 
     fn arbitrary_with((): ()) -> Self::Strategy {
-        (a::any::<crate::ConversationId>(), a::extra()).prop_map(|(id, extra)| Self { id, extra }).boxed()
+        (a::any::<ConversationId>(), a::extra()).prop_map(|(id, extra)| Self { id, extra }).boxed()
     }
 }
 
@@ -268,8 +269,8 @@ impl Arbitrary for V1ConversationParam {
 
     fn arbitrary_with((): ()) -> Self::Strategy {
         prop_oneof![
-            a::any::<crate::ConversationId>().prop_map(Self::Id),
-            a::any::<crate::V1ConversationReference>().prop_map(Self::Reference),
+            a::any::<ConversationId>().prop_map(Self::Id),
+            a::any::<V1ConversationReference>().prop_map(Self::Reference),
             a::any::<bool>().prop_map(|flag| Self::Unrecognized(flag.into()))
         ]
         .boxed()
@@ -282,7 +283,7 @@ impl Arbitrary for V1Tool {
 
     fn arbitrary_with((): ()) -> Self::Strategy {
         prop_oneof![
-            a::any::<crate::V1FunctionTool>().prop_map(Self::Function),
+            a::any::<V1FunctionTool>().prop_map(Self::Function),
             a::raw_member("type").prop_map(Self::Unrecognized)
         ]
         .boxed()
@@ -318,7 +319,7 @@ impl Arbitrary for V1ToolChoiceTarget {
 
     fn arbitrary_with((): ()) -> Self::Strategy {
         prop_oneof![
-            a::any::<crate::V1ToolChoiceFunction>().prop_map(Self::Function),
+            a::any::<V1ToolChoiceFunction>().prop_map(Self::Function),
             a::raw_member("type").prop_map(Self::Unrecognized)
         ]
         .boxed()
@@ -340,8 +341,8 @@ impl Arbitrary for V1ToolChoice {
 
     fn arbitrary_with((): ()) -> Self::Strategy {
         prop_oneof![
-            a::any::<crate::V1ToolChoiceMode>().prop_map(Self::Mode),
-            a::any::<crate::V1ToolChoiceTarget>().prop_map(Self::Target),
+            a::any::<V1ToolChoiceMode>().prop_map(Self::Mode),
+            a::any::<V1ToolChoiceTarget>().prop_map(Self::Target),
             a::any::<bool>().prop_map(|flag| Self::Unrecognized(flag.into()))
         ]
         .boxed()
@@ -353,7 +354,7 @@ impl Arbitrary for V1TextConfig {
     type Strategy = BoxedStrategy<Self>;
 
     fn arbitrary_with((): ()) -> Self::Strategy {
-        (a::optional(a::any::<crate::V1TextFormat>()), a::extra())
+        (a::optional(a::any::<V1TextFormat>()), a::extra())
             .prop_map(|(format, extra)| Self { format, extra })
             .boxed()
     }
@@ -365,9 +366,9 @@ impl Arbitrary for V1TextFormat {
 
     fn arbitrary_with((): ()) -> Self::Strategy {
         prop_oneof![
-            a::any::<crate::V1PlainTextFormat>().prop_map(Self::Text),
-            a::any::<crate::V1JsonObjectFormat>().prop_map(Self::JsonObject),
-            a::any::<crate::V1JsonSchemaFormat>().prop_map(Self::JsonSchema),
+            a::any::<V1PlainTextFormat>().prop_map(Self::Text),
+            a::any::<V1JsonObjectFormat>().prop_map(Self::JsonObject),
+            a::any::<V1JsonSchemaFormat>().prop_map(Self::JsonSchema),
             a::raw_member("type").prop_map(Self::Unrecognized)
         ]
         .boxed()
@@ -410,35 +411,30 @@ impl Arbitrary for V1Response {
     fn arbitrary_with((): ()) -> Self::Strategy {
         (
             (
-                a::any::<crate::V1ResponseId>(),
-                a::any::<crate::ObjectType>(),
+                a::any::<V1ResponseId>(),
+                a::any::<ObjectType>(),
                 a::time(),
-                a::any::<crate::V1ResponseStatus>(),
+                a::any::<V1ResponseStatus>(),
                 a::any::<bool>(),
-                a::optional(a::any::<crate::V1ResponseError>()),
-                a::optional(a::any::<crate::V1IncompleteDetails>()),
+                a::optional(a::any::<V1ResponseError>()),
+                a::optional(a::any::<V1IncompleteDetails>()),
                 a::optional(a::text()),
                 a::optional(a::any::<u64>()),
                 a::text(),
             ),
             (
-                a::items(a::any::<crate::V1OutputItem>()),
+                a::items(a::any::<V1OutputItem>()),
                 a::any::<bool>(),
-                a::optional(a::any::<crate::V1ResponseId>()),
-                a::optional(a::any::<crate::V1ConversationReference>()),
+                a::optional(a::any::<V1ResponseId>()),
+                a::optional(a::any::<V1ConversationReference>()),
                 a::any::<bool>(),
                 a::optional(a::number()),
-                a::any::<crate::V1TextConfig>(),
-                a::any::<crate::V1ToolChoice>(),
-                a::items(a::any::<crate::V1Tool>()),
+                a::any::<V1TextConfig>(),
+                a::any::<V1ToolChoice>(),
+                a::items(a::any::<V1Tool>()),
                 a::optional(a::number()),
             ),
-            (
-                a::optional(a::text()),
-                a::optional(a::any::<crate::V1ResponseUsage>()),
-                a::json_object(),
-                a::extra(),
-            ),
+            (a::optional(a::text()), a::optional(a::any::<V1ResponseUsage>()), a::json_object(), a::extra()),
         )
             .prop_map(
                 |(
@@ -524,9 +520,9 @@ impl Arbitrary for V1OutputItem {
 
     fn arbitrary_with((): ()) -> Self::Strategy {
         prop_oneof![
-            a::any::<crate::V1OutputMessage>().prop_map(Self::Message),
-            a::any::<crate::V1FunctionCall>().prop_map(Self::FunctionCall),
-            a::any::<crate::V1ReasoningItem>().prop_map(Self::Reasoning),
+            a::any::<V1OutputMessage>().prop_map(Self::Message),
+            a::any::<V1FunctionCall>().prop_map(Self::FunctionCall),
+            a::any::<V1ReasoningItem>().prop_map(Self::Reasoning),
             a::raw_member("type").prop_map(Self::Unrecognized)
         ]
         .boxed()
@@ -539,10 +535,10 @@ impl Arbitrary for V1OutputMessage {
 
     fn arbitrary_with((): ()) -> Self::Strategy {
         (
-            a::any::<crate::MessageId>(),
-            a::any::<crate::V1ItemStatus>(),
-            a::any::<crate::V1Role>(),
-            a::items(a::any::<crate::V1OutputContent>()),
+            a::any::<MessageId>(),
+            a::any::<V1ItemStatus>(),
+            a::any::<V1Role>(),
+            a::items(a::any::<V1OutputContent>()),
             a::extra(),
         )
             .prop_map(|(id, status, role, content, extra)| Self { id, status, role, content, extra })
@@ -556,8 +552,8 @@ impl Arbitrary for V1OutputContent {
 
     fn arbitrary_with((): ()) -> Self::Strategy {
         prop_oneof![
-            a::any::<crate::V1OutputText>().prop_map(Self::OutputText),
-            a::any::<crate::V1Refusal>().prop_map(Self::Refusal),
+            a::any::<V1OutputText>().prop_map(Self::OutputText),
+            a::any::<V1Refusal>().prop_map(Self::Refusal),
             a::raw_member("type").prop_map(Self::Unrecognized)
         ]
         .boxed()
@@ -593,7 +589,7 @@ impl Arbitrary for V1ReasoningItem {
             a::text(),
             a::items(a::json_object()),
             a::optional(a::text()),
-            a::optional(a::any::<crate::V1ItemStatus>()),
+            a::optional(a::any::<V1ItemStatus>()),
             a::extra(),
         )
             .prop_map(|(id, summary, encrypted_content, status, extra)| Self {
@@ -614,9 +610,9 @@ impl Arbitrary for V1ResponseUsage {
     fn arbitrary_with((): ()) -> Self::Strategy {
         (
             a::any::<u64>(),
-            a::any::<crate::V1InputTokensDetails>(),
+            a::any::<V1InputTokensDetails>(),
             a::any::<u64>(),
-            a::any::<crate::V1OutputTokensDetails>(),
+            a::any::<V1OutputTokensDetails>(),
             a::any::<u64>(),
             a::extra(),
         )
@@ -666,7 +662,7 @@ impl Arbitrary for DeletedV1Response {
     type Strategy = BoxedStrategy<Self>;
 
     fn arbitrary_with((): ()) -> Self::Strategy {
-        (a::any::<crate::V1ResponseId>(), a::any::<crate::ObjectType>(), Just(true).boxed(), a::extra())
+        (a::any::<V1ResponseId>(), a::any::<ObjectType>(), Just(true).boxed(), a::extra())
             .prop_map(|(id, object, deleted, extra)| Self { id, object, deleted, extra })
             .boxed()
     }

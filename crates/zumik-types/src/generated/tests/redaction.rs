@@ -57,7 +57,7 @@ fn refusal_of_v1_refusal() {
 
 #[test]
 fn summary_of_v1_reasoning_item() {
-    assert_redacted::<crate::V1ReasoningItem>("summary", json!([CANARY]));
+    assert_redacted::<crate::V1ReasoningItem>("summary", json!([{ CANARY : CANARY }]));
 }
 
 #[test]
