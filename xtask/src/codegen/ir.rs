@@ -14,8 +14,8 @@ pub(crate) struct Api {
     pub(crate) types: Vec<TypeDef>,
     /// Operations in the order of the document.
     pub(crate) operations: Vec<Operation>,
-    /// What the groups are, by tag.
-    pub(crate) groups: BTreeMap<String, String>,
+    /// What the sub-clients are for, by path: `v1.files`.
+    pub(crate) resources: BTreeMap<String, String>,
 }
 
 /// A named type.

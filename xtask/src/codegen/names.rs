@@ -16,6 +16,9 @@ const KEYWORDS: &[&str] = &[
 /// Wire texts whose variant is not simply their camel case.
 const VARIANTS: &[(&str, &str)] = &[("in_progress", "InProgress")];
 
+/// Sub-clients whose name would be the one of a type.
+const SUB_CLIENTS: &[(&str, &str)] = &[("health", "HealthProbe")];
+
 /// The variant of an enum for a text of the wire: `artifact.deleted` is `ArtifactDeleted`.
 pub(crate) fn variant(wire: &str, node: &Node<'_>) -> Result<String> {
     let exception = VARIANTS.iter().find(|(text, _)| *text == wire);
@@ -70,7 +73,13 @@ pub(crate) fn snake(text: &str) -> String {
     text.to_snake_case()
 }
 
-/// `purge_jobs` is `PurgeJobs`.
+/// The sub-client for a resource: `purge_jobs` is `PurgeJobs`.
+pub(crate) fn sub_client(resource: &str) -> String {
+    let exception = SUB_CLIENTS.iter().find(|(name, _)| *name == resource);
+    exception.map_or_else(|| resource.to_upper_camel_case(), |(_, name)| (*name).to_owned())
+}
+
+/// `create_artifact_200` is `CreateArtifact200`.
 pub(crate) fn camel(text: &str) -> String {
     text.to_upper_camel_case()
 }

@@ -45,18 +45,22 @@ fn ends_item(previous: &str, line: &str) -> bool {
     if indent(previous) != indent(line) || now.is_empty() || now.starts_with('}') || before.is_empty() {
         return false;
     }
-    let is_import = |text: &str| {
-        ["use ", "pub use ", "mod ", "pub mod "].iter().any(|start| text.starts_with(start))
-    };
     match indent(line) {
         0 => {
+            let is_documented = before.starts_with("//!") && !now.starts_with("//!");
             let ended = before.ends_with('}') || before.ends_with(';');
-            let is_doc = before.starts_with("//!") && !now.starts_with("//!");
-            is_doc || ended && !(is_import(before) && is_import(now))
+            is_documented || ended && (kind(before).is_none() || kind(before) != kind(now))
         }
         4 => before == "}" || before.ends_with(';') && starts_function(now),
         _ => false,
     }
+}
+
+/// Items of one line that stand together: modules, re-exports, and imports by where they come from.
+fn kind(line: &str) -> Option<u8> {
+    let starts = ["#[cfg", "mod ", "pub mod ", "pub use ", "use std::", "use crate::", "use super::", "use "];
+    let found = starts.iter().position(|start| line.starts_with(start))?;
+    Some(if found < 3 { 0 } else { u8::try_from(found).unwrap_or(u8::MAX) })
 }
 
 fn starts_function(line: &str) -> bool {

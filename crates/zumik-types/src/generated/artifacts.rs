@@ -2,45 +2,102 @@
 
 //! Types of the group `artifacts`.
 
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
 use crate::open_enum::open_enum;
 use crate::redact::Redacted;
 use crate::{ArtifactId, Extra, JsonObject, ObjectType, ProjectId};
-use chrono::DateTime;
-use chrono::Utc;
-use serde::{Deserialize, Serialize};
-use std::fmt;
 
-/// A unit of prompt content with a type.
-///
-/// It never changes, and its content is never returned.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// A unit of prompt content to store.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
-pub struct Artifact {
-    /// Id of the artifact.
-    pub id: ArtifactId,
-    /// Always `artifact`.
-    #[serde(default = "Artifact::default_object")]
-    pub object: ObjectType,
+pub struct CreateArtifactRequest {
     /// What kind of content it is.
     pub artifact_type: ArtifactType,
-    /// The project it belongs to.
-    pub project_id: ProjectId,
-    /// Media type of the content, for example `text/plain`.
-    pub content_media_type: String,
-    /// When it was created.
-    pub created_at: DateTime<Utc>,
+    /// The content.
+    ///
+    /// For `binary_attachment` it is the standard base64 of the bytes.
+    ///
+    /// Not empty.
+    pub content: String,
+    /// IANA media type of the content, `type/subtype`.
+    ///
+    /// Default: `text/plain`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_media_type: Option<String>,
     /// How long the content may live.
-    pub retention_class: RetentionClass,
-    /// The caller's own JSON object, as supplied; `{}` when none was.
-    pub metadata: JsonObject,
+    ///
+    /// Default: `standard`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention_class: Option<RetentionClass>,
+    /// Any JSON object.
+    ///
+    /// It is stored verbatim.
+    ///
+    /// Default: `{}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<JsonObject>,
     /// Members that this version does not know.
     #[serde(flatten)]
     pub extra: Extra,
 }
 
-impl Artifact {
-    fn default_object() -> ObjectType {
-        ObjectType::Artifact
+impl CreateArtifactRequest {
+    /// With what is required; setters add the rest.
+    pub fn new(artifact_type: impl Into<ArtifactType>, content: impl Into<String>) -> Self {
+        Self {
+            artifact_type: artifact_type.into(),
+            content: content.into(),
+            content_media_type: None,
+            retention_class: None,
+            metadata: None,
+            extra: Extra::new(),
+        }
+    }
+
+    /// IANA media type of the content, `type/subtype`.
+    ///
+    /// Default: `text/plain`.
+    #[must_use]
+    pub fn content_media_type(mut self, content_media_type: impl Into<String>) -> Self {
+        self.content_media_type = Some(content_media_type.into());
+        self
+    }
+
+    /// How long the content may live.
+    ///
+    /// Default: `standard`.
+    #[must_use]
+    pub fn retention_class(mut self, retention_class: impl Into<RetentionClass>) -> Self {
+        self.retention_class = Some(retention_class.into());
+        self
+    }
+
+    /// Any JSON object.
+    ///
+    /// It is stored verbatim.
+    ///
+    /// Default: `{}`.
+    #[must_use]
+    pub fn metadata(mut self, metadata: JsonObject) -> Self {
+        self.metadata = Some(metadata);
+        self
+    }
+}
+
+impl fmt::Debug for CreateArtifactRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CreateArtifactRequest")
+            .field("artifact_type", &self.artifact_type)
+            .field("content", &Redacted(&self.content))
+            .field("content_media_type", &self.content_media_type)
+            .field("retention_class", &self.retention_class)
+            .field("metadata", &self.metadata)
+            .field("extra", &self.extra)
+            .finish()
     }
 }
 
@@ -58,7 +115,7 @@ pub enum ArtifactType {
     ResponseSchema,
     /// `document`: long-lived reference text.
     Document,
-    /// `retrieval_chunk`: A retrieved fragment.
+    /// `retrieval_chunk`: a retrieved fragment.
     RetrievalChunk,
     /// `policy`: policy of a tenant or a repository.
     Policy,
@@ -103,93 +160,37 @@ pub enum RetentionClass {
 
 open_enum!(RetentionClass, Ephemeral = "ephemeral", Standard = "standard", Extended = "extended");
 
-/// A unit of prompt content to store.
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
+/// A unit of prompt content with a type.
+///
+/// It never changes, and its content is never returned.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
-pub struct CreateArtifactRequest {
+pub struct Artifact {
+    /// Id of the artifact.
+    pub id: ArtifactId,
+    /// Always `artifact`.
+    #[serde(default = "Artifact::default_object")]
+    pub object: ObjectType,
     /// What kind of content it is.
     pub artifact_type: ArtifactType,
-    /// The content.
-    ///
-    /// For `binary_attachment` it is the standard base64 of the bytes.
-    ///
-    /// Not empty.
-    pub content: String,
-    /// IANA media type of the content, `type/subtype`.
-    ///
-    /// Default: `"text/plain"`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub content_media_type: Option<String>,
+    /// The project it belongs to.
+    pub project_id: ProjectId,
+    /// Media type of the content, for example `text/plain`.
+    pub content_media_type: String,
+    /// When it was created.
+    pub created_at: DateTime<Utc>,
     /// How long the content may live.
-    ///
-    /// Default: `"standard"`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub retention_class: Option<RetentionClass>,
-    /// Any JSON object.
-    ///
-    /// It is stored verbatim.
-    ///
-    /// Default: `{}`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub metadata: Option<JsonObject>,
+    pub retention_class: RetentionClass,
+    /// The caller's own JSON object, as supplied; `{}` when none was.
+    pub metadata: JsonObject,
     /// Members that this version does not know.
     #[serde(flatten)]
     pub extra: Extra,
 }
 
-impl CreateArtifactRequest {
-    /// With what is required; setters add the rest.
-    pub fn new(artifact_type: impl Into<ArtifactType>, content: impl Into<String>) -> Self {
-        Self {
-            artifact_type: artifact_type.into(),
-            content: content.into(),
-            content_media_type: None,
-            retention_class: None,
-            metadata: None,
-            extra: Extra::new(),
-        }
-    }
-
-    /// IANA media type of the content, `type/subtype`.
-    ///
-    /// Default: `"text/plain"`.
-    #[must_use]
-    pub fn content_media_type(mut self, content_media_type: impl Into<String>) -> Self {
-        self.content_media_type = Some(content_media_type.into());
-        self
-    }
-
-    /// How long the content may live.
-    ///
-    /// Default: `"standard"`.
-    #[must_use]
-    pub fn retention_class(mut self, retention_class: impl Into<RetentionClass>) -> Self {
-        self.retention_class = Some(retention_class.into());
-        self
-    }
-
-    /// Any JSON object.
-    ///
-    /// It is stored verbatim.
-    ///
-    /// Default: `{}`.
-    #[must_use]
-    pub fn metadata(mut self, metadata: JsonObject) -> Self {
-        self.metadata = Some(metadata);
-        self
-    }
-}
-
-impl fmt::Debug for CreateArtifactRequest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CreateArtifactRequest")
-            .field("artifact_type", &self.artifact_type)
-            .field("content", &Redacted(&self.content))
-            .field("content_media_type", &self.content_media_type)
-            .field("retention_class", &self.retention_class)
-            .field("metadata", &self.metadata)
-            .field("extra", &self.extra)
-            .finish()
+impl Artifact {
+    fn default_object() -> ObjectType {
+        ObjectType::Artifact
     }
 }
 

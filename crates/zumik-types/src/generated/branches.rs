@@ -2,8 +2,60 @@
 
 //! Types of the group `branches`.
 
-use crate::{BranchId, EventId, Extra, ObjectType, SessionId};
 use serde::{Deserialize, Serialize};
+
+use crate::{BranchId, EventId, Extra, ObjectType, SessionId};
+
+/// Where to fork a branch.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
+pub struct ForkBranchRequest {
+    /// The source, a branch of this session.
+    pub fork_from_branch_id: BranchId,
+    /// An event reachable on the source; the head of the new branch is pinned there.
+    ///
+    /// Without it, the fork takes the present head of the source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fork_from_event_id: Option<EventId>,
+    /// Label of the new branch, at most 128 characters; `null` when absent.
+    ///
+    /// At most 128 characters. Inferred, not documented.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// Members that this version does not know.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+impl ForkBranchRequest {
+    /// With what is required; setters add the rest.
+    pub fn new(fork_from_branch_id: impl Into<BranchId>) -> Self {
+        Self {
+            fork_from_branch_id: fork_from_branch_id.into(),
+            fork_from_event_id: None,
+            label: None,
+            extra: Extra::new(),
+        }
+    }
+
+    /// An event reachable on the source; the head of the new branch is pinned there.
+    ///
+    /// Without it, the fork takes the present head of the source.
+    #[must_use]
+    pub fn fork_from_event_id(mut self, fork_from_event_id: impl Into<EventId>) -> Self {
+        self.fork_from_event_id = Some(fork_from_event_id.into());
+        self
+    }
+
+    /// Label of the new branch, at most 128 characters; `null` when absent.
+    ///
+    /// At most 128 characters. Inferred, not documented.
+    #[must_use]
+    pub fn label(mut self, label: impl Into<String>) -> Self {
+        self.label = Some(label.into());
+        self
+    }
+}
 
 /// An append-only line of events inside a session.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -54,56 +106,5 @@ impl crate::lenient::Absent for SessionBranch {
             label: None,
             extra: Extra::new(),
         }
-    }
-}
-
-/// Where to fork a branch.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
-pub struct ForkBranchRequest {
-    /// The source, a branch of this session.
-    pub fork_from_branch_id: BranchId,
-    /// An event reachable on the source; the head of the new branch is pinned there.
-    ///
-    /// Without it, the fork takes the present head of the source.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fork_from_event_id: Option<EventId>,
-    /// Label of the new branch, at most 128 characters; `null` when absent.
-    ///
-    /// At most 128 characters. Inferred, not documented.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub label: Option<String>,
-    /// Members that this version does not know.
-    #[serde(flatten)]
-    pub extra: Extra,
-}
-
-impl ForkBranchRequest {
-    /// With what is required; setters add the rest.
-    pub fn new(fork_from_branch_id: impl Into<BranchId>) -> Self {
-        Self {
-            fork_from_branch_id: fork_from_branch_id.into(),
-            fork_from_event_id: None,
-            label: None,
-            extra: Extra::new(),
-        }
-    }
-
-    /// An event reachable on the source; the head of the new branch is pinned there.
-    ///
-    /// Without it, the fork takes the present head of the source.
-    #[must_use]
-    pub fn fork_from_event_id(mut self, fork_from_event_id: impl Into<EventId>) -> Self {
-        self.fork_from_event_id = Some(fork_from_event_id.into());
-        self
-    }
-
-    /// Label of the new branch, at most 128 characters; `null` when absent.
-    ///
-    /// At most 128 characters. Inferred, not documented.
-    #[must_use]
-    pub fn label(mut self, label: impl Into<String>) -> Self {
-        self.label = Some(label.into());
-        self
     }
 }

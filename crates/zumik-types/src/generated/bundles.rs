@@ -2,10 +2,10 @@
 
 //! Types of the group `bundles`.
 
-use crate::{ArtifactId, BundleId, Extra, ObjectType, ProjectId};
-use chrono::DateTime;
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+
+use crate::{ArtifactId, BundleId, Extra, ObjectType, ProjectId};
 
 /// A bundle to create.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 pub struct CreateBundleRequest {
     /// Free label.
     ///
-    /// Default: `"agent_prefix"`.
+    /// Default: `agent_prefix`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bundle_type: Option<String>,
     /// The artifacts in prompt order, at least one.
@@ -33,7 +33,7 @@ impl CreateBundleRequest {
 
     /// Free label.
     ///
-    /// Default: `"agent_prefix"`.
+    /// Default: `agent_prefix`.
     #[must_use]
     pub fn bundle_type(mut self, bundle_type: impl Into<String>) -> Self {
         self.bundle_type = Some(bundle_type.into());

@@ -2,14 +2,15 @@
 
 //! Types of the group `diagnostics`.
 
-use crate::open_enum::open_enum;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
 use crate::{
     DiagnosticId, ExecutionProfile, Extra, ObjectType, PrivacyMode, ProjectId, ReceiptKeyId,
     ReuseEvidenceLevel,
 };
-use chrono::DateTime;
-use chrono::Utc;
-use serde::{Deserialize, Serialize};
+
+use crate::open_enum::open_enum;
 
 /// The traces to score.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

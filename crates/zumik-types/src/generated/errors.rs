@@ -2,9 +2,10 @@
 
 //! The error envelope.
 
+use serde::{Deserialize, Serialize};
+
 use crate::open_enum::open_enum;
 use crate::{BranchId, EventId, Extra};
-use serde::{Deserialize, Serialize};
 
 /// The body of every error answer, on both surfaces.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -59,9 +60,9 @@ pub struct ErrorBody {
 pub enum ErrorType {
     /// `invalid_request_error`: the request cannot be served as it is.
     InvalidRequestError,
-    /// `rate_limit_error`: A throughput limit was reached; waiting helps.
+    /// `rate_limit_error`: a throughput limit was reached; waiting helps.
     RateLimitError,
-    /// `insufficient_quota`: A budget is used up; waiting does not help.
+    /// `insufficient_quota`: a budget is used up; waiting does not help.
     InsufficientQuota,
     /// `api_error`: the server or a provider failed.
     ApiError,

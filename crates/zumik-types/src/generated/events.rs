@@ -2,125 +2,11 @@
 
 //! Types of the group `events`.
 
-use crate::open_enum::open_enum;
-use crate::{BranchId, EventId, Extra, ObjectType, Patch, SessionId};
-use chrono::DateTime;
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-/// One step of a workflow.
-///
-/// It never changes and has exactly one causal parent, except the first.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
-pub struct Event {
-    /// Id of the event.
-    pub id: EventId,
-    /// Always `event`.
-    ///
-    /// Inferred, not documented.
-    #[serde(default = "Event::default_object")]
-    pub object: ObjectType,
-    /// The session it belongs to.
-    ///
-    /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
-    pub session_id: SessionId,
-    /// The branch it was appended to.
-    ///
-    /// An inherited event keeps its own.
-    ///
-    /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
-    pub branch_id: BranchId,
-    /// The event before it, `null` for the first event of the session.
-    ///
-    /// Inferred, not documented.
-    pub parent_event_id: Option<EventId>,
-    /// Position on the branch, 1 for the first event; the version of the branch after the append.
-    ///
-    /// At least 1.
-    pub sequence: u64,
-    /// What kind of step it is.
-    ///
-    /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
-    pub event_type: EventType,
-    /// Reference to the content of the step, as supplied.
-    ///
-    /// Inferred, not documented.
-    pub payload_ref: Option<String>,
-    /// When it was appended.
-    ///
-    /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
-    pub created_at: DateTime<Utc>,
-    /// Where a merge took it from.
-    ///
-    /// Omitted on all other events.
-    ///
-    /// Inferred, not documented.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub merged_from: Option<MergedFrom>,
-    /// Members that this version does not know.
-    #[serde(flatten)]
-    pub extra: Extra,
-}
-
-impl Event {
-    fn default_object() -> ObjectType {
-        ObjectType::Event
-    }
-}
-
-/// Kind of a step.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum EventType {
-    /// `user_message`: what the user said; a `user` message of the prompt.
-    UserMessage,
-    /// `assistant_message`: what the model said; an `assistant` message of the prompt.
-    AssistantMessage,
-    /// `tool_result`: what a tool returned.
-    ToolResult,
-    /// `retrieval_result`: what a retrieval returned.
-    RetrievalResult,
-    /// `checkpoint`: A checkpoint or a summary that stands for older history.
-    Checkpoint,
-    /// `note`: A note.
-    Note,
-    /// A value that this version does not know, kept as it was read.
-    Unrecognized(String),
-}
-
-open_enum!(
-    EventType,
-    UserMessage = "user_message",
-    AssistantMessage = "assistant_message",
-    ToolResult = "tool_result",
-    RetrievalResult = "retrieval_result",
-    Checkpoint = "checkpoint",
-    Note = "note"
-);
-
-/// Where a merge took an event from.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
-pub struct MergedFrom {
-    /// The source branch.
-    ///
-    /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
-    pub branch_id: BranchId,
-    /// The event of the source.
-    ///
-    /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
-    pub event_id: EventId,
-    /// Members that this version does not know.
-    #[serde(flatten)]
-    pub extra: Extra,
-}
+use crate::open_enum::open_enum;
+use crate::{BranchId, EventId, Extra, ObjectType, Patch, SessionId};
 
 /// An event, with the guards under which it may be appended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -197,4 +83,118 @@ impl NewEvent {
         self.payload_ref = Some(payload_ref.into());
         self
     }
+}
+
+/// Kind of a step.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum EventType {
+    /// `user_message`: what the user said; a `user` message of the prompt.
+    UserMessage,
+    /// `assistant_message`: what the model said; an `assistant` message of the prompt.
+    AssistantMessage,
+    /// `tool_result`: what a tool returned.
+    ToolResult,
+    /// `retrieval_result`: what a retrieval returned.
+    RetrievalResult,
+    /// `checkpoint`: a checkpoint or a summary that stands for older history.
+    Checkpoint,
+    /// `note`: a note.
+    Note,
+    /// A value that this version does not know, kept as it was read.
+    Unrecognized(String),
+}
+
+open_enum!(
+    EventType,
+    UserMessage = "user_message",
+    AssistantMessage = "assistant_message",
+    ToolResult = "tool_result",
+    RetrievalResult = "retrieval_result",
+    Checkpoint = "checkpoint",
+    Note = "note"
+);
+
+/// One step of a workflow.
+///
+/// It never changes and has exactly one causal parent, except the first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
+pub struct Event {
+    /// Id of the event.
+    pub id: EventId,
+    /// Always `event`.
+    ///
+    /// Inferred, not documented.
+    #[serde(default = "Event::default_object")]
+    pub object: ObjectType,
+    /// The session it belongs to.
+    ///
+    /// Inferred, not documented.
+    #[serde(default = "crate::lenient::Absent::absent")]
+    pub session_id: SessionId,
+    /// The branch it was appended to.
+    ///
+    /// An inherited event keeps its own.
+    ///
+    /// Inferred, not documented.
+    #[serde(default = "crate::lenient::Absent::absent")]
+    pub branch_id: BranchId,
+    /// The event before it, `null` for the first event of the session.
+    ///
+    /// Inferred, not documented.
+    pub parent_event_id: Option<EventId>,
+    /// Position on the branch, 1 for the first event; the version of the branch after the append.
+    ///
+    /// At least 1.
+    pub sequence: u64,
+    /// What kind of step it is.
+    ///
+    /// Inferred, not documented.
+    #[serde(default = "crate::lenient::Absent::absent")]
+    pub event_type: EventType,
+    /// Reference to the content of the step, as supplied.
+    ///
+    /// Inferred, not documented.
+    pub payload_ref: Option<String>,
+    /// When it was appended.
+    ///
+    /// Inferred, not documented.
+    #[serde(default = "crate::lenient::Absent::absent")]
+    pub created_at: DateTime<Utc>,
+    /// Where a merge took it from.
+    ///
+    /// Omitted on all other events.
+    ///
+    /// Inferred, not documented.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub merged_from: Option<MergedFrom>,
+    /// Members that this version does not know.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+impl Event {
+    fn default_object() -> ObjectType {
+        ObjectType::Event
+    }
+}
+
+/// Where a merge took an event from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
+pub struct MergedFrom {
+    /// The source branch.
+    ///
+    /// Inferred, not documented.
+    #[serde(default = "crate::lenient::Absent::absent")]
+    pub branch_id: BranchId,
+    /// The event of the source.
+    ///
+    /// Inferred, not documented.
+    #[serde(default = "crate::lenient::Absent::absent")]
+    pub event_id: EventId,
+    /// Members that this version does not know.
+    #[serde(flatten)]
+    pub extra: Extra,
 }

@@ -2,8 +2,9 @@
 
 //! Types of the group `health`.
 
-use crate::Extra;
 use serde::{Deserialize, Serialize};
+
+use crate::Extra;
 
 /// The server is up.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

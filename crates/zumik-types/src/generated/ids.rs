@@ -2,8 +2,9 @@
 
 //! Typed ids.
 
-use crate::id::id;
 use std::sync::Arc;
+
+use crate::id::id;
 
 /// Id of the trace of one request, as in `Agent-Trace-Id`.
 ///

@@ -2,9 +2,11 @@
 
 //! Types of the group `merges`.
 
-use crate::open_enum::open_enum;
-use crate::{ArtifactId, BranchId, Event, EventId, Extra, ObjectType, Patch, SessionBranch};
 use serde::{Deserialize, Serialize};
+
+use crate::{ArtifactId, BranchId, Event, EventId, Extra, ObjectType, Patch, SessionBranch};
+
+use crate::open_enum::open_enum;
 
 /// A merge into the branch of the path, with the guards under which it may happen.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

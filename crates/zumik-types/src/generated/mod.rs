@@ -2,6 +2,8 @@
 
 //! Everything that is generated from the OpenAPI document, one module a resource group.
 
+#[cfg(any(test, feature = "proptest"))]
+mod arbitrary;
 mod artifacts;
 mod branches;
 mod bundles;
@@ -12,21 +14,18 @@ mod events;
 mod health;
 mod ids;
 mod merges;
+pub mod operations;
 mod purge_jobs;
 mod receipt_keys;
 mod responses;
 mod sessions;
 mod snapshots;
+#[cfg(test)]
+mod tests;
 mod token_counts;
 mod v1_files;
 mod v1_responses;
 
-#[cfg(any(test, feature = "proptest"))]
-mod arbitrary;
-pub mod operations;
-
-#[cfg(test)]
-mod tests;
 pub use artifacts::*;
 pub use branches::*;
 pub use bundles::*;

@@ -11,13 +11,13 @@ pub const ALL: &[Operation] = &[
     RETRIEVE_V1_RESPONSE,
     DELETE_V1_RESPONSE,
     CANCEL_V1_RESPONSE,
-    LIST_FILES,
     UPLOAD_FILE,
+    LIST_FILES,
     RETRIEVE_FILE,
     DELETE_FILE,
     RETRIEVE_FILE_CONTENT,
-    LIST_ARTIFACTS,
     CREATE_ARTIFACT,
+    LIST_ARTIFACTS,
     RETRIEVE_ARTIFACT,
     DELETE_ARTIFACT,
     CREATE_BUNDLE,
@@ -27,14 +27,14 @@ pub const ALL: &[Operation] = &[
     RETRIEVE_SESSION,
     UPDATE_SESSION,
     DELETE_SESSION,
-    LIST_BRANCHES,
     FORK_BRANCH,
+    LIST_BRANCHES,
     RETRIEVE_BRANCH,
-    LIST_EVENTS,
     APPEND_EVENT,
+    LIST_EVENTS,
     MERGE_BRANCH,
-    LIST_SNAPSHOTS,
     CREATE_SNAPSHOT,
+    LIST_SNAPSHOTS,
     RETRIEVE_SNAPSHOT,
     CREATE_RESPONSE,
     RETRIEVE_RESPONSE,
@@ -129,22 +129,6 @@ pub const CANCEL_V1_RESPONSE: Operation = Operation {
     evidence: Evidence::Documented,
 };
 
-/// `GET /v1/files`: List files.
-pub const LIST_FILES: Operation = Operation {
-    id: "listFiles",
-    method: Method::Get,
-    path: "/v1/files",
-    group: "Files",
-    summary: "List files",
-    scope: Scope::Read,
-    idempotency: Idempotency::Safe,
-    accepts_key: false,
-    streams: false,
-    paginated: true,
-    generation: false,
-    evidence: Evidence::Inferred,
-};
-
 /// `POST /v1/files`: Upload a file.
 pub const UPLOAD_FILE: Operation = Operation {
     id: "uploadFile",
@@ -159,6 +143,22 @@ pub const UPLOAD_FILE: Operation = Operation {
     paginated: false,
     generation: false,
     evidence: Evidence::Documented,
+};
+
+/// `GET /v1/files`: List files.
+pub const LIST_FILES: Operation = Operation {
+    id: "listFiles",
+    method: Method::Get,
+    path: "/v1/files",
+    group: "Files",
+    summary: "List files",
+    scope: Scope::Read,
+    idempotency: Idempotency::Safe,
+    accepts_key: false,
+    streams: false,
+    paginated: true,
+    generation: false,
+    evidence: Evidence::Inferred,
 };
 
 /// `GET /v1/files/{file_id}`: Retrieve the metadata of a file.
@@ -209,22 +209,6 @@ pub const RETRIEVE_FILE_CONTENT: Operation = Operation {
     evidence: Evidence::Documented,
 };
 
-/// `GET /v2/artifacts`: List artifacts.
-pub const LIST_ARTIFACTS: Operation = Operation {
-    id: "listArtifacts",
-    method: Method::Get,
-    path: "/v2/artifacts",
-    group: "Artifacts",
-    summary: "List artifacts",
-    scope: Scope::Read,
-    idempotency: Idempotency::Safe,
-    accepts_key: false,
-    streams: false,
-    paginated: false,
-    generation: false,
-    evidence: Evidence::Inferred,
-};
-
 /// `POST /v2/artifacts`: Create an immutable content unit.
 pub const CREATE_ARTIFACT: Operation = Operation {
     id: "createArtifact",
@@ -239,6 +223,22 @@ pub const CREATE_ARTIFACT: Operation = Operation {
     paginated: false,
     generation: false,
     evidence: Evidence::Documented,
+};
+
+/// `GET /v2/artifacts`: List artifacts.
+pub const LIST_ARTIFACTS: Operation = Operation {
+    id: "listArtifacts",
+    method: Method::Get,
+    path: "/v2/artifacts",
+    group: "Artifacts",
+    summary: "List artifacts",
+    scope: Scope::Read,
+    idempotency: Idempotency::Safe,
+    accepts_key: false,
+    streams: false,
+    paginated: false,
+    generation: false,
+    evidence: Evidence::Inferred,
 };
 
 /// `GET /v2/artifacts/{artifact_id}`: Retrieve the metadata of an artifact.
@@ -385,22 +385,6 @@ pub const DELETE_SESSION: Operation = Operation {
     evidence: Evidence::Documented,
 };
 
-/// `GET /v2/sessions/{session_id}/branches`: List the branches of a session.
-pub const LIST_BRANCHES: Operation = Operation {
-    id: "listBranches",
-    method: Method::Get,
-    path: "/v2/sessions/{session_id}/branches",
-    group: "Branches",
-    summary: "List the branches of a session",
-    scope: Scope::Read,
-    idempotency: Idempotency::Safe,
-    accepts_key: false,
-    streams: false,
-    paginated: false,
-    generation: false,
-    evidence: Evidence::Inferred,
-};
-
 /// `POST /v2/sessions/{session_id}/branches`: Fork a branch.
 pub const FORK_BRANCH: Operation = Operation {
     id: "forkBranch",
@@ -417,6 +401,22 @@ pub const FORK_BRANCH: Operation = Operation {
     evidence: Evidence::Documented,
 };
 
+/// `GET /v2/sessions/{session_id}/branches`: List the branches of a session.
+pub const LIST_BRANCHES: Operation = Operation {
+    id: "listBranches",
+    method: Method::Get,
+    path: "/v2/sessions/{session_id}/branches",
+    group: "Branches",
+    summary: "List the branches of a session",
+    scope: Scope::Read,
+    idempotency: Idempotency::Safe,
+    accepts_key: false,
+    streams: false,
+    paginated: false,
+    generation: false,
+    evidence: Evidence::Inferred,
+};
+
 /// `GET /v2/sessions/{session_id}/branches/{branch_id}`: Read the version and head of a branch.
 pub const RETRIEVE_BRANCH: Operation = Operation {
     id: "retrieveBranch",
@@ -429,22 +429,6 @@ pub const RETRIEVE_BRANCH: Operation = Operation {
     accepts_key: false,
     streams: false,
     paginated: false,
-    generation: false,
-    evidence: Evidence::Inferred,
-};
-
-/// `GET /v2/sessions/{session_id}/branches/{branch_id}/events`: Read the history of a branch.
-pub const LIST_EVENTS: Operation = Operation {
-    id: "listEvents",
-    method: Method::Get,
-    path: "/v2/sessions/{session_id}/branches/{branch_id}/events",
-    group: "Events",
-    summary: "Read the history of a branch",
-    scope: Scope::Read,
-    idempotency: Idempotency::Safe,
-    accepts_key: false,
-    streams: false,
-    paginated: true,
     generation: false,
     evidence: Evidence::Inferred,
 };
@@ -465,6 +449,22 @@ pub const APPEND_EVENT: Operation = Operation {
     evidence: Evidence::Documented,
 };
 
+/// `GET /v2/sessions/{session_id}/branches/{branch_id}/events`: Read the history of a branch.
+pub const LIST_EVENTS: Operation = Operation {
+    id: "listEvents",
+    method: Method::Get,
+    path: "/v2/sessions/{session_id}/branches/{branch_id}/events",
+    group: "Events",
+    summary: "Read the history of a branch",
+    scope: Scope::Read,
+    idempotency: Idempotency::Safe,
+    accepts_key: false,
+    streams: false,
+    paginated: true,
+    generation: false,
+    evidence: Evidence::Inferred,
+};
+
 /// `POST /v2/sessions/{session_id}/branches/{branch_id}/merges`: Merge another branch into this one.
 pub const MERGE_BRANCH: Operation = Operation {
     id: "mergeBranch",
@@ -475,22 +475,6 @@ pub const MERGE_BRANCH: Operation = Operation {
     scope: Scope::Inference,
     idempotency: Idempotency::Cas,
     accepts_key: true,
-    streams: false,
-    paginated: false,
-    generation: false,
-    evidence: Evidence::Inferred,
-};
-
-/// `GET /v2/sessions/{session_id}/branches/{branch_id}/snapshots`: List the snapshots of a branch.
-pub const LIST_SNAPSHOTS: Operation = Operation {
-    id: "listSnapshots",
-    method: Method::Get,
-    path: "/v2/sessions/{session_id}/branches/{branch_id}/snapshots",
-    group: "Snapshots",
-    summary: "List the snapshots of a branch",
-    scope: Scope::Read,
-    idempotency: Idempotency::Safe,
-    accepts_key: false,
     streams: false,
     paginated: false,
     generation: false,
@@ -511,6 +495,22 @@ pub const CREATE_SNAPSHOT: Operation = Operation {
     paginated: false,
     generation: false,
     evidence: Evidence::Documented,
+};
+
+/// `GET /v2/sessions/{session_id}/branches/{branch_id}/snapshots`: List the snapshots of a branch.
+pub const LIST_SNAPSHOTS: Operation = Operation {
+    id: "listSnapshots",
+    method: Method::Get,
+    path: "/v2/sessions/{session_id}/branches/{branch_id}/snapshots",
+    group: "Snapshots",
+    summary: "List the snapshots of a branch",
+    scope: Scope::Read,
+    idempotency: Idempotency::Safe,
+    accepts_key: false,
+    streams: false,
+    paginated: false,
+    generation: false,
+    evidence: Evidence::Inferred,
 };
 
 /// `GET /v2/sessions/{session_id}/branches/{branch_id}/snapshots/{snapshot_id}`: Retrieve a snapshot.

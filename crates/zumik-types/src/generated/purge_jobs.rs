@@ -2,11 +2,12 @@
 
 //! Types of the group `purge_jobs`.
 
-use crate::open_enum::open_enum;
-use crate::{ArtifactId, Extra, ObjectType, ProjectId, PurgeJobId, PurgeReceiptId, Signature};
-use chrono::DateTime;
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+
+use crate::{ArtifactId, Extra, ObjectType, ProjectId, PurgeJobId, PurgeReceiptId, Signature};
+
+use crate::open_enum::open_enum;
 
 /// What to purge.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -151,7 +152,7 @@ pub enum Guarantee {
     /// `verified_namespace_invalidation`: the cache namespace was invalidated; old entries can never be
     /// read again.
     VerifiedNamespaceInvalidation,
-    /// `provider_confirmed_deletion`: A third party confirmed the deletion.
+    /// `provider_confirmed_deletion`: a third party confirmed the deletion.
     ProviderConfirmedDeletion,
     /// `expiry_bound`: gone at the latest at `expires_at`.
     ExpiryBound,

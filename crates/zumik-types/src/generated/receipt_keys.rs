@@ -2,8 +2,9 @@
 
 //! Types of the group `receipt_keys`.
 
-use crate::{Extra, ReceiptKeyId};
 use serde::{Deserialize, Serialize};
+
+use crate::{Extra, ReceiptKeyId};
 
 /// The public keys that verify receipts and reports, a JWK set.
 ///

@@ -2,16 +2,18 @@
 
 //! Types of the group `responses`.
 
-use crate::open_enum::open_enum;
-use crate::redact::Redacted;
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
 use crate::{
     BranchId, BundleId, ErrorType, ExecutionProfile, Extra, ModelAliasReleaseId, ObjectType, ProjectId,
     QosAdmission, ResponseId, SessionId, SnapshotId, TraceId,
 };
-use chrono::DateTime;
-use chrono::Utc;
-use serde::{Deserialize, Serialize};
-use std::fmt;
+
+use crate::open_enum::open_enum;
+use crate::redact::Redacted;
 
 /// A generation with state and QoS.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
@@ -159,7 +161,7 @@ pub struct Qos {
     ///
     /// Clients that send `qos` always send it.
     ///
-    /// Default: `"standard"`.
+    /// Default: `standard`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub class: Option<QosClass>,
     /// Soft target for the time to the first token, in milliseconds.
@@ -185,7 +187,7 @@ pub struct Qos {
     ///
     /// Clients that send `qos` always send it.
     ///
-    /// Default: `"allow_compatible_fallback"`.
+    /// Default: `allow_compatible_fallback`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub degrade_policy: Option<DegradePolicy>,
     /// Members that this version does not know.
@@ -210,7 +212,7 @@ impl Qos {
     ///
     /// Clients that send `qos` always send it.
     ///
-    /// Default: `"standard"`.
+    /// Default: `standard`.
     #[must_use]
     pub fn class(mut self, class: impl Into<QosClass>) -> Self {
         self.class = Some(class.into());
@@ -252,7 +254,7 @@ impl Qos {
     ///
     /// Clients that send `qos` always send it.
     ///
-    /// Default: `"allow_compatible_fallback"`.
+    /// Default: `allow_compatible_fallback`.
     #[must_use]
     pub fn degrade_policy(mut self, degrade_policy: impl Into<DegradePolicy>) -> Self {
         self.degrade_policy = Some(degrade_policy.into());
@@ -270,7 +272,7 @@ impl Default for Qos {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum QosClass {
-    /// `interactive`: A user waits.
+    /// `interactive`: a user waits.
     Interactive,
     /// `standard`: the default.
     Standard,
@@ -296,7 +298,7 @@ open_enum!(
 pub enum DegradePolicy {
     /// `forbid`: only the first choice may answer; otherwise 502 `provider_error`.
     Forbid,
-    /// `allow_compatible_fallback`: A compatible target may answer instead.
+    /// `allow_compatible_fallback`: a compatible target may answer instead.
     AllowCompatibleFallback,
     /// A value that this version does not know, kept as it was read.
     Unrecognized(String),
@@ -312,7 +314,7 @@ open_enum!(DegradePolicy, Forbid = "forbid", AllowCompatibleFallback = "allow_co
 pub struct AgentHints {
     /// Version of the hint contract.
     ///
-    /// Default: `"2026-06-01"`.
+    /// Default: `2026-06-01`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
     /// Where the request belongs.
@@ -365,7 +367,7 @@ impl AgentHints {
 
     /// Version of the hint contract.
     ///
-    /// Default: `"2026-06-01"`.
+    /// Default: `2026-06-01`.
     #[must_use]
     pub fn version(mut self, version: impl Into<String>) -> Self {
         self.version = Some(version.into());
@@ -879,7 +881,7 @@ pub enum ReuseEvidenceLevel {
     ProviderReported,
     /// `runtime_confirmed`: the customer's runtime.
     RuntimeConfirmed,
-    /// `router_inferred`: A prediction of the router.
+    /// `router_inferred`: a prediction of the router.
     RouterInferred,
     /// `trace_estimated`: an estimate over traces.
     TraceEstimated,

@@ -2,11 +2,11 @@
 
 //! Types of the group `sessions`.
 
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
 use crate::open_enum::open_enum;
 use crate::{BranchId, BundleId, Extra, ObjectType, ProjectId, SessionId};
-use chrono::DateTime;
-use chrono::Utc;
-use serde::{Deserialize, Serialize};
 
 /// A session to create.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

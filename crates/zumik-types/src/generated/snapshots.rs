@@ -2,10 +2,71 @@
 
 //! Types of the group `snapshots`.
 
-use crate::{BranchId, Extra, ObjectType, SessionId, SnapshotId};
-use chrono::DateTime;
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+
+use crate::{BranchId, Extra, ObjectType, SessionId, SnapshotId};
+
+/// What to pin besides the version of the branch.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
+pub struct CreateSnapshotRequest {
+    /// Compiler revision to record.
+    ///
+    /// It is stored as supplied.
+    ///
+    /// Default: `pc_1`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt_compiler_revision: Option<String>,
+    /// The blocks in prompt order, free text such as `blk_…`, `art_…` or `evt_…`.
+    ///
+    /// An entry that starts with `art_` or `evt_` must exist in the project.
+    ///
+    /// Default: `[]`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ordered_block_manifest: Option<Vec<String>>,
+    /// Members that this version does not know.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+impl CreateSnapshotRequest {
+    /// Nothing is required; setters add what is wanted.
+    pub fn new() -> Self {
+        Self { prompt_compiler_revision: None, ordered_block_manifest: None, extra: Extra::new() }
+    }
+
+    /// Compiler revision to record.
+    ///
+    /// It is stored as supplied.
+    ///
+    /// Default: `pc_1`.
+    #[must_use]
+    pub fn prompt_compiler_revision(mut self, prompt_compiler_revision: impl Into<String>) -> Self {
+        self.prompt_compiler_revision = Some(prompt_compiler_revision.into());
+        self
+    }
+
+    /// The blocks in prompt order, free text such as `blk_…`, `art_…` or `evt_…`.
+    ///
+    /// An entry that starts with `art_` or `evt_` must exist in the project.
+    ///
+    /// Default: `[]`.
+    #[must_use]
+    pub fn ordered_block_manifest(
+        mut self,
+        ordered_block_manifest: impl IntoIterator<Item = impl Into<String>>,
+    ) -> Self {
+        self.ordered_block_manifest = Some(ordered_block_manifest.into_iter().map(Into::into).collect());
+        self
+    }
+}
+
+impl Default for CreateSnapshotRequest {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 /// An immutable pin of the logical state of a branch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -36,66 +97,5 @@ pub struct Snapshot {
 impl Snapshot {
     fn default_object() -> ObjectType {
         ObjectType::Snapshot
-    }
-}
-
-/// What to pin besides the version of the branch.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
-pub struct CreateSnapshotRequest {
-    /// Compiler revision to record.
-    ///
-    /// It is stored as supplied.
-    ///
-    /// Default: `"pc_1"`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub prompt_compiler_revision: Option<String>,
-    /// The blocks in prompt order, free text such as `blk_…`, `art_…` or `evt_…`.
-    ///
-    /// An entry that starts with `art_` or `evt_` must exist in the project.
-    ///
-    /// Default: `[]`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ordered_block_manifest: Option<Vec<String>>,
-    /// Members that this version does not know.
-    #[serde(flatten)]
-    pub extra: Extra,
-}
-
-impl CreateSnapshotRequest {
-    /// Nothing is required; setters add what is wanted.
-    pub fn new() -> Self {
-        Self { prompt_compiler_revision: None, ordered_block_manifest: None, extra: Extra::new() }
-    }
-
-    /// Compiler revision to record.
-    ///
-    /// It is stored as supplied.
-    ///
-    /// Default: `"pc_1"`.
-    #[must_use]
-    pub fn prompt_compiler_revision(mut self, prompt_compiler_revision: impl Into<String>) -> Self {
-        self.prompt_compiler_revision = Some(prompt_compiler_revision.into());
-        self
-    }
-
-    /// The blocks in prompt order, free text such as `blk_…`, `art_…` or `evt_…`.
-    ///
-    /// An entry that starts with `art_` or `evt_` must exist in the project.
-    ///
-    /// Default: `[]`.
-    #[must_use]
-    pub fn ordered_block_manifest(
-        mut self,
-        ordered_block_manifest: impl IntoIterator<Item = impl Into<String>>,
-    ) -> Self {
-        self.ordered_block_manifest = Some(ordered_block_manifest.into_iter().map(Into::into).collect());
-        self
-    }
-}
-
-impl Default for CreateSnapshotRequest {
-    fn default() -> Self {
-        Self::new()
     }
 }

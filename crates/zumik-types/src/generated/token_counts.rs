@@ -2,10 +2,12 @@
 
 //! Types of the group `token_counts`.
 
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
 use crate::redact::Redacted;
 use crate::{Extra, ObjectType};
-use serde::{Deserialize, Serialize};
-use std::fmt;
 
 /// A text to count.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]

@@ -2,25 +2,11 @@
 
 //! Types of the group `v1_files`.
 
-use crate::open_enum::open_enum;
-use crate::{Extra, FileId, ObjectType};
-use chrono::DateTime;
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-/// Direction of a list.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum SortOrder {
-    /// `asc`: oldest first.
-    Asc,
-    /// `desc`: newest first.
-    Desc,
-    /// A value that this version does not know, kept as it was read.
-    Unrecognized(String),
-}
-
-open_enum!(SortOrder, Asc = "asc", Desc = "desc");
+use crate::open_enum::open_enum;
+use crate::{Extra, FileId, ObjectType};
 
 /// Metadata of a stored file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -57,6 +43,20 @@ impl File {
         ObjectType::File
     }
 }
+
+/// Direction of a list.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SortOrder {
+    /// `asc`: oldest first.
+    Asc,
+    /// `desc`: newest first.
+    Desc,
+    /// A value that this version does not know, kept as it was read.
+    Unrecognized(String),
+}
+
+open_enum!(SortOrder, Asc = "asc", Desc = "desc");
 
 /// Confirms that a file was deleted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

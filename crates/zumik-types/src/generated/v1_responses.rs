@@ -2,22 +2,21 @@
 
 //! Types of the group `v1_responses`.
 
-use crate::open_enum::open_enum;
-use crate::redact::Redacted;
-use crate::union::shape::{self, Shape};
-use crate::union::tagged::{self, Members, Tagged};
-use crate::{ConversationId, Extra, JsonObject, MessageId, ObjectType, RawMember, V1ResponseId};
-use chrono::DateTime;
-use chrono::Utc;
-use serde::de::Error;
-use serde::de::IntoDeserializer;
-use serde::de::MapAccess;
-use serde::de::SeqAccess;
-use serde::de::value::MapAccessDeserializer;
-use serde::de::value::SeqAccessDeserializer;
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{Error, IntoDeserializer, MapAccess, SeqAccess};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
-use std::fmt;
+
+use crate::{ConversationId, Extra, JsonObject, MessageId, ObjectType, RawMember, V1ResponseId};
+
+use crate::open_enum::open_enum;
+use crate::redact::Redacted;
+use crate::union::shape::Shape;
+use crate::union::tagged::{Members, Tagged};
+use crate::union::{shape, tagged};
 
 /// What is kept of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -453,9 +452,7 @@ impl fmt::Debug for CreateV1ResponseRequest {
 ///
 /// An item without `type` is a message.
 ///
-/// The member `type` says which one it is.
-///
-/// Without it, it is `message`.
+/// The member `type` says which one it is; without it, `message`.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum V1InputItem {
@@ -553,18 +550,9 @@ pub struct V1InputMessage {
 }
 
 impl V1InputMessage {
-    /// With what is required; setters add the rest.
+    /// With everything there is.
     pub fn new(role: impl Into<V1Role>, content: impl Into<V1InputContent>) -> Self {
         Self { kind: None, role: role.into(), content: content.into(), extra: Extra::new() }
-    }
-
-    /// Always `message`; it may be missing.
-    ///
-    /// On the wire: `type`. Inferred, not documented.
-    #[must_use]
-    pub fn kind(mut self, kind: impl Into<String>) -> Self {
-        self.kind = Some(kind.into());
-        self
     }
 }
 
@@ -1638,7 +1626,7 @@ open_enum!(
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ExecutionMode {
-    /// `live`: A provider answered.
+    /// `live`: a provider answered.
     Live,
     /// `openrouter_fallback`: the last-resort bridge answered, after a verified failure of the first
     /// choice.

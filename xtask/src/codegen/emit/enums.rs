@@ -37,7 +37,7 @@ fn variant_doc(variant: &Variant) -> Doc {
 fn lower_first(text: &str) -> String {
     let mut chars = text.chars();
     match (chars.next(), chars.next()) {
-        (Some(first), Some(second)) if first.is_uppercase() && second.is_lowercase() => {
+        (Some(first), Some(second)) if first.is_uppercase() && (second.is_lowercase() || second == ' ') => {
             first.to_lowercase().chain([second]).chain(chars).collect()
         }
         _ => text.to_owned(),

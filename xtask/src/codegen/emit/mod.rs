@@ -45,7 +45,7 @@ pub(crate) fn emit(api: &Api) -> Sources {
     sources.insert(format!("{TYPES}/arbitrary/mod.rs"), arbitrary::index(&modules));
     sources.extend(tests::tests(api).into_iter().map(|(name, code)| (format!("{TYPES}/tests/{name}.rs"), code)));
     sources.insert(format!("{TYPES}/mod.rs"), index(&modules));
-    sources.extend(client::client(api).into_iter().map(|(name, code)| (format!("{CLIENT}/{name}.rs"), code)));
+    sources.extend(client::client(api).into_iter().map(|(path, code)| (format!("{CLIENT}/{path}.rs"), code)));
     sources
 }
 
@@ -54,12 +54,13 @@ fn index(modules: &BTreeMap<&str, Vec<&TypeDef>>) -> TokenStream {
     let names: Vec<_> = modules.keys().map(|name| format_ident!("{name}")).collect();
     quote! {
         #doc
-        #(mod #names;)*
         #[cfg(any(test, feature = "proptest"))]
         mod arbitrary;
-        pub mod operations;
         #[cfg(test)]
         mod tests;
+
+        #(mod #names;)*
+        pub mod operations;
         #(pub use #names::*;)*
     }
 }
@@ -98,12 +99,20 @@ fn definition(api: &Api, def: &TypeDef) -> TokenStream {
 }
 
 /// What a file has to import.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Imports {
-    /// Names of this crate.
+    /// Where generated types come from: `crate`, or the name of the crate.
+    crate_name: &'static str,
+    /// Generated types.
     own: BTreeSet<String>,
     serde: BTreeSet<&'static str>,
     uses: BTreeSet<&'static str>,
+}
+
+impl Default for Imports {
+    fn default() -> Self {
+        Self { crate_name: "crate", own: BTreeSet::new(), serde: BTreeSet::new(), uses: BTreeSet::new() }
+    }
 }
 
 impl Imports {
@@ -116,7 +125,7 @@ impl Imports {
             Kind::Enum { .. } => {
                 self.uses.insert("crate::open_enum::open_enum");
             }
-            Kind::Object(object) => objects::imports(def, object, self),
+            Kind::Object(object) => objects::imports(object, self),
             Kind::Tagged(union) => unions::tagged_imports(union, self),
             Kind::Shape(union) => unions::shape_imports(def, union, self),
         }
@@ -131,12 +140,21 @@ impl Imports {
         for name in defined {
             self.own.remove(name);
         }
-        let path = |path: &str| -> TokenStream { path.parse().expect("a path of the generator itself") };
-        let uses = self.uses.iter().map(|text| path(text));
-        let serde: Vec<_> = self.serde.iter().map(|name| format_ident!("{name}")).collect();
-        let own: Vec<_> = self.own.iter().map(|name| format_ident!("{name}")).collect();
-        let serde = (!serde.is_empty()).then(|| quote!(use serde::{#(#serde),*};));
-        let own = (!own.is_empty()).then(|| quote!(use crate::{#(#own),*};));
-        quote!(#(use #uses;)* #serde #own)
+        let mut modules: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for path in &self.uses {
+            let (module, name) = path.rsplit_once("::").unwrap_or((path, "self"));
+            modules.entry(module).or_default().insert(name);
+        }
+        modules.entry("serde").or_default().extend(&self.serde);
+        modules.entry(self.crate_name).or_default().extend(self.own.iter().map(String::as_str));
+        let tree = |(module, names): (&&str, &BTreeSet<&str>)| -> Option<TokenStream> {
+            let names = names.iter().copied().collect::<Vec<_>>().join(", ");
+            (!names.is_empty()).then(|| format!("use {module}::{{{names}}};").parse().expect("a `use` item"))
+        };
+        // The order of the workspace: the standard library, other crates, this one.
+        let place = |module: &str| if module.starts_with("std") { 0 } else { 1 + usize::from(module.starts_with("crate")) };
+        let mut ordered: Vec<_> = modules.iter().collect();
+        ordered.sort_by_key(|(module, _)| (place(module), **module));
+        ordered.into_iter().filter_map(tree).collect()
     }
 }

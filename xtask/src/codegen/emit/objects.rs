@@ -1,5 +1,7 @@
 //! Objects: the struct, its constructor and setters, and its `Debug` when something in it is sensitive.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 
@@ -34,7 +36,7 @@ pub(super) fn object(api: &Api, def: &TypeDef, object: &Object) -> TokenStream {
     }
 }
 
-pub(super) fn imports(def: &TypeDef, object: &Object, imports: &mut Imports) {
+pub(super) fn imports(object: &Object, imports: &mut Imports) {
     imports.serde.extend(["Deserialize", "Serialize"]);
     imports.own("Extra");
     for field in &object.fields {
@@ -47,7 +49,6 @@ pub(super) fn imports(def: &TypeDef, object: &Object, imports: &mut Imports) {
         imports.uses.insert("std::fmt");
         imports.uses.insert("crate::redact::Redacted");
     }
-    let _ = def;
 }
 
 fn has_sensitive(object: &Object) -> bool {
@@ -63,7 +64,9 @@ pub(super) fn required(object: &Object) -> impl Iterator<Item = &Field> {
 
 /// The members that have a setter.
 pub(super) fn optional(object: &Object) -> impl Iterator<Item = &Field> {
-    object.fields.iter().filter(|field| matches!(field.presence, Presence::Optional | Presence::Patch))
+    object.fields.iter().filter(|field| {
+        matches!(field.presence, Presence::Optional | Presence::Patch) && field.constant.is_none()
+    })
 }
 
 fn constructor(def: &TypeDef, object: &Object) -> TokenStream {
@@ -183,7 +186,7 @@ pub(super) fn is_lenient(api: &Api, def: &TypeDef, field: &Field) -> bool {
     !def.in_requests && field.inferred && field.presence == Presence::Required && can_be_absent(&by_name, &field.ty)
 }
 
-fn can_be_absent(by_name: &std::collections::BTreeMap<&str, &TypeDef>, ty: &Type) -> bool {
+fn can_be_absent(by_name: &BTreeMap<&str, &TypeDef>, ty: &Type) -> bool {
     let Type::Named(name) = ty else { return !matches!(ty, Type::List(_) | Type::Bytes) };
     match by_name.get(name.as_str()).map(|def| &def.kind) {
         Some(Kind::Object(object)) => object
@@ -196,7 +199,7 @@ fn can_be_absent(by_name: &std::collections::BTreeMap<&str, &TypeDef>, ty: &Type
 }
 
 /// The objects that stand in a member that may be missing.
-fn needs_absent(api: &Api) -> std::collections::BTreeSet<String> {
+fn needs_absent(api: &Api) -> BTreeSet<String> {
     let by_name = api.by_name();
     let mut open: Vec<&str> = Vec::new();
     for def in &api.types {
@@ -205,7 +208,7 @@ fn needs_absent(api: &Api) -> std::collections::BTreeSet<String> {
             open.extend(lenient.filter_map(|field| object_name(&by_name, &field.ty)));
         }
     }
-    let mut found = std::collections::BTreeSet::new();
+    let mut found = BTreeSet::new();
     while let Some(name) = open.pop() {
         if found.insert(name.to_owned())
             && let Some(Kind::Object(object)) = by_name.get(name).map(|def| &def.kind)
@@ -217,7 +220,7 @@ fn needs_absent(api: &Api) -> std::collections::BTreeSet<String> {
     found
 }
 
-fn object_name<'t>(by_name: &std::collections::BTreeMap<&str, &TypeDef>, ty: &'t Type) -> Option<&'t str> {
+fn object_name<'t>(by_name: &BTreeMap<&str, &TypeDef>, ty: &'t Type) -> Option<&'t str> {
     let Type::Named(name) = ty else { return None };
     matches!(by_name.get(name.as_str())?.kind, Kind::Object(_)).then_some(name)
 }

@@ -10,8 +10,10 @@ use crate::codegen::ir::{JsonKind, ShapeMember, ShapeUnion, TaggedUnion, Type, T
 pub(super) fn tagged(def: &TypeDef, union: &TaggedUnion) -> TokenStream {
     let name = format_ident!("{}", def.name);
     let doc = Doc::description(&def.description)
-        .and(format!("The member `{}` says which one it is.", union.tag))
-        .and_maybe(union.default.as_ref().map(|tag| format!("Without it, it is `{tag}`.")))
+        .and(match &union.default {
+            None => format!("The member `{}` says which one it is.", union.tag),
+            Some(default) => format!("The member `{}` says which one it is; without it, `{default}`.", union.tag),
+        })
         .outer();
     let tag = &union.tag;
     let default = match &union.default {
@@ -80,7 +82,7 @@ pub(super) fn tagged(def: &TypeDef, union: &TaggedUnion) -> TokenStream {
 
 pub(super) fn tagged_imports(union: &TaggedUnion, imports: &mut Imports) {
     imports.uses.insert("serde::de::MapAccess");
-    imports.uses.insert("crate::union::tagged::{self, Members, Tagged}");
+    imports.uses.extend(["crate::union::tagged", "crate::union::tagged::Members", "crate::union::tagged::Tagged"]);
     imports.serde.extend(["Deserialize", "Deserializer", "Serialize", "Serializer"]);
     imports.own("RawMember");
     union.members.iter().for_each(|member| imports.own(member.ty.as_str()));
@@ -146,7 +148,7 @@ pub(super) fn shape(def: &TypeDef, union: &ShapeUnion) -> TokenStream {
 
 pub(super) fn shape_imports(def: &TypeDef, union: &ShapeUnion, imports: &mut Imports) {
     imports.uses.extend(["std::fmt", "serde_json::Value", "crate::redact::Redacted"]);
-    imports.uses.insert("crate::union::shape::{self, Shape}");
+    imports.uses.extend(["crate::union::shape", "crate::union::shape::Shape"]);
     imports.serde.extend(["Deserialize", "Deserializer", "Serialize", "Serializer"]);
     if def.is_redacted {
         imports.uses.insert("crate::redact::Redact");

@@ -5,10 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::codegen::document::{Document, Node};
 use crate::codegen::error::Result;
+use crate::codegen::names;
 use crate::codegen::ir::{Api, Constant, Kind, Operation, Presence, Type, TypeDef};
 
 pub(super) fn finish(document: &Document, mut api: Api) -> Result<Api> {
     resolve_tags(document, &mut api)?;
+    check_resources(document, &api)?;
     mark_requests(&mut api);
     mark_redacted(document, &mut api)?;
     Ok(api)
@@ -72,6 +74,29 @@ fn resolve_tags(document: &Document, api: &mut Api) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Every sub-client is described, and everything that is described is a sub-client.
+fn check_resources(document: &Document, api: &Api) -> Result<()> {
+    let place = Node::new(document.root().raw(), "/x-resources".to_owned());
+    let mut used = BTreeSet::new();
+    for operation in &api.operations {
+        used.extend((1..=operation.resource.len()).map(|depth| operation.resource[..depth].join(".")));
+    }
+    for path in &used {
+        let name = names::sub_client(path.rsplit('.').next().unwrap_or(path));
+        if api.types.iter().any(|def| def.name == name) {
+            let hint = "give the sub-client another name in SUB_CLIENTS of xtask/src/codegen/names.rs";
+            return Err(place.error(format!("a sub-client and a type are both called {name}"), hint));
+        }
+    }
+    if let Some(path) = used.iter().find(|path| !api.resources.contains_key(*path)) {
+        return Err(place.error(format!("the sub-client {path} is not described"), format!("add `{path}: …`")));
+    }
+    match api.resources.keys().find(|path| !used.contains(*path)) {
+        Some(path) => Err(place.error(format!("no operation belongs to {path}"), "remove it, or correct `x-resource`")),
+        None => Ok(()),
+    }
 }
 
 /// Marks what can be part of a request, directly or inside another type.

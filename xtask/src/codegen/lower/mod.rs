@@ -27,30 +27,24 @@ pub(crate) const OBJECT_TYPE: &str = "ObjectType";
 /// Lowers a whole document.
 pub(crate) fn lower(document: &Document) -> Result<Api> {
     let root = document.root().fields()?;
-    let groups = head(&root)?;
+    let resources = head(&root)?;
     let mut lowering = Lowering::new(document);
     let operations = lowering.operations(&root.require("paths")?)?;
     lowering.components(&root.require("components")?)?;
     root.finish()?;
     let types = lowering.into_types();
-    finish::finish(document, Api { types, operations, groups })
+    finish::finish(document, Api { types, operations, resources })
 }
 
-/// The members of the document that say nothing about types; gives the descriptions of the tags.
+/// The members of the document that say nothing about types; gives what the sub-clients are for.
 fn head(root: &Fields<'_>) -> Result<BTreeMap<String, String>> {
     root.require("openapi")?;
     root.require("info")?;
-    for name in ["servers", "security", "externalDocs"] {
+    for name in ["servers", "security", "tags", "externalDocs"] {
         root.get(name);
     }
-    let mut groups = BTreeMap::new();
-    for tag in root.require("tags")?.list()? {
-        let tag = tag.fields()?;
-        let (name, description) = (tag.require("name")?.text()?, tag.require("description")?.text()?);
-        groups.insert(name.to_owned(), description.to_owned());
-        tag.finish()?;
-    }
-    Ok(groups)
+    let resources = root.require("x-resources")?.entries()?;
+    resources.into_iter().map(|(path, text)| Ok((path.to_owned(), text.text()?.to_owned()))).collect()
 }
 
 /// The types that were found so far.

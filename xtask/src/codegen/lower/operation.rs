@@ -28,14 +28,15 @@ impl<'d> Lowering<'d> {
         for (path, item) in paths.entries()? {
             let members = item.fields()?;
             let shared = members.get("parameters").map(|node| node.list()).transpose()?.unwrap_or_default();
-            for (keyword, method) in METHODS {
-                let Some(node) = members.get(keyword) else { continue };
+            for (keyword, node) in item.entries()? {
+                let Some((_, method)) = METHODS.iter().find(|(known, _)| *known == keyword) else { continue };
                 let operation = self.operation(method, path, &node, &shared)?;
                 if operations.iter().any(|other| other.id == operation.id) {
                     return Err(node.error(format!("two operations are called {}", operation.id), "rename one"));
                 }
                 operations.push(operation);
             }
+            METHODS.iter().for_each(|(keyword, _)| drop(members.get(keyword)));
             members.finish()?;
         }
         Ok(operations)

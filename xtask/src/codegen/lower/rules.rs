@@ -17,7 +17,11 @@ pub(super) fn rules(fields: &Fields<'_>) -> Result<Vec<String>> {
         rules.push("No item twice.".to_owned());
     }
     if let Some(default) = fields.get("default") {
-        rules.push(format!("Default: `{}`.", default.raw().to_json()));
+        let value = match default.text() {
+            Ok(text) if !text.is_empty() => text.to_owned(),
+            _ => default.raw().to_json(),
+        };
+        rules.push(format!("Default: `{value}`."));
     }
     Ok(rules)
 }

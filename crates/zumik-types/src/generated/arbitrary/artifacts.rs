@@ -2,12 +2,38 @@
 
 //! Strategies.
 
+use proptest::prelude::*;
+
 use crate::arbitrary as a;
 use crate::{
     Artifact, ArtifactId, ArtifactType, CreateArtifactRequest, DeletedArtifact, ObjectType, ProjectId,
     RetentionClass,
 };
-use proptest::prelude::*;
+
+impl Arbitrary for CreateArtifactRequest {
+    type Parameters = ();
+    type Strategy = BoxedStrategy<Self>;
+
+    fn arbitrary_with((): ()) -> Self::Strategy {
+        (
+            a::any::<ArtifactType>(),
+            a::text(),
+            a::optional(a::text()),
+            a::optional(a::any::<RetentionClass>()),
+            a::optional(a::json_object()),
+            a::extra(),
+        )
+            .prop_map(|(artifact_type, content, content_media_type, retention_class, metadata, extra)| Self {
+                artifact_type,
+                content,
+                content_media_type,
+                retention_class,
+                metadata,
+                extra,
+            })
+            .boxed()
+    }
+}
 
 impl Arbitrary for Artifact {
     type Parameters = ();
@@ -48,31 +74,6 @@ impl Arbitrary for Artifact {
                     extra,
                 },
             )
-            .boxed()
-    }
-}
-
-impl Arbitrary for CreateArtifactRequest {
-    type Parameters = ();
-    type Strategy = BoxedStrategy<Self>;
-
-    fn arbitrary_with((): ()) -> Self::Strategy {
-        (
-            a::any::<ArtifactType>(),
-            a::text(),
-            a::optional(a::text()),
-            a::optional(a::any::<RetentionClass>()),
-            a::optional(a::json_object()),
-            a::extra(),
-        )
-            .prop_map(|(artifact_type, content, content_media_type, retention_class, metadata, extra)| Self {
-                artifact_type,
-                content,
-                content_media_type,
-                retention_class,
-                metadata,
-                extra,
-            })
             .boxed()
     }
 }

@@ -2,9 +2,26 @@
 
 //! Strategies.
 
+use proptest::prelude::*;
+
 use crate::arbitrary as a;
 use crate::{BranchId, EventId, ForkBranchRequest, ObjectType, SessionBranch, SessionId};
-use proptest::prelude::*;
+
+impl Arbitrary for ForkBranchRequest {
+    type Parameters = ();
+    type Strategy = BoxedStrategy<Self>;
+
+    fn arbitrary_with((): ()) -> Self::Strategy {
+        (a::any::<BranchId>(), a::optional(a::any::<EventId>()), a::optional(a::text()), a::extra())
+            .prop_map(|(fork_from_branch_id, fork_from_event_id, label, extra)| Self {
+                fork_from_branch_id,
+                fork_from_event_id,
+                label,
+                extra,
+            })
+            .boxed()
+    }
+}
 
 impl Arbitrary for SessionBranch {
     type Parameters = ();
@@ -45,22 +62,6 @@ impl Arbitrary for SessionBranch {
                     extra,
                 },
             )
-            .boxed()
-    }
-}
-
-impl Arbitrary for ForkBranchRequest {
-    type Parameters = ();
-    type Strategy = BoxedStrategy<Self>;
-
-    fn arbitrary_with((): ()) -> Self::Strategy {
-        (a::any::<BranchId>(), a::optional(a::any::<EventId>()), a::optional(a::text()), a::extra())
-            .prop_map(|(fork_from_branch_id, fork_from_event_id, label, extra)| Self {
-                fork_from_branch_id,
-                fork_from_event_id,
-                label,
-                extra,
-            })
             .boxed()
     }
 }

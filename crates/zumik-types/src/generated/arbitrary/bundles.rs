@@ -2,11 +2,12 @@
 
 //! Strategies.
 
+use proptest::prelude::*;
+
 use crate::arbitrary as a;
 use crate::{
     ArtifactId, Bundle, BundleId, BundleItem, CreateBundleRequest, DeletedBundle, ObjectType, ProjectId,
 };
-use proptest::prelude::*;
 
 impl Arbitrary for CreateBundleRequest {
     type Parameters = ();

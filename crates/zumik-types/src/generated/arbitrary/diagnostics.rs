@@ -2,13 +2,14 @@
 
 //! Strategies.
 
+use proptest::prelude::*;
+
 use crate::arbitrary as a;
 use crate::{
     CreateDiagnosticRequest, Diagnostic, DiagnosticId, DiagnosticReport, DiagnosticTrace, ExecutionProfile,
     ObjectType, PrivacyMode, ProjectId, ReceiptKeyId, ReuseAction, ReuseBand, ReuseComponents,
     ReuseEvidenceLevel, ReuseRecommendation, ReuseWaterfall, Signature, TraceObservation, TraceSchedule,
 };
-use proptest::prelude::*;
 
 impl Arbitrary for CreateDiagnosticRequest {
     type Parameters = ();

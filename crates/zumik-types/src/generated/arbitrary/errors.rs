@@ -2,9 +2,10 @@
 
 //! Strategies.
 
+use proptest::prelude::*;
+
 use crate::arbitrary as a;
 use crate::{BranchId, BranchState, ErrorBody, ErrorEnvelope, ErrorType, EventId};
-use proptest::prelude::*;
 
 impl Arbitrary for ErrorEnvelope {
     type Parameters = ();

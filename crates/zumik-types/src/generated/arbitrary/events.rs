@@ -2,11 +2,39 @@
 
 //! Strategies.
 
+use proptest::prelude::*;
+
 use crate::arbitrary as a;
 use crate::{
     AppendEventRequest, BranchId, Event, EventId, EventType, MergedFrom, NewEvent, ObjectType, SessionId,
 };
-use proptest::prelude::*;
+
+impl Arbitrary for AppendEventRequest {
+    type Parameters = ();
+    type Strategy = BoxedStrategy<Self>;
+
+    fn arbitrary_with((): ()) -> Self::Strategy {
+        (a::any::<u64>(), a::patch(a::any::<EventId>()), a::any::<NewEvent>(), a::extra())
+            .prop_map(|(expected_version, expected_head_event_id, event, extra)| Self {
+                expected_version,
+                expected_head_event_id,
+                event,
+                extra,
+            })
+            .boxed()
+    }
+}
+
+impl Arbitrary for NewEvent {
+    type Parameters = ();
+    type Strategy = BoxedStrategy<Self>;
+
+    fn arbitrary_with((): ()) -> Self::Strategy {
+        (a::any::<EventType>(), a::optional(a::text()), a::extra())
+            .prop_map(|(event_type, payload_ref, extra)| Self { event_type, payload_ref, extra })
+            .boxed()
+    }
+}
 
 impl Arbitrary for Event {
     type Parameters = ();
@@ -68,33 +96,6 @@ impl Arbitrary for MergedFrom {
     fn arbitrary_with((): ()) -> Self::Strategy {
         (a::any::<BranchId>(), a::any::<EventId>(), a::extra())
             .prop_map(|(branch_id, event_id, extra)| Self { branch_id, event_id, extra })
-            .boxed()
-    }
-}
-
-impl Arbitrary for AppendEventRequest {
-    type Parameters = ();
-    type Strategy = BoxedStrategy<Self>;
-
-    fn arbitrary_with((): ()) -> Self::Strategy {
-        (a::any::<u64>(), a::patch(a::any::<EventId>()), a::any::<NewEvent>(), a::extra())
-            .prop_map(|(expected_version, expected_head_event_id, event, extra)| Self {
-                expected_version,
-                expected_head_event_id,
-                event,
-                extra,
-            })
-            .boxed()
-    }
-}
-
-impl Arbitrary for NewEvent {
-    type Parameters = ();
-    type Strategy = BoxedStrategy<Self>;
-
-    fn arbitrary_with((): ()) -> Self::Strategy {
-        (a::any::<EventType>(), a::optional(a::text()), a::extra())
-            .prop_map(|(event_type, payload_ref, extra)| Self { event_type, payload_ref, extra })
             .boxed()
     }
 }

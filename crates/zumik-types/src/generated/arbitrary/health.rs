@@ -2,9 +2,10 @@
 
 //! Strategies.
 
+use proptest::prelude::*;
+
 use crate::Health;
 use crate::arbitrary as a;
-use proptest::prelude::*;
 
 impl Arbitrary for Health {
     type Parameters = ();

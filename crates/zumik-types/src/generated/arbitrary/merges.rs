@@ -2,12 +2,13 @@
 
 //! Strategies.
 
+use proptest::prelude::*;
+
 use crate::arbitrary as a;
 use crate::{
     ArtifactId, BranchId, BranchMerge, Event, EventId, MergeBranchRequest, MergeStrategy, ObjectType,
     SessionBranch,
 };
-use proptest::prelude::*;
 
 impl Arbitrary for MergeBranchRequest {
     type Parameters = ();

@@ -2,12 +2,13 @@
 
 //! Strategies.
 
+use proptest::prelude::*;
+
 use crate::arbitrary as a;
 use crate::{
     ArtifactId, CreatePurgeJobRequest, Guarantee, ObjectType, ProcessorStatus, ProjectId, PurgeJob,
     PurgeJobId, PurgeJobStatus, PurgeProcessor, PurgeReceipt, PurgeReceiptId, PurgeScope, Signature,
 };
-use proptest::prelude::*;
 
 impl Arbitrary for CreatePurgeJobRequest {
     type Parameters = ();

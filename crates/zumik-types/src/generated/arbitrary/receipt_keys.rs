@@ -2,9 +2,10 @@
 
 //! Strategies.
 
+use proptest::prelude::*;
+
 use crate::arbitrary as a;
 use crate::{ReceiptKey, ReceiptKeyId, ReceiptKeySet};
-use proptest::prelude::*;
 
 impl Arbitrary for ReceiptKeySet {
     type Parameters = ();

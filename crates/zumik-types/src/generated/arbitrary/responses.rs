@@ -2,6 +2,8 @@
 
 //! Strategies.
 
+use proptest::prelude::*;
+
 use crate::arbitrary as a;
 use crate::{
     AgentHints, BranchId, BundleId, CreateResponseRequest, DegradePolicy, ErrorType, ExecutionProfile,
@@ -10,7 +12,6 @@ use crate::{
     QosOutcome, ResponseId, ResponseStatus, ReuseEvidenceLevel, ReusePreference, ReuseScope, SessionId,
     SnapshotId, TraceId,
 };
-use proptest::prelude::*;
 
 impl Arbitrary for CreateResponseRequest {
     type Parameters = ();

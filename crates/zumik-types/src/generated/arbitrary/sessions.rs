@@ -2,12 +2,13 @@
 
 //! Strategies.
 
+use proptest::prelude::*;
+
 use crate::arbitrary as a;
 use crate::{
     BranchId, BundleId, CreateSessionRequest, DeletedSession, ObjectType, ProjectId, Session, SessionId,
     SessionStatus, UpdateSessionRequest,
 };
-use proptest::prelude::*;
 
 impl Arbitrary for CreateSessionRequest {
     type Parameters = ();

@@ -2,9 +2,25 @@
 
 //! Strategies.
 
+use proptest::prelude::*;
+
 use crate::arbitrary as a;
 use crate::{BranchId, CreateSnapshotRequest, ObjectType, SessionId, Snapshot, SnapshotId};
-use proptest::prelude::*;
+
+impl Arbitrary for CreateSnapshotRequest {
+    type Parameters = ();
+    type Strategy = BoxedStrategy<Self>;
+
+    fn arbitrary_with((): ()) -> Self::Strategy {
+        (a::optional(a::text()), a::optional(a::items(a::text())), a::extra())
+            .prop_map(|(prompt_compiler_revision, ordered_block_manifest, extra)| Self {
+                prompt_compiler_revision,
+                ordered_block_manifest,
+                extra,
+            })
+            .boxed()
+    }
+}
 
 impl Arbitrary for Snapshot {
     type Parameters = ();
@@ -45,21 +61,6 @@ impl Arbitrary for Snapshot {
                     extra,
                 },
             )
-            .boxed()
-    }
-}
-
-impl Arbitrary for CreateSnapshotRequest {
-    type Parameters = ();
-    type Strategy = BoxedStrategy<Self>;
-
-    fn arbitrary_with((): ()) -> Self::Strategy {
-        (a::optional(a::text()), a::optional(a::items(a::text())), a::extra())
-            .prop_map(|(prompt_compiler_revision, ordered_block_manifest, extra)| Self {
-                prompt_compiler_revision,
-                ordered_block_manifest,
-                extra,
-            })
             .boxed()
     }
 }

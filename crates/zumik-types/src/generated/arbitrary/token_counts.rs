@@ -2,9 +2,10 @@
 
 //! Strategies.
 
+use proptest::prelude::*;
+
 use crate::arbitrary as a;
 use crate::{CountTokensRequest, ObjectType, TokenCount};
-use proptest::prelude::*;
 
 impl Arbitrary for CountTokensRequest {
     type Parameters = ();

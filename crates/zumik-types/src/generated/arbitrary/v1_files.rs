@@ -2,9 +2,10 @@
 
 //! Strategies.
 
+use proptest::prelude::*;
+
 use crate::arbitrary as a;
 use crate::{DeletedFile, File, FileId, ObjectType};
-use proptest::prelude::*;
 
 impl Arbitrary for File {
     type Parameters = ();

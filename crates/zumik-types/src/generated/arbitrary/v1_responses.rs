@@ -2,6 +2,8 @@
 
 //! Strategies.
 
+use proptest::prelude::*;
+
 use crate::arbitrary as a;
 use crate::{
     ConversationId, CreateV1ResponseRequest, DeletedV1Response, MessageId, ObjectType, V1AssistantText,
@@ -13,7 +15,6 @@ use crate::{
     V1ResponseUsage, V1Role, V1TextConfig, V1TextFormat, V1Tool, V1ToolChoice, V1ToolChoiceFunction,
     V1ToolChoiceMode, V1ToolChoiceTarget,
 };
-use proptest::prelude::*;
 
 impl Arbitrary for CreateV1ResponseRequest {
     type Parameters = ();

@@ -2,8 +2,9 @@
 
 //! No sensitive member is ever printed by `Debug`.
 
-use crate::laws::{CANARY, assert_redacted};
 use serde_json::json;
+
+use crate::laws::{CANARY, assert_redacted};
 
 #[test]
 fn instructions_of_create_v1_response_request() {

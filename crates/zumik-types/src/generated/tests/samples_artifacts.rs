@@ -5,34 +5,6 @@
 use crate::laws::assert_sample;
 
 #[test]
-fn list_artifacts_200_two_artifacts() {
-    assert_sample::<crate::List<crate::Artifact>>(
-        r#"{"object":"list","data":[{"id":"art_01jy7n3q8v6kzr4w2m9bd5xpfh","object":"artifact","artifact_type":"policy","project_id":"prj_01jy7n0a4c8m2t6v9q3wrxk7bd","content_media_type":"text/plain","created_at":"2026-06-15T16:04:10Z","retention_class":"standard","metadata":{}},{"id":"art_01jy7p2r9w7laz5x3n0ce6yqgj","object":"artifact","artifact_type":"tool_bundle_source","project_id":"prj_01jy7n0a4c8m2t6v9q3wrxk7bd","content_media_type":"application/json","created_at":"2026-06-15T16:04:31Z","retention_class":"standard","metadata":{"source":"tools.json"}}],"has_more":false}"#,
-    );
-}
-
-#[test]
-fn list_artifacts_200_one_artifact() {
-    assert_sample::<crate::List<crate::Artifact>>(
-        r#"{"object":"list","data":[{"id":"art_01jy7n3q8v6kzr4w2m9bd5xpfh","object":"artifact","artifact_type":"policy","project_id":"prj_01jy7n0a4c8m2t6v9q3wrxk7bd","content_media_type":"text/plain","created_at":"2026-06-15T16:04:10Z","retention_class":"standard","metadata":{}}],"has_more":false}"#,
-    );
-}
-
-#[test]
-fn list_artifacts_401_invalid_api_key() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"Missing or invalid API key.","type":"invalid_request_error","code":"invalid_api_key","param":null}}"#,
-    );
-}
-
-#[test]
-fn list_artifacts_429_rate_limit_exceeded() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"Rate limit reached for this API key. Retry after 2 seconds.","type":"rate_limit_error","code":"rate_limit_exceeded","param":null}}"#,
-    );
-}
-
-#[test]
 fn create_artifact_request_policy() {
     assert_sample::<crate::CreateArtifactRequest>(
         r#"{"artifact_type":"policy","content":"Always run the linter before committing.","retention_class":"standard"}"#,
@@ -76,6 +48,34 @@ fn create_artifact_422_key_reused() {
 
 #[test]
 fn create_artifact_429_rate_limit_exceeded() {
+    assert_sample::<crate::ErrorEnvelope>(
+        r#"{"error":{"message":"Rate limit reached for this API key. Retry after 2 seconds.","type":"rate_limit_error","code":"rate_limit_exceeded","param":null}}"#,
+    );
+}
+
+#[test]
+fn list_artifacts_200_two_artifacts() {
+    assert_sample::<crate::List<crate::Artifact>>(
+        r#"{"object":"list","data":[{"id":"art_01jy7n3q8v6kzr4w2m9bd5xpfh","object":"artifact","artifact_type":"policy","project_id":"prj_01jy7n0a4c8m2t6v9q3wrxk7bd","content_media_type":"text/plain","created_at":"2026-06-15T16:04:10Z","retention_class":"standard","metadata":{}},{"id":"art_01jy7p2r9w7laz5x3n0ce6yqgj","object":"artifact","artifact_type":"tool_bundle_source","project_id":"prj_01jy7n0a4c8m2t6v9q3wrxk7bd","content_media_type":"application/json","created_at":"2026-06-15T16:04:31Z","retention_class":"standard","metadata":{"source":"tools.json"}}],"has_more":false}"#,
+    );
+}
+
+#[test]
+fn list_artifacts_200_one_artifact() {
+    assert_sample::<crate::List<crate::Artifact>>(
+        r#"{"object":"list","data":[{"id":"art_01jy7n3q8v6kzr4w2m9bd5xpfh","object":"artifact","artifact_type":"policy","project_id":"prj_01jy7n0a4c8m2t6v9q3wrxk7bd","content_media_type":"text/plain","created_at":"2026-06-15T16:04:10Z","retention_class":"standard","metadata":{}}],"has_more":false}"#,
+    );
+}
+
+#[test]
+fn list_artifacts_401_invalid_api_key() {
+    assert_sample::<crate::ErrorEnvelope>(
+        r#"{"error":{"message":"Missing or invalid API key.","type":"invalid_request_error","code":"invalid_api_key","param":null}}"#,
+    );
+}
+
+#[test]
+fn list_artifacts_429_rate_limit_exceeded() {
     assert_sample::<crate::ErrorEnvelope>(
         r#"{"error":{"message":"Rate limit reached for this API key. Retry after 2 seconds.","type":"rate_limit_error","code":"rate_limit_exceeded","param":null}}"#,
     );

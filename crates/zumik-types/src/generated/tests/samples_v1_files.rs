@@ -5,34 +5,6 @@
 use crate::laws::assert_sample;
 
 #[test]
-fn list_files_200_one_file() {
-    assert_sample::<crate::List<crate::File>>(
-        r#"{"object":"list","data":[{"id":"file-9f2a3c1e7b4d8a6f2c1e7b4d","object":"file","bytes":412,"created_at":1750000123,"filename":"requests.jsonl","purpose":"batch"}],"first_id":"file-9f2a3c1e7b4d8a6f2c1e7b4d","last_id":"file-9f2a3c1e7b4d8a6f2c1e7b4d","has_more":false}"#,
-    );
-}
-
-#[test]
-fn list_files_400_empty_field() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"'messages' must be a non-empty array.","type":"invalid_request_error","code":null,"param":"messages"}}"#,
-    );
-}
-
-#[test]
-fn list_files_401_invalid_api_key() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"Missing or invalid API key.","type":"invalid_request_error","code":"invalid_api_key","param":null}}"#,
-    );
-}
-
-#[test]
-fn list_files_429_rate_limit_exceeded() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"Rate limit reached for this API key. Retry after 2 seconds.","type":"rate_limit_error","code":"rate_limit_exceeded","param":null}}"#,
-    );
-}
-
-#[test]
 fn upload_file_200_batch_input() {
     assert_sample::<crate::File>(
         r#"{"id":"file-9f2a3c1e7b4d8a6f2c1e7b4d","object":"file","bytes":412,"created_at":1750000123,"filename":"requests.jsonl","purpose":"batch"}"#,
@@ -69,6 +41,34 @@ fn upload_file_422_key_reused() {
 
 #[test]
 fn upload_file_429_rate_limit_exceeded() {
+    assert_sample::<crate::ErrorEnvelope>(
+        r#"{"error":{"message":"Rate limit reached for this API key. Retry after 2 seconds.","type":"rate_limit_error","code":"rate_limit_exceeded","param":null}}"#,
+    );
+}
+
+#[test]
+fn list_files_200_one_file() {
+    assert_sample::<crate::List<crate::File>>(
+        r#"{"object":"list","data":[{"id":"file-9f2a3c1e7b4d8a6f2c1e7b4d","object":"file","bytes":412,"created_at":1750000123,"filename":"requests.jsonl","purpose":"batch"}],"first_id":"file-9f2a3c1e7b4d8a6f2c1e7b4d","last_id":"file-9f2a3c1e7b4d8a6f2c1e7b4d","has_more":false}"#,
+    );
+}
+
+#[test]
+fn list_files_400_empty_field() {
+    assert_sample::<crate::ErrorEnvelope>(
+        r#"{"error":{"message":"'messages' must be a non-empty array.","type":"invalid_request_error","code":null,"param":"messages"}}"#,
+    );
+}
+
+#[test]
+fn list_files_401_invalid_api_key() {
+    assert_sample::<crate::ErrorEnvelope>(
+        r#"{"error":{"message":"Missing or invalid API key.","type":"invalid_request_error","code":"invalid_api_key","param":null}}"#,
+    );
+}
+
+#[test]
+fn list_files_429_rate_limit_exceeded() {
     assert_sample::<crate::ErrorEnvelope>(
         r#"{"error":{"message":"Rate limit reached for this API key. Retry after 2 seconds.","type":"rate_limit_error","code":"rate_limit_exceeded","param":null}}"#,
     );

@@ -1,0 +1,261 @@
+//! An endpoint: the struct, what makes a request of it, and its setters, on itself and on a call.
+
+use proc_macro2::{Ident, TokenStream};
+use quote::{format_ident, quote};
+
+use crate::codegen::docs::{self, Doc};
+use crate::codegen::emit::{Imports, fields, objects, types};
+use crate::codegen::ir::{Field, Object, Operation, Parameter, Presence, Type};
+use crate::codegen::names;
+
+pub(super) struct Endpoint<'a> {
+    pub(super) operation: &'a Operation,
+    /// Name and members of the body.
+    body: Option<(&'a str, &'a Object)>,
+    pub(super) name: Ident,
+}
+
+/// An argument of the constructor.
+pub(super) struct Argument {
+    pub(super) name: Ident,
+    pub(super) ty: TokenStream,
+}
+
+/// A setter: its documentation, name, the type of its argument, and what it changes.
+struct Setter {
+    doc: Doc,
+    name: Ident,
+    ty: TokenStream,
+    change: TokenStream,
+}
+
+impl<'a> Endpoint<'a> {
+    pub(super) fn new(operation: &'a Operation, body: Option<(&'a str, &'a Object)>) -> Self {
+        Self { operation, body, name: format_ident!("{}", names::endpoint(&operation.id)) }
+    }
+
+    pub(super) fn imports(&self, imports: &mut Imports) {
+        let Operation { path_parameters, query, answer, .. } = self.operation;
+        path_parameters.iter().chain(query).for_each(|parameter| types::imports(&parameter.ty, imports));
+        types::imports(answer, imports);
+        imports.uses.insert(match answer {
+            Type::Bytes => "crate::endpoint::bytes",
+            _ => "crate::endpoint::json",
+        });
+        let Some((body, object)) = self.body else { return };
+        imports.own(body);
+        for field in objects::required(object).chain(objects::optional(object)) {
+            types::imports(&field.ty, imports);
+            if field.presence == Presence::Patch {
+                imports.own("Patch");
+            }
+        }
+    }
+
+    /// What the constructor takes: the ids of the path, then what the body requires.
+    pub(super) fn arguments(&self) -> Vec<Argument> {
+        let path = self.operation.path_parameters.iter().map(|parameter| {
+            let name = format_ident!("{}", parameter.name);
+            let ty = types::argument(&parameter.ty, &name).ty;
+            Argument { name, ty }
+        });
+        let body = self.body.into_iter().flat_map(|(_, object)| objects::required(object)).map(|field| {
+            let name = format_ident!("{}", field.name);
+            let ty = match field.presence {
+                Presence::Nullable => types::member(&field.ty, field.presence),
+                _ => types::argument(&field.ty, &name).ty,
+            };
+            Argument { name, ty }
+        });
+        path.chain(body).collect()
+    }
+
+    pub(super) fn items(&self) -> TokenStream {
+        let definition = self.definition();
+        let constructor = self.constructor();
+        let endpoint = self.endpoint();
+        let call = self.call();
+        quote!(#definition #constructor #endpoint #call)
+    }
+
+    fn definition(&self) -> TokenStream {
+        let name = &self.name;
+        let Operation { method, path, summary, path_parameters, query, .. } = self.operation;
+        let doc = Doc::line(format!("`{method} {path}`: {}.", docs::inline(summary))).outer();
+        let segments = path_parameters.iter().map(|parameter| {
+            let (doc, name, ty) = (parameter_doc(parameter).outer(), ident(parameter), types::rust(&parameter.ty));
+            quote!(#doc pub #name: #ty)
+        });
+        let query = query.iter().map(|parameter| {
+            let (doc, name, ty) = (parameter_doc(parameter).outer(), ident(parameter), types::rust(&parameter.ty));
+            quote!(#doc pub #name: Option<#ty>)
+        });
+        let body = self.body.map(|(body, _)| {
+            let body = format_ident!("{body}");
+            quote! {
+                /// The body.
+                pub body: #body
+            }
+        });
+        let members: Vec<_> = segments.chain(query).chain(body).collect();
+        if members.is_empty() {
+            return quote!(#doc #[derive(Debug, Clone, Default, PartialEq)] #[non_exhaustive] pub struct #name {});
+        }
+        quote! {
+            #doc
+            #[derive(Debug, Clone, PartialEq)]
+            #[non_exhaustive]
+            pub struct #name { #(#members,)* }
+        }
+    }
+
+    fn constructor(&self) -> TokenStream {
+        let name = &self.name;
+        let arguments = self.arguments();
+        let parameters = arguments.iter().map(|Argument { name, ty }| quote!(#name: #ty));
+        let segments = self.operation.path_parameters.iter().map(|parameter| {
+            let name = ident(parameter);
+            let value = types::argument(&parameter.ty, &name).value;
+            quote!(#name: #value)
+        });
+        let query = self.operation.query.iter().map(|parameter| {
+            let name = ident(parameter);
+            quote!(#name: None)
+        });
+        let body = self.body.map(|(body, object)| {
+            let (body, values) = (format_ident!("{body}"), objects::required(object).map(|f| format_ident!("{}", f.name)));
+            quote!(body: #body::new(#(#values),*))
+        });
+        let members = segments.chain(query).chain(body);
+        let setters = self.setters();
+        let setters = setters.iter().map(|Setter { doc, name, ty, change }| {
+            let doc = doc.outer();
+            quote! {
+                #doc
+                #[must_use]
+                pub fn #name(mut self, #name: #ty) -> Self {
+                    #change;
+                    self
+                }
+            }
+        });
+        let has_setters = !self.operation.query.is_empty() || self.body.is_some_and(|(_, o)| objects::optional(o).next().is_some());
+        let doc = match (arguments.is_empty(), has_setters) {
+            (true, true) => "Nothing is required; setters add what is wanted.",
+            (true, false) => "Needs nothing.",
+            (false, true) => "With what is required; setters add the rest.",
+            (false, false) => "With everything it needs.",
+        };
+        let doc = Doc::line(doc).outer();
+        let default = (arguments.is_empty() && has_setters).then(|| {
+            quote! {
+                impl Default for #name {
+                    fn default() -> Self {
+                        Self::new()
+                    }
+                }
+            }
+        });
+        quote! {
+            impl #name {
+                #doc
+                pub fn new(#(#parameters),*) -> Self {
+                    Self { #(#members),* }
+                }
+                #(#setters)*
+            }
+            #default
+        }
+    }
+
+    fn setters(&self) -> Vec<Setter> {
+        let query = self.operation.query.iter().map(|parameter| {
+            let name = ident(parameter);
+            let argument = types::argument(&parameter.ty, &name);
+            let (ty, value) = (argument.ty, argument.value);
+            Setter { doc: parameter_doc(parameter), change: quote!(self.#name = Some(#value)), name, ty }
+        });
+        let body = self.body.into_iter().flat_map(|(_, object)| objects::optional(object)).map(|field| {
+            let name = setter_name(field);
+            let ty = types::setter_argument(&field.ty, field.presence, &name).ty;
+            let change = quote!(self.body = self.body.#name(#name));
+            Setter { doc: fields::doc(field), name, ty, change }
+        });
+        query.chain(body).collect()
+    }
+
+    fn endpoint(&self) -> TokenStream {
+        let name = &self.name;
+        let constant = format_ident!("{}", names::constant(&self.operation.id));
+        let output = types::rust(&self.operation.answer);
+        let segments = self.operation.path_parameters.iter().map(|parameter| {
+            let name = ident(parameter);
+            quote!(self.#name.as_str())
+        });
+        let parts = quote!(RequestParts::new(Self::OPERATION, &[#(#segments),*]));
+        let query: Vec<_> = self
+            .operation
+            .query
+            .iter()
+            .map(|parameter| {
+                let (wire, name) = (&parameter.wire, ident(parameter));
+                quote!(.query(#wire, &self.#name))
+            })
+            .collect();
+        let parts = match (query.is_empty(), self.body) {
+            (true, None) => parts,
+            (false, None) => quote!(Ok(#parts? #(#query)*)),
+            (_, Some(_)) => quote!(#parts? #(#query)* .json(&self.body)),
+        };
+        let reader = format_ident!("{}", if self.operation.answer == Type::Bytes { "bytes" } else { "json" });
+        quote! {
+            impl Endpoint for #name {
+                const OPERATION: &'static Operation = &operations::#constant;
+                type Output = #output;
+
+                fn parts(&self) -> Result<RequestParts, BuildError> {
+                    #parts
+                }
+
+                fn decode(body: &[u8]) -> Result<Self::Output, DecodeError> {
+                    #reader(body)
+                }
+            }
+        }
+    }
+
+    /// The setters on a call, which is what users chain.
+    fn call(&self) -> Option<TokenStream> {
+        let setters = self.setters();
+        if setters.is_empty() {
+            return None;
+        }
+        let name = &self.name;
+        let setters = setters.iter().map(|Setter { doc, name, ty, .. }| {
+            let doc = doc.outer();
+            quote! {
+                #doc
+                pub fn #name(self, #name: #ty) -> Self {
+                    self.map(|endpoint| endpoint.#name(#name))
+                }
+            }
+        });
+        Some(quote!(impl Call<'_, #name> { #(#setters)* }))
+    }
+}
+
+fn ident(parameter: &Parameter) -> Ident {
+    format_ident!("{}", parameter.name)
+}
+
+fn setter_name(field: &Field) -> Ident {
+    format_ident!("{}", field.setter)
+}
+
+fn parameter_doc(parameter: &Parameter) -> Doc {
+    let mut notes = parameter.rules.clone();
+    if parameter.inferred {
+        notes.push("Inferred, not documented.".to_owned());
+    }
+    Doc::description(&parameter.description).and_maybe((!notes.is_empty()).then(|| notes.join(" ")))
+}
