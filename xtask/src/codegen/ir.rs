@@ -232,7 +232,7 @@ pub(crate) struct ErrorAnswer {
 /// A documented JSON text.
 #[derive(Debug)]
 pub(crate) struct Sample {
-    /// Unique name: operation, place and name of the sample.
+    /// Unique name: operation, or the component that many operations share, place and name of the sample.
     pub(crate) name: String,
     pub(crate) ty: Type,
     pub(crate) json: Raw,

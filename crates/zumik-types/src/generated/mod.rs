@@ -2,6 +2,7 @@
 
 //! Everything that is generated from the OpenAPI document, one module a resource group.
 
+mod agent_hints;
 #[cfg(any(test, feature = "proptest"))]
 mod arbitrary;
 mod artifacts;
@@ -11,11 +12,13 @@ mod common;
 mod diagnostics;
 mod errors;
 mod events;
+mod execution;
 mod health;
 mod ids;
 mod merges;
 pub mod operations;
 mod purge_jobs;
+mod qos;
 mod receipt_keys;
 mod responses;
 mod sessions;
@@ -24,8 +27,13 @@ mod snapshots;
 mod tests;
 mod token_counts;
 mod v1_files;
+mod v1_items;
+mod v1_output;
 mod v1_responses;
+mod v1_text;
+mod v1_tools;
 
+pub use agent_hints::*;
 pub use artifacts::*;
 pub use branches::*;
 pub use bundles::*;
@@ -33,14 +41,20 @@ pub use common::*;
 pub use diagnostics::*;
 pub use errors::*;
 pub use events::*;
+pub use execution::*;
 pub use health::*;
 pub use ids::*;
 pub use merges::*;
 pub use purge_jobs::*;
+pub use qos::*;
 pub use receipt_keys::*;
 pub use responses::*;
 pub use sessions::*;
 pub use snapshots::*;
 pub use token_counts::*;
 pub use v1_files::*;
+pub use v1_items::*;
+pub use v1_output::*;
 pub use v1_responses::*;
+pub use v1_text::*;
+pub use v1_tools::*;

@@ -24,10 +24,6 @@ impl<'d> Node<'d> {
         self.raw
     }
 
-    pub(crate) fn pointer(&self) -> &str {
-        &self.pointer
-    }
-
     /// An error about this value.
     pub(crate) fn error(&self, problem: impl Into<String>, hint: impl Into<String>) -> SpecError {
         SpecError::new(&self.pointer, problem, hint)

@@ -13,14 +13,14 @@ use crate::codegen::ir::{Constant, Field, Kind, Object, Presence, ShapeUnion, Ta
 const TUPLE: usize = 10;
 
 pub(super) fn index(modules: &BTreeMap<&str, Vec<&TypeDef>>) -> TokenStream {
-    let has_strategies = |def: &&TypeDef| !matches!(def.kind, Kind::Id { .. } | Kind::Enum { .. });
-    let names = modules.iter().filter(|(_, defs)| defs.iter().any(|def| has_strategies(&def)));
+    let has_strategies = |def: &TypeDef| !matches!(def.kind, Kind::Id { .. } | Kind::Enum { .. });
+    let names = modules.iter().filter(|(_, defs)| defs.iter().any(|def| has_strategies(def)));
     let names = names.map(|(name, _)| format_ident!("{name}"));
     let doc = Doc::line("`proptest` strategies, one module for each module of types.").inner();
     quote!(#doc #(mod #names;)*)
 }
 
-pub(super) fn module(defs: &[&TypeDef]) -> TokenStream {
+pub(super) fn module(module: &str, defs: &[&TypeDef]) -> TokenStream {
     let mut imports = Imports::default();
     let items: Vec<_> = defs
         .iter()
@@ -46,7 +46,7 @@ pub(super) fn module(defs: &[&TypeDef]) -> TokenStream {
             })
         })
         .collect();
-    let doc = Doc::line("Strategies.").inner();
+    let doc = Doc::line(format!("Strategies for the types of `{module}`.")).inner();
     let imports = imports.without([]);
     quote! {
         #doc

@@ -38,7 +38,7 @@ pub(crate) fn emit(api: &Api) -> Sources {
     for (module, defs) in &modules {
         sources.insert(format!("{TYPES}/{module}.rs"), models(api, module, defs));
         if defs.iter().any(|def| matches!(def.kind, Kind::Object(_) | Kind::Tagged(_) | Kind::Shape(_))) {
-            sources.insert(format!("{TYPES}/arbitrary/{module}.rs"), arbitrary::module(defs));
+            sources.insert(format!("{TYPES}/arbitrary/{module}.rs"), arbitrary::module(module, defs));
         }
     }
     sources.insert(format!("{TYPES}/operations.rs"), operations::operations(api));
@@ -79,13 +79,11 @@ fn models(api: &Api, module: &str, defs: &[&TypeDef]) -> TokenStream {
     }
 }
 
+/// `purge_jobs` is "Purge jobs."
 fn module_doc(module: &str) -> String {
-    match module {
-        "ids" => "Typed ids.".to_owned(),
-        "common" => "Types that belong to no single resource group.".to_owned(),
-        "errors" => "The error envelope.".to_owned(),
-        other => format!("Types of the group `{other}`."),
-    }
+    let words = module.replace('_', " ");
+    let (first, rest) = words.split_at(1);
+    format!("{}{rest}.", first.to_uppercase())
 }
 
 fn definition(api: &Api, def: &TypeDef) -> TokenStream {

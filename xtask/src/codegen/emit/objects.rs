@@ -83,7 +83,7 @@ fn constructor(def: &TypeDef, object: &Object) -> TokenStream {
                 let argument = types::argument(&field.ty, &name);
                 let (ty, value) = (argument.ty, argument.value);
                 parameters.push(quote!(#name: #ty));
-                values.push(quote!(#name: #value));
+                values.push(types::initializer(&name, &value));
             }
             (_, Presence::Nullable) => {
                 let ty = types::member(&field.ty, field.presence);

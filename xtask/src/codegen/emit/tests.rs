@@ -7,23 +7,26 @@ use quote::{format_ident, quote};
 
 use super::types;
 use crate::codegen::docs::Doc;
-use crate::codegen::ir::{Api, Kind, Operation, Sample, Type};
+use crate::codegen::ir::{Api, Kind, Sample, Type};
+use crate::codegen::lower::SHARED;
+use crate::codegen::names;
 
 /// Test modules by name.
 pub(super) fn tests(api: &Api) -> BTreeMap<String, TokenStream> {
-    let mut groups: BTreeMap<String, Vec<&Operation>> = BTreeMap::new();
+    let mut groups: BTreeMap<String, BTreeMap<&str, &Sample>> = BTreeMap::new();
     for operation in &api.operations {
-        groups.entry(operation.resource.join("_")).or_default().push(operation);
+        for sample in &operation.samples {
+            let is_shared = sample.name.starts_with(SHARED);
+            let group = if is_shared { "shared".to_owned() } else { operation.resource.join("_") };
+            groups.entry(group).or_default().insert(&sample.name, sample);
+        }
     }
     let mut files = BTreeMap::new();
     let mut modules = vec![format_ident!("laws"), format_ident!("redaction")];
-    for (group, operations) in groups {
-        let samples: Vec<_> = operations.iter().flat_map(|operation| &operation.samples).collect();
-        if !samples.is_empty() {
-            let name = format!("samples_{group}");
-            modules.push(format_ident!("{name}"));
-            files.insert(name, sample_tests(&samples));
-        }
+    for (group, samples) in groups {
+        let name = format!("samples_{group}");
+        modules.push(format_ident!("{name}"));
+        files.insert(name, sample_tests(samples.into_values()));
     }
     files.insert("laws".to_owned(), laws(api));
     files.insert("redaction".to_owned(), redaction(api));
@@ -32,8 +35,8 @@ pub(super) fn tests(api: &Api) -> BTreeMap<String, TokenStream> {
     files
 }
 
-fn sample_tests(samples: &[&Sample]) -> TokenStream {
-    let tests = samples.iter().map(|sample| {
+fn sample_tests<'a>(samples: impl Iterator<Item = &'a Sample>) -> TokenStream {
+    let tests = samples.map(|sample| {
         let name = format_ident!("{}", sample.name);
         let ty = qualified(&sample.ty);
         let json = raw_string(&sample.json.to_json());
@@ -100,15 +103,28 @@ fn laws(api: &Api) -> TokenStream {
 fn redaction(api: &Api) -> TokenStream {
     let mut tests = Vec::new();
     for def in &api.types {
+        if let Kind::Shape(union) = &def.kind {
+            let (ty, snake) = (format_ident!("{}", def.name), names::snake(&def.name));
+            for member in union.members.iter().filter(|member| member.sensitive) {
+                let test = format_ident!("{}_of_{snake}", names::snake(&member.name));
+                let canary = canary(&member.ty);
+                tests.push(quote! {
+                    #[test]
+                    fn #test() {
+                        assert_redacted::<crate::#ty>(json!(#canary));
+                    }
+                });
+            }
+        }
         let Kind::Object(object) = &def.kind else { continue };
         for field in object.fields.iter().filter(|field| field.sensitive) {
             let (ty, wire) = (format_ident!("{}", def.name), &field.wire);
-            let test = format_ident!("{}_of_{}", field.name, crate::codegen::names::snake(&def.name));
+            let test = format_ident!("{}_of_{}", field.name, names::snake(&def.name));
             let canary = canary(&field.ty);
             tests.push(quote! {
                 #[test]
                 fn #test() {
-                    assert_redacted::<crate::#ty>(#wire, json!(#canary));
+                    assert_member_redacted::<crate::#ty>(#wire, json!(#canary));
                 }
             });
         }
@@ -117,7 +133,7 @@ fn redaction(api: &Api) -> TokenStream {
     quote! {
         #doc
         use serde_json::json;
-        use crate::laws::{assert_redacted, CANARY};
+        use crate::laws::{assert_member_redacted, assert_redacted, CANARY};
         #(#tests)*
     }
 }

@@ -114,3 +114,8 @@ pub(super) fn setter_argument(ty: &Type, presence: Presence, name: &proc_macro2:
         }
     }
 }
+
+/// A member of a struct literal, short where value and name are the same.
+pub(super) fn initializer(name: &proc_macro2::Ident, value: &TokenStream) -> TokenStream {
+    if value.to_string() == name.to_string() { quote!(#name) } else { quote!(#name: #value) }
+}

@@ -11,6 +11,7 @@ mod union;
 use std::collections::BTreeMap;
 
 use indexmap::IndexMap;
+pub(crate) use response::SHARED;
 
 use super::document::{Document, Fields, Node};
 use super::error::Result;

@@ -10,6 +10,9 @@ use crate::codegen::names;
 /// The module of the error envelope.
 const ERRORS: &str = "errors";
 
+/// What the names of samples begin with that many operations share.
+pub(crate) const SHARED: &str = "shared_";
+
 /// What an operation can answer.
 pub(super) struct Answers {
     pub(super) answer: Type,
@@ -66,9 +69,9 @@ impl<'d> Lowering<'d> {
     fn answer(&mut self, node: &Node<'d>, sample: &str) -> Result<Content> {
         let fields = node.fields()?;
         if let Some(reference) = fields.get("$ref") {
-            let (_, target) = self.document.resolve("responses", &reference)?;
+            let (name, target) = self.document.resolve("responses", &reference)?;
             fields.finish()?;
-            return self.answer(&target, sample);
+            return self.answer(&target, &format!("{SHARED}{}", names::snake(name)));
         }
         let mut found = Content {
             description: fields.require("description")?.text()?.to_owned(),

@@ -28,7 +28,7 @@ pub(super) fn rules(fields: &Fields<'_>) -> Result<Vec<String>> {
 
 fn range(least: Option<String>, most: Option<String>, unit: &str) -> Option<String> {
     let counted = !unit.is_empty();
-    let least = least.filter(|least| !(least == "0"));
+    let least = least.filter(|least| least != "0");
     Some(match (least, most) {
         (None, None) => return None,
         (Some(least), None) if counted && least == "1" => "Not empty.".to_owned(),

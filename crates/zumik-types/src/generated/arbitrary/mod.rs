@@ -2,6 +2,7 @@
 
 //! `proptest` strategies, one module for each module of types.
 
+mod agent_hints;
 mod artifacts;
 mod branches;
 mod bundles;
@@ -11,10 +12,15 @@ mod events;
 mod health;
 mod merges;
 mod purge_jobs;
+mod qos;
 mod receipt_keys;
 mod responses;
 mod sessions;
 mod snapshots;
 mod token_counts;
 mod v1_files;
+mod v1_items;
+mod v1_output;
 mod v1_responses;
+mod v1_text;
+mod v1_tools;

@@ -15,6 +15,7 @@ mod samples_purge_jobs;
 mod samples_receipt_keys;
 mod samples_responses;
 mod samples_sessions;
+mod samples_shared;
 mod samples_snapshots;
 mod samples_token_counts;
 mod samples_v1_files;

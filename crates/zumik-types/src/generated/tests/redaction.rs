@@ -4,84 +4,94 @@
 
 use serde_json::json;
 
-use crate::laws::{CANARY, assert_redacted};
+use crate::laws::{CANARY, assert_member_redacted, assert_redacted};
 
 #[test]
 fn instructions_of_create_v1_response_request() {
-    assert_redacted::<crate::CreateV1ResponseRequest>("instructions", json!(CANARY));
+    assert_member_redacted::<crate::CreateV1ResponseRequest>("instructions", json!(CANARY));
 }
 
 #[test]
 fn text_of_v1_input_text() {
-    assert_redacted::<crate::V1InputText>("text", json!(CANARY));
+    assert_member_redacted::<crate::V1InputText>("text", json!(CANARY));
 }
 
 #[test]
 fn image_url_of_v1_input_image() {
-    assert_redacted::<crate::V1InputImage>("image_url", json!(CANARY));
+    assert_member_redacted::<crate::V1InputImage>("image_url", json!(CANARY));
 }
 
 #[test]
 fn text_of_v1_assistant_text() {
-    assert_redacted::<crate::V1AssistantText>("text", json!(CANARY));
+    assert_member_redacted::<crate::V1AssistantText>("text", json!(CANARY));
+}
+
+#[test]
+fn text_of_v1_input_content() {
+    assert_redacted::<crate::V1InputContent>(json!(CANARY));
 }
 
 #[test]
 fn arguments_of_v1_function_call() {
-    assert_redacted::<crate::V1FunctionCall>("arguments", json!(CANARY));
+    assert_member_redacted::<crate::V1FunctionCall>("arguments", json!(CANARY));
 }
 
 #[test]
 fn output_of_v1_function_call_output() {
-    assert_redacted::<crate::V1FunctionCallOutput>("output", json!(CANARY));
+    assert_member_redacted::<crate::V1FunctionCallOutput>("output", json!(CANARY));
 }
 
 #[test]
 fn encrypted_content_of_v1_compaction_item() {
-    assert_redacted::<crate::V1CompactionItem>("encrypted_content", json!(CANARY));
+    assert_member_redacted::<crate::V1CompactionItem>("encrypted_content", json!(CANARY));
+}
+
+#[test]
+fn text_of_v1_response_input() {
+    assert_redacted::<crate::V1ResponseInput>(json!(CANARY));
 }
 
 #[test]
 fn instructions_of_v1_response() {
-    assert_redacted::<crate::V1Response>("instructions", json!(CANARY));
+    assert_member_redacted::<crate::V1Response>("instructions", json!(CANARY));
 }
 
 #[test]
 fn text_of_v1_output_text() {
-    assert_redacted::<crate::V1OutputText>("text", json!(CANARY));
+    assert_member_redacted::<crate::V1OutputText>("text", json!(CANARY));
 }
 
 #[test]
 fn refusal_of_v1_refusal() {
-    assert_redacted::<crate::V1Refusal>("refusal", json!(CANARY));
+    assert_member_redacted::<crate::V1Refusal>("refusal", json!(CANARY));
 }
 
 #[test]
 fn summary_of_v1_reasoning_item() {
-    assert_redacted::<crate::V1ReasoningItem>("summary", json!([{ CANARY : CANARY }]));
+    assert_member_redacted::<crate::V1ReasoningItem>("summary", json!([{ CANARY : CANARY }]));
 }
 
 #[test]
 fn encrypted_content_of_v1_reasoning_item() {
-    assert_redacted::<crate::V1ReasoningItem>("encrypted_content", json!(CANARY));
+    assert_member_redacted::<crate::V1ReasoningItem>("encrypted_content", json!(CANARY));
 }
 
 #[test]
 fn content_of_create_artifact_request() {
-    assert_redacted::<crate::CreateArtifactRequest>("content", json!(CANARY));
+    assert_member_redacted::<crate::CreateArtifactRequest>("content", json!(CANARY));
 }
 
 #[test]
 fn input_of_create_response_request() {
-    assert_redacted::<crate::CreateResponseRequest>("input", json!(CANARY));
+    assert_member_redacted::<crate::CreateResponseRequest>("input", json!(CANARY));
 }
 
 #[test]
 fn output_text_of_native_response() {
-    assert_redacted::<crate::NativeResponse>("output_text", json!(CANARY));
+    assert_member_redacted::<crate::NativeResponse>("output_text", json!(CANARY));
 }
 
 #[test]
 fn input_of_count_tokens_request() {
-    assert_redacted::<crate::CountTokensRequest>("input", json!(CANARY));
+    assert_member_redacted::<crate::CountTokensRequest>("input", json!(CANARY));
 }

@@ -5,13 +5,6 @@
 use crate::laws::assert_sample;
 
 #[test]
-fn create_artifact_request_policy() {
-    assert_sample::<crate::CreateArtifactRequest>(
-        r#"{"artifact_type":"policy","content":"Always run the linter before committing.","retention_class":"standard"}"#,
-    );
-}
-
-#[test]
 fn create_artifact_200_policy() {
     assert_sample::<crate::Artifact>(
         r#"{"id":"art_01jy7n3q8v6kzr4w2m9bd5xpfh","object":"artifact","artifact_type":"policy","project_id":"prj_01jy7n0a4c8m2t6v9q3wrxk7bd","content_media_type":"text/plain","created_at":"2026-06-15T16:04:10Z","retention_class":"standard","metadata":{}}"#,
@@ -19,93 +12,9 @@ fn create_artifact_200_policy() {
 }
 
 #[test]
-fn create_artifact_400_empty_field() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"'messages' must be a non-empty array.","type":"invalid_request_error","code":null,"param":"messages"}}"#,
-    );
-}
-
-#[test]
-fn create_artifact_401_invalid_api_key() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"Missing or invalid API key.","type":"invalid_request_error","code":"invalid_api_key","param":null}}"#,
-    );
-}
-
-#[test]
-fn create_artifact_409_key_in_flight() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"A request with this Agent-Idempotency-Key is already in progress. Retry after it completes.","type":"idempotency_conflict","code":null,"param":null}}"#,
-    );
-}
-
-#[test]
-fn create_artifact_422_key_reused() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"This Agent-Idempotency-Key was already used with a different request body.","type":"idempotency_conflict","code":"idempotency_key_reused","param":null}}"#,
-    );
-}
-
-#[test]
-fn create_artifact_429_rate_limit_exceeded() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"Rate limit reached for this API key. Retry after 2 seconds.","type":"rate_limit_error","code":"rate_limit_exceeded","param":null}}"#,
-    );
-}
-
-#[test]
-fn list_artifacts_200_two_artifacts() {
-    assert_sample::<crate::List<crate::Artifact>>(
-        r#"{"object":"list","data":[{"id":"art_01jy7n3q8v6kzr4w2m9bd5xpfh","object":"artifact","artifact_type":"policy","project_id":"prj_01jy7n0a4c8m2t6v9q3wrxk7bd","content_media_type":"text/plain","created_at":"2026-06-15T16:04:10Z","retention_class":"standard","metadata":{}},{"id":"art_01jy7p2r9w7laz5x3n0ce6yqgj","object":"artifact","artifact_type":"tool_bundle_source","project_id":"prj_01jy7n0a4c8m2t6v9q3wrxk7bd","content_media_type":"application/json","created_at":"2026-06-15T16:04:31Z","retention_class":"standard","metadata":{"source":"tools.json"}}],"has_more":false}"#,
-    );
-}
-
-#[test]
-fn list_artifacts_200_one_artifact() {
-    assert_sample::<crate::List<crate::Artifact>>(
-        r#"{"object":"list","data":[{"id":"art_01jy7n3q8v6kzr4w2m9bd5xpfh","object":"artifact","artifact_type":"policy","project_id":"prj_01jy7n0a4c8m2t6v9q3wrxk7bd","content_media_type":"text/plain","created_at":"2026-06-15T16:04:10Z","retention_class":"standard","metadata":{}}],"has_more":false}"#,
-    );
-}
-
-#[test]
-fn list_artifacts_401_invalid_api_key() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"Missing or invalid API key.","type":"invalid_request_error","code":"invalid_api_key","param":null}}"#,
-    );
-}
-
-#[test]
-fn list_artifacts_429_rate_limit_exceeded() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"Rate limit reached for this API key. Retry after 2 seconds.","type":"rate_limit_error","code":"rate_limit_exceeded","param":null}}"#,
-    );
-}
-
-#[test]
-fn retrieve_artifact_200_policy() {
-    assert_sample::<crate::Artifact>(
-        r#"{"id":"art_01jy7n3q8v6kzr4w2m9bd5xpfh","object":"artifact","artifact_type":"policy","project_id":"prj_01jy7n0a4c8m2t6v9q3wrxk7bd","content_media_type":"text/plain","created_at":"2026-06-15T16:04:10Z","retention_class":"standard","metadata":{}}"#,
-    );
-}
-
-#[test]
-fn retrieve_artifact_401_invalid_api_key() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"Missing or invalid API key.","type":"invalid_request_error","code":"invalid_api_key","param":null}}"#,
-    );
-}
-
-#[test]
-fn retrieve_artifact_404_unknown_artifact() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"No artifact with id 'art_01jy7n3q8v6kzr4w2m9bd5xpfh' exists in this project.","type":"invalid_request_error","code":null,"param":null}}"#,
-    );
-}
-
-#[test]
-fn retrieve_artifact_429_rate_limit_exceeded() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"Rate limit reached for this API key. Retry after 2 seconds.","type":"rate_limit_error","code":"rate_limit_exceeded","param":null}}"#,
+fn create_artifact_request_policy() {
+    assert_sample::<crate::CreateArtifactRequest>(
+        r#"{"artifact_type":"policy","content":"Always run the linter before committing.","retention_class":"standard"}"#,
     );
 }
 
@@ -117,22 +26,22 @@ fn delete_artifact_200_deleted() {
 }
 
 #[test]
-fn delete_artifact_401_invalid_api_key() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"Missing or invalid API key.","type":"invalid_request_error","code":"invalid_api_key","param":null}}"#,
+fn list_artifacts_200_one_artifact() {
+    assert_sample::<crate::List<crate::Artifact>>(
+        r#"{"object":"list","data":[{"id":"art_01jy7n3q8v6kzr4w2m9bd5xpfh","object":"artifact","artifact_type":"policy","project_id":"prj_01jy7n0a4c8m2t6v9q3wrxk7bd","content_media_type":"text/plain","created_at":"2026-06-15T16:04:10Z","retention_class":"standard","metadata":{}}],"has_more":false}"#,
     );
 }
 
 #[test]
-fn delete_artifact_404_unknown_artifact() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"No artifact with id 'art_01jy7n3q8v6kzr4w2m9bd5xpfh' exists in this project.","type":"invalid_request_error","code":null,"param":null}}"#,
+fn list_artifacts_200_two_artifacts() {
+    assert_sample::<crate::List<crate::Artifact>>(
+        r#"{"object":"list","data":[{"id":"art_01jy7n3q8v6kzr4w2m9bd5xpfh","object":"artifact","artifact_type":"policy","project_id":"prj_01jy7n0a4c8m2t6v9q3wrxk7bd","content_media_type":"text/plain","created_at":"2026-06-15T16:04:10Z","retention_class":"standard","metadata":{}},{"id":"art_01jy7p2r9w7laz5x3n0ce6yqgj","object":"artifact","artifact_type":"tool_bundle_source","project_id":"prj_01jy7n0a4c8m2t6v9q3wrxk7bd","content_media_type":"application/json","created_at":"2026-06-15T16:04:31Z","retention_class":"standard","metadata":{"source":"tools.json"}}],"has_more":false}"#,
     );
 }
 
 #[test]
-fn delete_artifact_429_rate_limit_exceeded() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"Rate limit reached for this API key. Retry after 2 seconds.","type":"rate_limit_error","code":"rate_limit_exceeded","param":null}}"#,
+fn retrieve_artifact_200_policy() {
+    assert_sample::<crate::Artifact>(
+        r#"{"id":"art_01jy7n3q8v6kzr4w2m9bd5xpfh","object":"artifact","artifact_type":"policy","project_id":"prj_01jy7n0a4c8m2t6v9q3wrxk7bd","content_media_type":"text/plain","created_at":"2026-06-15T16:04:10Z","retention_class":"standard","metadata":{}}"#,
     );
 }

@@ -5,13 +5,6 @@
 use crate::laws::assert_sample;
 
 #[test]
-fn create_bundle_request_policy_and_tools() {
-    assert_sample::<crate::CreateBundleRequest>(
-        r#"{"bundle_type":"agent_prefix","items":[{"artifact_id":"art_01jy7n3q8v6kzr4w2m9bd5xpfh","role":"system"},{"artifact_id":"art_01jy7p2r9w7laz5x3n0ce6yqgj","role":"tools"}]}"#,
-    );
-}
-
-#[test]
 fn create_bundle_200_policy_and_tools() {
     assert_sample::<crate::Bundle>(
         r#"{"id":"bnd_01jy7n5t0x8mbs6y4p1ef7zrhk","object":"bundle","bundle_type":"agent_prefix","project_id":"prj_01jy7n0a4c8m2t6v9q3wrxk7bd","items":[{"artifact_id":"art_01jy7n3q8v6kzr4w2m9bd5xpfh","role":"system"},{"artifact_id":"art_01jy7p2r9w7laz5x3n0ce6yqgj","role":"tools"}],"created_at":"2026-06-15T16:05:02Z"}"#,
@@ -19,65 +12,9 @@ fn create_bundle_200_policy_and_tools() {
 }
 
 #[test]
-fn create_bundle_400_empty_field() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"'messages' must be a non-empty array.","type":"invalid_request_error","code":null,"param":"messages"}}"#,
-    );
-}
-
-#[test]
-fn create_bundle_401_invalid_api_key() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"Missing or invalid API key.","type":"invalid_request_error","code":"invalid_api_key","param":null}}"#,
-    );
-}
-
-#[test]
-fn create_bundle_409_key_in_flight() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"A request with this Agent-Idempotency-Key is already in progress. Retry after it completes.","type":"idempotency_conflict","code":null,"param":null}}"#,
-    );
-}
-
-#[test]
-fn create_bundle_422_key_reused() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"This Agent-Idempotency-Key was already used with a different request body.","type":"idempotency_conflict","code":"idempotency_key_reused","param":null}}"#,
-    );
-}
-
-#[test]
-fn create_bundle_429_rate_limit_exceeded() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"Rate limit reached for this API key. Retry after 2 seconds.","type":"rate_limit_error","code":"rate_limit_exceeded","param":null}}"#,
-    );
-}
-
-#[test]
-fn retrieve_bundle_200_policy_and_tools() {
-    assert_sample::<crate::Bundle>(
-        r#"{"id":"bnd_01jy7n5t0x8mbs6y4p1ef7zrhk","object":"bundle","bundle_type":"agent_prefix","project_id":"prj_01jy7n0a4c8m2t6v9q3wrxk7bd","items":[{"artifact_id":"art_01jy7n3q8v6kzr4w2m9bd5xpfh","role":"system"},{"artifact_id":"art_01jy7p2r9w7laz5x3n0ce6yqgj","role":"tools"}],"created_at":"2026-06-15T16:05:02Z"}"#,
-    );
-}
-
-#[test]
-fn retrieve_bundle_401_invalid_api_key() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"Missing or invalid API key.","type":"invalid_request_error","code":"invalid_api_key","param":null}}"#,
-    );
-}
-
-#[test]
-fn retrieve_bundle_404_unknown_artifact() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"No artifact with id 'art_01jy7n3q8v6kzr4w2m9bd5xpfh' exists in this project.","type":"invalid_request_error","code":null,"param":null}}"#,
-    );
-}
-
-#[test]
-fn retrieve_bundle_429_rate_limit_exceeded() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"Rate limit reached for this API key. Retry after 2 seconds.","type":"rate_limit_error","code":"rate_limit_exceeded","param":null}}"#,
+fn create_bundle_request_policy_and_tools() {
+    assert_sample::<crate::CreateBundleRequest>(
+        r#"{"bundle_type":"agent_prefix","items":[{"artifact_id":"art_01jy7n3q8v6kzr4w2m9bd5xpfh","role":"system"},{"artifact_id":"art_01jy7p2r9w7laz5x3n0ce6yqgj","role":"tools"}]}"#,
     );
 }
 
@@ -89,22 +26,8 @@ fn delete_bundle_200_deleted() {
 }
 
 #[test]
-fn delete_bundle_401_invalid_api_key() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"Missing or invalid API key.","type":"invalid_request_error","code":"invalid_api_key","param":null}}"#,
-    );
-}
-
-#[test]
-fn delete_bundle_404_unknown_artifact() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"No artifact with id 'art_01jy7n3q8v6kzr4w2m9bd5xpfh' exists in this project.","type":"invalid_request_error","code":null,"param":null}}"#,
-    );
-}
-
-#[test]
-fn delete_bundle_429_rate_limit_exceeded() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"Rate limit reached for this API key. Retry after 2 seconds.","type":"rate_limit_error","code":"rate_limit_exceeded","param":null}}"#,
+fn retrieve_bundle_200_policy_and_tools() {
+    assert_sample::<crate::Bundle>(
+        r#"{"id":"bnd_01jy7n5t0x8mbs6y4p1ef7zrhk","object":"bundle","bundle_type":"agent_prefix","project_id":"prj_01jy7n0a4c8m2t6v9q3wrxk7bd","items":[{"artifact_id":"art_01jy7n3q8v6kzr4w2m9bd5xpfh","role":"system"},{"artifact_id":"art_01jy7p2r9w7laz5x3n0ce6yqgj","role":"tools"}],"created_at":"2026-06-15T16:05:02Z"}"#,
     );
 }

@@ -5,6 +5,13 @@
 use crate::laws::assert_sample;
 
 #[test]
+fn merge_branch_200_checkpoint() {
+    assert_sample::<crate::BranchMerge>(
+        r#"{"object":"branch_merge","strategy":"checkpoint","target_branch":{"id":"br_01jy7n7w30ardv8b6r3jk9btln","object":"session_branch","session_id":"ses_01jy7n7w2z9pcu7a5q2gh8askm","parent_branch_id":null,"forked_from_event_id":null,"head_event_id":"evt_01jy7nbd67e8f9g0h1j2k3m4np","version":4,"label":null},"source_branch_id":"br_01jy7nbb45c6d7e8f9g0h1j2km","appended":[{"id":"evt_01jy7nbd67e8f9g0h1j2k3m4np","object":"event","session_id":"ses_01jy7n7w2z9pcu7a5q2gh8askm","branch_id":"br_01jy7n7w30ardv8b6r3jk9btln","parent_event_id":"evt_01jy7naa12b3c4d5e6f7g8h9jk","sequence":4,"event_type":"checkpoint","payload_ref":"art_01jy7nc545d6e7f8g9h0j1k2mn","created_at":"2026-06-15T16:11:40Z","merged_from":{"branch_id":"br_01jy7nbb45c6d7e8f9g0h1j2km","event_id":"evt_01jy7nbc56d7e8f9g0h1j2k3mn"}}]}"#,
+    );
+}
+
+#[test]
 fn merge_branch_request_checkpoint() {
     assert_sample::<crate::MergeBranchRequest>(
         r#"{"source_branch_id":"br_01jy7nbb45c6d7e8f9g0h1j2km","strategy":"checkpoint","expected_version":3,"expected_head_event_id":"evt_01jy7naa12b3c4d5e6f7g8h9jk","payload_ref":"art_01jy7nc545d6e7f8g9h0j1k2mn"}"#,
@@ -15,68 +22,5 @@ fn merge_branch_request_checkpoint() {
 fn merge_branch_request_rebase() {
     assert_sample::<crate::MergeBranchRequest>(
         r#"{"source_branch_id":"br_01jy7nbb45c6d7e8f9g0h1j2km","strategy":"rebase","expected_version":3,"expected_head_event_id":"evt_01jy7naa12b3c4d5e6f7g8h9jk"}"#,
-    );
-}
-
-#[test]
-fn merge_branch_200_checkpoint() {
-    assert_sample::<crate::BranchMerge>(
-        r#"{"object":"branch_merge","strategy":"checkpoint","target_branch":{"id":"br_01jy7n7w30ardv8b6r3jk9btln","object":"session_branch","session_id":"ses_01jy7n7w2z9pcu7a5q2gh8askm","parent_branch_id":null,"forked_from_event_id":null,"head_event_id":"evt_01jy7nbd67e8f9g0h1j2k3m4np","version":4,"label":null},"source_branch_id":"br_01jy7nbb45c6d7e8f9g0h1j2km","appended":[{"id":"evt_01jy7nbd67e8f9g0h1j2k3m4np","object":"event","session_id":"ses_01jy7n7w2z9pcu7a5q2gh8askm","branch_id":"br_01jy7n7w30ardv8b6r3jk9btln","parent_event_id":"evt_01jy7naa12b3c4d5e6f7g8h9jk","sequence":4,"event_type":"checkpoint","payload_ref":"art_01jy7nc545d6e7f8g9h0j1k2mn","created_at":"2026-06-15T16:11:40Z","merged_from":{"branch_id":"br_01jy7nbb45c6d7e8f9g0h1j2km","event_id":"evt_01jy7nbc56d7e8f9g0h1j2k3mn"}}]}"#,
-    );
-}
-
-#[test]
-fn merge_branch_400_empty_field() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"'messages' must be a non-empty array.","type":"invalid_request_error","code":null,"param":"messages"}}"#,
-    );
-}
-
-#[test]
-fn merge_branch_401_invalid_api_key() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"Missing or invalid API key.","type":"invalid_request_error","code":"invalid_api_key","param":null}}"#,
-    );
-}
-
-#[test]
-fn merge_branch_404_unknown_artifact() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"No artifact with id 'art_01jy7n3q8v6kzr4w2m9bd5xpfh' exists in this project.","type":"invalid_request_error","code":null,"param":null}}"#,
-    );
-}
-
-#[test]
-fn merge_branch_409_stale_version() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"The branch is at version 18, not 17.","type":"invalid_request_error","code":"branch_version_conflict","param":"expected_version","branch":{"id":"br_01jy7n7w30ardv8b6r3jk9btln","version":18,"head_event_id":"evt_01jy7nbc56d7e8f9g0h1j2k3mn"}}}"#,
-    );
-}
-
-#[test]
-fn merge_branch_409_session_not_active() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"The session is archived; set its status to active first.","type":"invalid_request_error","code":"session_not_active","param":null}}"#,
-    );
-}
-
-#[test]
-fn merge_branch_409_key_in_flight() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"A request with this Agent-Idempotency-Key is already in progress. Retry after it completes.","type":"idempotency_conflict","code":null,"param":null}}"#,
-    );
-}
-
-#[test]
-fn merge_branch_422_key_reused() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"This Agent-Idempotency-Key was already used with a different request body.","type":"idempotency_conflict","code":"idempotency_key_reused","param":null}}"#,
-    );
-}
-
-#[test]
-fn merge_branch_429_rate_limit_exceeded() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"Rate limit reached for this API key. Retry after 2 seconds.","type":"rate_limit_error","code":"rate_limit_exceeded","param":null}}"#,
     );
 }

@@ -10,17 +10,3 @@ fn list_receipt_keys_200_rfc_8037() {
         r#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"rk_01jy7n0b5d9n3v7w0r4xsyz8ce","use":"sig","alg":"EdDSA","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#,
     );
 }
-
-#[test]
-fn list_receipt_keys_401_invalid_api_key() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"Missing or invalid API key.","type":"invalid_request_error","code":"invalid_api_key","param":null}}"#,
-    );
-}
-
-#[test]
-fn list_receipt_keys_429_rate_limit_exceeded() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"Rate limit reached for this API key. Retry after 2 seconds.","type":"rate_limit_error","code":"rate_limit_exceeded","param":null}}"#,
-    );
-}

@@ -5,6 +5,20 @@
 use crate::laws::assert_sample;
 
 #[test]
+fn cancel_response_200_cancelled() {
+    assert_sample::<crate::NativeResponse>(
+        r#"{"id":"rsp_01jy7ndg90h1j2k3m4n5p6q7rs","object":"response","project_id":"prj_01jy7n0a4c8m2t6v9q3wrxk7bd","created_at":"2026-06-15T16:12:58Z","status":"cancelled","model":"code.fast","session_id":null,"branch_id":null,"output_text":null,"execution_profile":"managed_provider","alias_release_id":"alr_01jy7nhi23m5n6o7p8q9r0s1tu","trace_id":"trc_01jy7ndg91j2k3m4n5p6q7r8st","usage":{"input_tokens":10,"output_tokens":0,"candidate_reuse_tokens":0,"realized_reused_tokens":0,"missed_opportunity_tokens":0,"reuse_evidence_level":"unknown"},"qos_outcome":{"admission":"queued","completion":"cancelled","target_met":null,"ttft_ms":null,"latency_ms":null,"deadline_met":null,"degraded":false,"fallback_used":false,"reason_code":"cancelled_by_client"},"error":null}"#,
+    );
+}
+
+#[test]
+fn create_response_200_completed() {
+    assert_sample::<crate::NativeResponse>(
+        r#"{"id":"rsp_01jy7nde78f9g0h1j2k3m4n5pq","object":"response","project_id":"prj_01jy7n0a4c8m2t6v9q3wrxk7bd","created_at":"2026-06-15T16:12:30Z","status":"completed","model":"code.fast","session_id":"ses_01jy7n7w2z9pcu7a5q2gh8askm","branch_id":"br_01jy7n7w30ardv8b6r3jk9btln","output_text":"test_empty_input fails because the fixture path is relative to the wrong directory.","execution_profile":"managed_provider","alias_release_id":"alr_01jy7nhi23m5n6o7p8q9r0s1tu","trace_id":"trc_01jy7nde70a1b2c3d4e5f6g7hj","usage":{"input_tokens":18240,"output_tokens":320,"candidate_reuse_tokens":17100,"realized_reused_tokens":14980,"missed_opportunity_tokens":2120,"reuse_evidence_level":"provider_reported"},"qos_outcome":{"admission":"admitted","completion":"completed","target_met":true,"ttft_ms":382,"latency_ms":2710,"deadline_met":true,"degraded":false,"fallback_used":false,"reason_code":null},"error":null}"#,
+    );
+}
+
+#[test]
 fn create_response_request_on_a_branch() {
     assert_sample::<crate::CreateResponseRequest>(
         r#"{"model":"code.fast","input":"Summarize the failing test.","session_id":"ses_01jy7n7w2z9pcu7a5q2gh8askm","branch_id":"br_01jy7n7w30ardv8b6r3jk9btln","qos":{"class":"interactive","target_ttft_ms":500,"deadline_ms":5000,"priority":80,"degrade_policy":"allow_compatible_fallback"}}"#,
@@ -19,162 +33,8 @@ fn create_response_request_with_hints() {
 }
 
 #[test]
-fn create_response_200_completed() {
-    assert_sample::<crate::NativeResponse>(
-        r#"{"id":"rsp_01jy7nde78f9g0h1j2k3m4n5pq","object":"response","project_id":"prj_01jy7n0a4c8m2t6v9q3wrxk7bd","created_at":"2026-06-15T16:12:30Z","status":"completed","model":"code.fast","session_id":"ses_01jy7n7w2z9pcu7a5q2gh8askm","branch_id":"br_01jy7n7w30ardv8b6r3jk9btln","output_text":"test_empty_input fails because the fixture path is relative to the wrong directory.","execution_profile":"managed_provider","alias_release_id":"alr_01jy7nhi23m5n6o7p8q9r0s1tu","trace_id":"trc_01jy7nde70a1b2c3d4e5f6g7hj","usage":{"input_tokens":18240,"output_tokens":320,"candidate_reuse_tokens":17100,"realized_reused_tokens":14980,"missed_opportunity_tokens":2120,"reuse_evidence_level":"provider_reported"},"qos_outcome":{"admission":"admitted","completion":"completed","target_met":true,"ttft_ms":382,"latency_ms":2710,"deadline_met":true,"degraded":false,"fallback_used":false,"reason_code":null},"error":null}"#,
-    );
-}
-
-#[test]
-fn create_response_400_empty_field() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"'messages' must be a non-empty array.","type":"invalid_request_error","code":null,"param":"messages"}}"#,
-    );
-}
-
-#[test]
-fn create_response_401_invalid_api_key() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"Missing or invalid API key.","type":"invalid_request_error","code":"invalid_api_key","param":null}}"#,
-    );
-}
-
-#[test]
-fn create_response_402_credits_required() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"The prepaid balance of this project is empty.","type":"invalid_request_error","code":"credits_required","param":null}}"#,
-    );
-}
-
-#[test]
-fn create_response_403_region_not_allowed() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"Region 'us' is not allowed by this project's regional policy.","type":"invalid_request_error","code":"region_not_allowed","param":null}}"#,
-    );
-}
-
-#[test]
-fn create_response_404_model_not_found() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"The model 'code.unknown' does not exist.","type":"invalid_request_error","code":"model_not_found","param":"model"}}"#,
-    );
-}
-
-#[test]
-fn create_response_409_session_not_active() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"The session is archived; set its status to active first.","type":"invalid_request_error","code":"session_not_active","param":null}}"#,
-    );
-}
-
-#[test]
-fn create_response_409_key_in_flight() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"A request with this Agent-Idempotency-Key is already in progress. Retry after it completes.","type":"idempotency_conflict","code":null,"param":null}}"#,
-    );
-}
-
-#[test]
-fn create_response_422_key_reused() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"This Agent-Idempotency-Key was already used with a different request body.","type":"idempotency_conflict","code":"idempotency_key_reused","param":null}}"#,
-    );
-}
-
-#[test]
-fn create_response_429_rate_limit_exceeded() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"Rate limit reached for this API key. Retry after 2 seconds.","type":"rate_limit_error","code":"rate_limit_exceeded","param":null}}"#,
-    );
-}
-
-#[test]
-fn create_response_429_quota_exceeded() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"The monthly budget of this project is used up.","type":"insufficient_quota","code":"quota_exceeded","param":null}}"#,
-    );
-}
-
-#[test]
-fn create_response_504_deadline_exceeded() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"The provider call passed the deadline of 5000 ms and was aborted. It was not charged.","type":"api_error","code":"deadline_exceeded","param":"qos.deadline_ms"}}"#,
-    );
-}
-
-#[test]
 fn retrieve_response_200_completed() {
     assert_sample::<crate::NativeResponse>(
         r#"{"id":"rsp_01jy7nde78f9g0h1j2k3m4n5pq","object":"response","project_id":"prj_01jy7n0a4c8m2t6v9q3wrxk7bd","created_at":"2026-06-15T16:12:30Z","status":"completed","model":"code.fast","session_id":"ses_01jy7n7w2z9pcu7a5q2gh8askm","branch_id":"br_01jy7n7w30ardv8b6r3jk9btln","output_text":"test_empty_input fails because the fixture path is relative to the wrong directory.","execution_profile":"managed_provider","alias_release_id":"alr_01jy7nhi23m5n6o7p8q9r0s1tu","trace_id":"trc_01jy7nde70a1b2c3d4e5f6g7hj","usage":{"input_tokens":18240,"output_tokens":320,"candidate_reuse_tokens":17100,"realized_reused_tokens":14980,"missed_opportunity_tokens":2120,"reuse_evidence_level":"provider_reported"},"qos_outcome":{"admission":"admitted","completion":"completed","target_met":true,"ttft_ms":382,"latency_ms":2710,"deadline_met":true,"degraded":false,"fallback_used":false,"reason_code":null},"error":null}"#,
-    );
-}
-
-#[test]
-fn retrieve_response_401_invalid_api_key() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"Missing or invalid API key.","type":"invalid_request_error","code":"invalid_api_key","param":null}}"#,
-    );
-}
-
-#[test]
-fn retrieve_response_404_unknown_artifact() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"No artifact with id 'art_01jy7n3q8v6kzr4w2m9bd5xpfh' exists in this project.","type":"invalid_request_error","code":null,"param":null}}"#,
-    );
-}
-
-#[test]
-fn retrieve_response_429_rate_limit_exceeded() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"Rate limit reached for this API key. Retry after 2 seconds.","type":"rate_limit_error","code":"rate_limit_exceeded","param":null}}"#,
-    );
-}
-
-#[test]
-fn cancel_response_200_cancelled() {
-    assert_sample::<crate::NativeResponse>(
-        r#"{"id":"rsp_01jy7ndg90h1j2k3m4n5p6q7rs","object":"response","project_id":"prj_01jy7n0a4c8m2t6v9q3wrxk7bd","created_at":"2026-06-15T16:12:58Z","status":"cancelled","model":"code.fast","session_id":null,"branch_id":null,"output_text":null,"execution_profile":"managed_provider","alias_release_id":"alr_01jy7nhi23m5n6o7p8q9r0s1tu","trace_id":"trc_01jy7ndg91j2k3m4n5p6q7r8st","usage":{"input_tokens":10,"output_tokens":0,"candidate_reuse_tokens":0,"realized_reused_tokens":0,"missed_opportunity_tokens":0,"reuse_evidence_level":"unknown"},"qos_outcome":{"admission":"queued","completion":"cancelled","target_met":null,"ttft_ms":null,"latency_ms":null,"deadline_met":null,"degraded":false,"fallback_used":false,"reason_code":"cancelled_by_client"},"error":null}"#,
-    );
-}
-
-#[test]
-fn cancel_response_400_empty_field() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"'messages' must be a non-empty array.","type":"invalid_request_error","code":null,"param":"messages"}}"#,
-    );
-}
-
-#[test]
-fn cancel_response_401_invalid_api_key() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"Missing or invalid API key.","type":"invalid_request_error","code":"invalid_api_key","param":null}}"#,
-    );
-}
-
-#[test]
-fn cancel_response_404_unknown_artifact() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"No artifact with id 'art_01jy7n3q8v6kzr4w2m9bd5xpfh' exists in this project.","type":"invalid_request_error","code":null,"param":null}}"#,
-    );
-}
-
-#[test]
-fn cancel_response_409_key_in_flight() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"A request with this Agent-Idempotency-Key is already in progress. Retry after it completes.","type":"idempotency_conflict","code":null,"param":null}}"#,
-    );
-}
-
-#[test]
-fn cancel_response_422_key_reused() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"This Agent-Idempotency-Key was already used with a different request body.","type":"idempotency_conflict","code":"idempotency_key_reused","param":null}}"#,
-    );
-}
-
-#[test]
-fn cancel_response_429_rate_limit_exceeded() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"Rate limit reached for this API key. Retry after 2 seconds.","type":"rate_limit_error","code":"rate_limit_exceeded","param":null}}"#,
     );
 }

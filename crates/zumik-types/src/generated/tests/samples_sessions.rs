@@ -5,11 +5,6 @@
 use crate::laws::assert_sample;
 
 #[test]
-fn create_session_request_one_bundle() {
-    assert_sample::<crate::CreateSessionRequest>(r#"{"base_bundle_ids":["bnd_01jy7n5t0x8mbs6y4p1ef7zrhk"]}"#);
-}
-
-#[test]
 fn create_session_200_active() {
     assert_sample::<crate::Session>(
         r#"{"id":"ses_01jy7n7w2z9pcu7a5q2gh8askm","object":"session","project_id":"prj_01jy7n0a4c8m2t6v9q3wrxk7bd","default_branch_id":"br_01jy7n7w30ardv8b6r3jk9btln","status":"active","base_bundle_ids":["bnd_01jy7n5t0x8mbs6y4p1ef7zrhk"],"created_at":"2026-06-15T16:06:11Z"}"#,
@@ -17,37 +12,14 @@ fn create_session_200_active() {
 }
 
 #[test]
-fn create_session_400_empty_field() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"'messages' must be a non-empty array.","type":"invalid_request_error","code":null,"param":"messages"}}"#,
-    );
+fn create_session_request_one_bundle() {
+    assert_sample::<crate::CreateSessionRequest>(r#"{"base_bundle_ids":["bnd_01jy7n5t0x8mbs6y4p1ef7zrhk"]}"#);
 }
 
 #[test]
-fn create_session_401_invalid_api_key() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"Missing or invalid API key.","type":"invalid_request_error","code":"invalid_api_key","param":null}}"#,
-    );
-}
-
-#[test]
-fn create_session_409_key_in_flight() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"A request with this Agent-Idempotency-Key is already in progress. Retry after it completes.","type":"idempotency_conflict","code":null,"param":null}}"#,
-    );
-}
-
-#[test]
-fn create_session_422_key_reused() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"This Agent-Idempotency-Key was already used with a different request body.","type":"idempotency_conflict","code":"idempotency_key_reused","param":null}}"#,
-    );
-}
-
-#[test]
-fn create_session_429_rate_limit_exceeded() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"Rate limit reached for this API key. Retry after 2 seconds.","type":"rate_limit_error","code":"rate_limit_exceeded","param":null}}"#,
+fn delete_session_200_deleted() {
+    assert_sample::<crate::DeletedSession>(
+        r#"{"id":"ses_01jy7n7w2z9pcu7a5q2gh8askm","object":"session.deleted","deleted":true}"#,
     );
 }
 
@@ -59,32 +31,6 @@ fn retrieve_session_200_active() {
 }
 
 #[test]
-fn retrieve_session_401_invalid_api_key() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"Missing or invalid API key.","type":"invalid_request_error","code":"invalid_api_key","param":null}}"#,
-    );
-}
-
-#[test]
-fn retrieve_session_404_unknown_artifact() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"No artifact with id 'art_01jy7n3q8v6kzr4w2m9bd5xpfh' exists in this project.","type":"invalid_request_error","code":null,"param":null}}"#,
-    );
-}
-
-#[test]
-fn retrieve_session_429_rate_limit_exceeded() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"Rate limit reached for this API key. Retry after 2 seconds.","type":"rate_limit_error","code":"rate_limit_exceeded","param":null}}"#,
-    );
-}
-
-#[test]
-fn update_session_request_archive() {
-    assert_sample::<crate::UpdateSessionRequest>(r#"{"status":"archived"}"#);
-}
-
-#[test]
 fn update_session_200_archived() {
     assert_sample::<crate::Session>(
         r#"{"id":"ses_01jy7n7w2z9pcu7a5q2gh8askm","object":"session","project_id":"prj_01jy7n0a4c8m2t6v9q3wrxk7bd","default_branch_id":"br_01jy7n7w30ardv8b6r3jk9btln","status":"archived","base_bundle_ids":["bnd_01jy7n5t0x8mbs6y4p1ef7zrhk"],"created_at":"2026-06-15T16:06:11Z"}"#,
@@ -92,78 +38,6 @@ fn update_session_200_archived() {
 }
 
 #[test]
-fn update_session_400_empty_field() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"'messages' must be a non-empty array.","type":"invalid_request_error","code":null,"param":"messages"}}"#,
-    );
-}
-
-#[test]
-fn update_session_401_invalid_api_key() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"Missing or invalid API key.","type":"invalid_request_error","code":"invalid_api_key","param":null}}"#,
-    );
-}
-
-#[test]
-fn update_session_404_unknown_artifact() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"No artifact with id 'art_01jy7n3q8v6kzr4w2m9bd5xpfh' exists in this project.","type":"invalid_request_error","code":null,"param":null}}"#,
-    );
-}
-
-#[test]
-fn update_session_409_session_not_active() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"The session is archived; set its status to active first.","type":"invalid_request_error","code":"session_not_active","param":null}}"#,
-    );
-}
-
-#[test]
-fn update_session_409_key_in_flight() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"A request with this Agent-Idempotency-Key is already in progress. Retry after it completes.","type":"idempotency_conflict","code":null,"param":null}}"#,
-    );
-}
-
-#[test]
-fn update_session_422_key_reused() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"This Agent-Idempotency-Key was already used with a different request body.","type":"idempotency_conflict","code":"idempotency_key_reused","param":null}}"#,
-    );
-}
-
-#[test]
-fn update_session_429_rate_limit_exceeded() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"Rate limit reached for this API key. Retry after 2 seconds.","type":"rate_limit_error","code":"rate_limit_exceeded","param":null}}"#,
-    );
-}
-
-#[test]
-fn delete_session_200_deleted() {
-    assert_sample::<crate::DeletedSession>(
-        r#"{"id":"ses_01jy7n7w2z9pcu7a5q2gh8askm","object":"session.deleted","deleted":true}"#,
-    );
-}
-
-#[test]
-fn delete_session_401_invalid_api_key() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"Missing or invalid API key.","type":"invalid_request_error","code":"invalid_api_key","param":null}}"#,
-    );
-}
-
-#[test]
-fn delete_session_404_unknown_artifact() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"No artifact with id 'art_01jy7n3q8v6kzr4w2m9bd5xpfh' exists in this project.","type":"invalid_request_error","code":null,"param":null}}"#,
-    );
-}
-
-#[test]
-fn delete_session_429_rate_limit_exceeded() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"Rate limit reached for this API key. Retry after 2 seconds.","type":"rate_limit_error","code":"rate_limit_exceeded","param":null}}"#,
-    );
+fn update_session_request_archive() {
+    assert_sample::<crate::UpdateSessionRequest>(r#"{"status":"archived"}"#);
 }

@@ -5,44 +5,9 @@
 use crate::laws::assert_sample;
 
 #[test]
-fn upload_file_200_batch_input() {
-    assert_sample::<crate::File>(
-        r#"{"id":"file-9f2a3c1e7b4d8a6f2c1e7b4d","object":"file","bytes":412,"created_at":1750000123,"filename":"requests.jsonl","purpose":"batch"}"#,
-    );
-}
-
-#[test]
-fn upload_file_400_empty_field() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"'messages' must be a non-empty array.","type":"invalid_request_error","code":null,"param":"messages"}}"#,
-    );
-}
-
-#[test]
-fn upload_file_401_invalid_api_key() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"Missing or invalid API key.","type":"invalid_request_error","code":"invalid_api_key","param":null}}"#,
-    );
-}
-
-#[test]
-fn upload_file_409_key_in_flight() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"A request with this Agent-Idempotency-Key is already in progress. Retry after it completes.","type":"idempotency_conflict","code":null,"param":null}}"#,
-    );
-}
-
-#[test]
-fn upload_file_422_key_reused() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"This Agent-Idempotency-Key was already used with a different request body.","type":"idempotency_conflict","code":"idempotency_key_reused","param":null}}"#,
-    );
-}
-
-#[test]
-fn upload_file_429_rate_limit_exceeded() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"Rate limit reached for this API key. Retry after 2 seconds.","type":"rate_limit_error","code":"rate_limit_exceeded","param":null}}"#,
+fn delete_file_200_deleted() {
+    assert_sample::<crate::DeletedFile>(
+        r#"{"id":"file-9f2a3c1e7b4d8a6f2c1e7b4d","object":"file","deleted":true}"#,
     );
 }
 
@@ -54,27 +19,6 @@ fn list_files_200_one_file() {
 }
 
 #[test]
-fn list_files_400_empty_field() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"'messages' must be a non-empty array.","type":"invalid_request_error","code":null,"param":"messages"}}"#,
-    );
-}
-
-#[test]
-fn list_files_401_invalid_api_key() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"Missing or invalid API key.","type":"invalid_request_error","code":"invalid_api_key","param":null}}"#,
-    );
-}
-
-#[test]
-fn list_files_429_rate_limit_exceeded() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"Rate limit reached for this API key. Retry after 2 seconds.","type":"rate_limit_error","code":"rate_limit_exceeded","param":null}}"#,
-    );
-}
-
-#[test]
 fn retrieve_file_200_batch_input() {
     assert_sample::<crate::File>(
         r#"{"id":"file-9f2a3c1e7b4d8a6f2c1e7b4d","object":"file","bytes":412,"created_at":1750000123,"filename":"requests.jsonl","purpose":"batch"}"#,
@@ -82,71 +26,8 @@ fn retrieve_file_200_batch_input() {
 }
 
 #[test]
-fn retrieve_file_401_invalid_api_key() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"Missing or invalid API key.","type":"invalid_request_error","code":"invalid_api_key","param":null}}"#,
-    );
-}
-
-#[test]
-fn retrieve_file_404_unknown_artifact() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"No artifact with id 'art_01jy7n3q8v6kzr4w2m9bd5xpfh' exists in this project.","type":"invalid_request_error","code":null,"param":null}}"#,
-    );
-}
-
-#[test]
-fn retrieve_file_429_rate_limit_exceeded() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"Rate limit reached for this API key. Retry after 2 seconds.","type":"rate_limit_error","code":"rate_limit_exceeded","param":null}}"#,
-    );
-}
-
-#[test]
-fn delete_file_200_deleted() {
-    assert_sample::<crate::DeletedFile>(
-        r#"{"id":"file-9f2a3c1e7b4d8a6f2c1e7b4d","object":"file","deleted":true}"#,
-    );
-}
-
-#[test]
-fn delete_file_401_invalid_api_key() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"Missing or invalid API key.","type":"invalid_request_error","code":"invalid_api_key","param":null}}"#,
-    );
-}
-
-#[test]
-fn delete_file_404_unknown_artifact() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"No artifact with id 'art_01jy7n3q8v6kzr4w2m9bd5xpfh' exists in this project.","type":"invalid_request_error","code":null,"param":null}}"#,
-    );
-}
-
-#[test]
-fn delete_file_429_rate_limit_exceeded() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"Rate limit reached for this API key. Retry after 2 seconds.","type":"rate_limit_error","code":"rate_limit_exceeded","param":null}}"#,
-    );
-}
-
-#[test]
-fn retrieve_file_content_401_invalid_api_key() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"Missing or invalid API key.","type":"invalid_request_error","code":"invalid_api_key","param":null}}"#,
-    );
-}
-
-#[test]
-fn retrieve_file_content_404_unknown_artifact() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"No artifact with id 'art_01jy7n3q8v6kzr4w2m9bd5xpfh' exists in this project.","type":"invalid_request_error","code":null,"param":null}}"#,
-    );
-}
-
-#[test]
-fn retrieve_file_content_429_rate_limit_exceeded() {
-    assert_sample::<crate::ErrorEnvelope>(
-        r#"{"error":{"message":"Rate limit reached for this API key. Retry after 2 seconds.","type":"rate_limit_error","code":"rate_limit_exceeded","param":null}}"#,
+fn upload_file_200_batch_input() {
+    assert_sample::<crate::File>(
+        r#"{"id":"file-9f2a3c1e7b4d8a6f2c1e7b4d","object":"file","bytes":412,"created_at":1750000123,"filename":"requests.jsonl","purpose":"batch"}"#,
     );
 }

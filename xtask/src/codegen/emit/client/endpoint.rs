@@ -115,8 +115,7 @@ impl<'a> Endpoint<'a> {
         let parameters = arguments.iter().map(|Argument { name, ty }| quote!(#name: #ty));
         let segments = self.operation.path_parameters.iter().map(|parameter| {
             let name = ident(parameter);
-            let value = types::argument(&parameter.ty, &name).value;
-            quote!(#name: #value)
+            types::initializer(&name, &types::argument(&parameter.ty, &name).value)
         });
         let query = self.operation.query.iter().map(|parameter| {
             let name = ident(parameter);
