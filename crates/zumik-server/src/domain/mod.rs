@@ -1,8 +1,10 @@
 //! Rules of the API that need neither HTTP nor a database: keys and their scopes, the prompt compiler,
 //! branch arithmetic, and which guarantee a purge may claim.
 
+mod keys;
 mod prompt;
 mod scopes;
 
+pub use keys::{key_hash, masked_key, mint_key};
 pub use prompt::{Block, Message, Prompt, PromptError, Role, Source, compile};
 pub use scopes::Scopes;

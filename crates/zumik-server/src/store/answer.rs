@@ -89,7 +89,7 @@ impl<T> Written<T> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lease {
     pub(super) project: ProjectId,
-    pub(super) lookup: [u8; 32],
+    pub(super) lookup: [u8; 16],
     pub(super) epoch: u64,
 }
 

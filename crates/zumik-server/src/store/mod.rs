@@ -4,6 +4,8 @@
 mod answer;
 mod error;
 mod records;
+mod rules;
+pub mod sqlite;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -260,7 +262,7 @@ pub trait Store: Send + Sync + 'static {
     async fn finish_response(&self, ctx: &ProjectCtx, response: StoredResponse) -> Result<StoredResponse>;
 
     /// Ends every response that no one works on any more as `failed`; to be called at start. Gives how many.
-    async fn fail_open_responses(&self, now: DateTime<Utc>) -> Result<u64>;
+    async fn fail_open_responses(&self) -> Result<u64>;
 
     /// One native response.
     async fn retrieve_response(&self, ctx: &ProjectCtx, id: &ResponseId) -> Result<NativeResponse>;

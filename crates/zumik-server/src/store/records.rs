@@ -179,6 +179,8 @@ pub struct Swept {
     pub files: u64,
     /// Responses past their retention.
     pub responses: u64,
+    /// Deleted sessions, with all that was in them.
+    pub sessions: u64,
     /// Stored answers after a day, and reservations whose holder is gone.
     pub answers: u64,
 }

@@ -1,0 +1,129 @@
+//! Rules that every store applies alike: guards, times, and how a response ends.
+
+use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
+use zumik_types::{
+    ArtifactId, BranchState, ErrorType, EventId, Extra, NativeResponseError, Patch, QosCompletion,
+    ResponseStatus, RetentionClass, SessionStatus, V1ResponseError, V1ResponseStatus,
+};
+
+use super::{Guard, Result, StoreError, StoredResponse};
+
+/// How long the content of an `ephemeral` artifact is kept.
+const EPHEMERAL: TimeDelta = TimeDelta::hours(24);
+
+/// The compiler revision of a snapshot whose request names none.
+pub(super) const DEFAULT_COMPILER: &str = "pc_1";
+
+/// The type of a bundle whose request names none.
+pub(super) const DEFAULT_BUNDLE_TYPE: &str = "agent_prefix";
+
+/// The media type of an artifact whose request names none.
+pub(super) const DEFAULT_MEDIA_TYPE: &str = "text/plain";
+
+/// A time as the API sends it.
+pub(super) fn whole_seconds(time: DateTime<Utc>) -> DateTime<Utc> {
+    time.trunc_subsecs(0)
+}
+
+/// When an artifact's content goes by itself.
+pub(super) fn artifact_expiry(class: &RetentionClass, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    (*class == RetentionClass::Ephemeral).then(|| now + EPHEMERAL)
+}
+
+/// The artifact that a payload reference or a manifest entry names, when it has the form of one.
+pub(super) fn named_artifact(text: &str) -> Option<ArtifactId> {
+    text.strip_prefix(ArtifactId::PREFIXES[0]).map(ArtifactId::with_suffix)
+}
+
+/// The event that a manifest entry names, when it has the form of one.
+pub(super) fn named_event(text: &str) -> Option<EventId> {
+    text.strip_prefix(EventId::PREFIXES[0]).map(EventId::with_suffix)
+}
+
+/// Compares the guards of a write with the branch as it is, the version first.
+pub(super) fn check_guards(
+    branch: &BranchState,
+    expected_version: u64,
+    expected_head: &Patch<EventId>,
+) -> Result<()> {
+    let guard = if expected_version != branch.version {
+        Guard::Version(expected_version)
+    } else if expected_head.as_sent().is_some_and(|head| head != branch.head_event_id.as_ref()) {
+        Guard::Head
+    } else {
+        return Ok(());
+    };
+    Err(StoreError::Conflict { guard, branch: branch.clone() })
+}
+
+/// Refuses what only an active session takes.
+pub(super) fn check_active(status: &SessionStatus) -> Result<()> {
+    match status {
+        SessionStatus::Active => Ok(()),
+        other => Err(StoreError::SessionNotActive { status: other.clone() }),
+    }
+}
+
+/// A body field that names an artifact that is not there.
+pub(super) fn missing_artifact(param: impl Into<String>, id: &ArtifactId) -> StoreError {
+    StoreError::reference(param, format!("no artifact with id '{id}' exists in this project"))
+}
+
+impl StoredResponse {
+    /// Whether it is still queued or running.
+    pub(super) fn is_open(&self) -> bool {
+        match self {
+            Self::Native(response) => {
+                matches!(response.status, ResponseStatus::Queued | ResponseStatus::InProgress)
+            }
+            Self::V1(response) => {
+                matches!(response.status, V1ResponseStatus::Queued | V1ResponseStatus::InProgress)
+            }
+        }
+    }
+
+    /// Ends it at the client's wish. One that has ended stays as it is; whether it was open.
+    pub(super) fn cancel(&mut self) -> bool {
+        let open = self.is_open();
+        match self {
+            _ if !open => {}
+            Self::Native(response) => {
+                response.status = ResponseStatus::Cancelled;
+                response.output_text = None;
+                response.qos_outcome.completion = Some(QosCompletion::Cancelled);
+                response.qos_outcome.reason_code = Some("cancelled_by_client".to_owned());
+            }
+            Self::V1(response) => {
+                response.status = V1ResponseStatus::Cancelled;
+                response.output.clear();
+                response.usage = None;
+            }
+        }
+        open
+    }
+
+    /// Ends it as failed, because the server that worked on it stopped.
+    pub(super) fn abandon(&mut self) {
+        const MESSAGE: &str = "the server stopped before the response was complete";
+        match self {
+            Self::Native(response) => {
+                response.status = ResponseStatus::Failed;
+                response.qos_outcome.completion = Some(QosCompletion::Failed);
+                response.error = Some(NativeResponseError {
+                    error_type: ErrorType::ApiError,
+                    code: Some("internal_error".to_owned()),
+                    message: MESSAGE.to_owned(),
+                    extra: Extra::new(),
+                });
+            }
+            Self::V1(response) => {
+                response.status = V1ResponseStatus::Failed;
+                response.error = Some(V1ResponseError {
+                    code: "server_error".to_owned(),
+                    message: MESSAGE.to_owned(),
+                    extra: Extra::new(),
+                });
+            }
+        }
+    }
+}

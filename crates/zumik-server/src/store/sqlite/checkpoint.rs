@@ -1,0 +1,66 @@
+//! The write-ahead log: kept small, and emptied when a purge needs to know that nothing is left in it.
+
+use rusqlite::Connection;
+
+use crate::store::Result;
+
+/// Pages in the log at which it is written back into the database file: 16 MiB.
+const LIMIT: i64 = 4096;
+
+/// Groups between two looks at the log.
+const LOOK_EVERY: u32 = 8;
+
+/// Keeps the log of one database small. Belongs to the writer thread.
+#[derive(Default)]
+pub(super) struct Log {
+    groups: u32,
+}
+
+/// The log after a checkpoint.
+struct Extent {
+    /// Whether a reader or another writer kept it from being done.
+    busy: bool,
+    /// Pages in it.
+    pages: i64,
+    /// Pages of it that are in the database file too.
+    written: i64,
+}
+
+impl Log {
+    /// Called after each group: writes the log back when it has grown. The next write then begins at its
+    /// start; only a reader that holds on to an old moment makes it grow further.
+    pub(super) fn watch(&mut self, conn: &Connection) {
+        self.groups += 1;
+        if self.groups < LOOK_EVERY {
+            return;
+        }
+        self.groups = 0;
+        let done = checkpoint(conn, "NOOP").and_then(|log| match log.pages - log.written {
+            waiting if waiting < LIMIT => Ok(log),
+            // A log that grew far beyond the limit gives its space back.
+            _ if log.pages > 4 * LIMIT => checkpoint(conn, "TRUNCATE"),
+            _ => checkpoint(conn, "PASSIVE"),
+        });
+        if let Err(error) = done {
+            tracing::warn!(%error, "the write-ahead log could not be written back");
+        }
+    }
+
+    /// Empties the log. Whether it is empty now.
+    pub(super) fn truncate(&mut self, conn: &Connection) -> Result<bool> {
+        let log = checkpoint(conn, "TRUNCATE")?;
+        Ok(!log.busy && log.pages == 0)
+    }
+
+    /// Leaves no log behind at shutdown.
+    pub(super) fn close(&mut self, conn: &Connection) {
+        if let Err(error) = checkpoint(conn, "TRUNCATE") {
+            tracing::warn!(%error, "the write-ahead log could not be written back");
+        }
+    }
+}
+
+fn checkpoint(conn: &Connection, mode: &str) -> rusqlite::Result<Extent> {
+    conn.prepare_cached(&format!("PRAGMA wal_checkpoint({mode})"))?
+        .query_row([], |row| Ok(Extent { busy: row.get(0)?, pages: row.get(1)?, written: row.get(2)? }))
+}

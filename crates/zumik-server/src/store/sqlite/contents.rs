@@ -1,0 +1,118 @@
+//! Sealed texts, stored so that erasing one leaves no copy behind.
+//!
+//! SQLite zeroes what is deleted (`secure_delete`), but when it balances a b-tree it moves rows between pages
+//! and leaves old bytes in their gaps. What lies on overflow pages is never moved: such a page belongs to one
+//! row until it is freed, and is zeroed then. So a record begins with zeros that fill the part of a row that
+//! SQLite keeps in the b-tree, and the sealed text, its wrapped data key first, begins on an overflow page.
+
+use super::connection::PAGE_SIZE;
+use super::Db;
+use crate::store::{Result, StoreError};
+
+/// Bytes of a row that stay in the b-tree when the rest fills its overflow pages (SQLite's "M").
+const LOCAL: usize = (PAGE_SIZE - 12) * 32 / 255 - 23;
+
+/// Bytes of a row on one overflow page; the others point to the next page.
+const OVERFLOW: usize = PAGE_SIZE - 4;
+
+/// Bytes that say how long the sealed text is, at the begin of the first overflow page.
+const LENGTH: usize = 8;
+
+/// A place, for sealing: what the text belongs to.
+pub(super) fn place(kind: &str, key: &[u8]) -> Vec<u8> {
+    [kind.as_bytes(), b":", key].concat()
+}
+
+/// Seals a text and lays it out as a record. It needs no database and may be done ahead.
+pub(super) fn record(sealed: &[u8]) -> Vec<u8> {
+    let pages = (LENGTH + sealed.len()).div_ceil(OVERFLOW);
+    // The header of the row takes a few bytes, more when the record is longer.
+    let header = |record: usize| 2 + varint_bytes(12 + 2 * record);
+    let whole = LOCAL + pages * OVERFLOW;
+    let length = whole - header(whole);
+    let start = LOCAL - header(length);
+    let mut record = vec![0; length];
+    record[start..start + LENGTH].copy_from_slice(&(sealed.len() as u64).to_le_bytes());
+    record[start + LENGTH..start + LENGTH + sealed.len()].copy_from_slice(sealed);
+    record
+}
+
+/// The sealed text in a record.
+fn sealed(record: &[u8]) -> Option<&[u8]> {
+    let start = LOCAL.checked_sub(2 + varint_bytes(12 + 2 * record.len()))?;
+    let (length, text) = record.get(start..)?.split_first_chunk::<LENGTH>()?;
+    text.get(..usize::try_from(u64::from_le_bytes(*length)).ok()?)
+}
+
+/// Bytes of SQLite's variable-length integer.
+fn varint_bytes(value: usize) -> usize {
+    let bits = usize::BITS - value.leading_zeros();
+    usize::try_from(bits.div_ceil(7).max(1)).unwrap_or(usize::MAX)
+}
+
+impl Db<'_> {
+    /// Stores a record.
+    pub(super) fn insert_content(&self, record: &[u8]) -> Result<i64> {
+        self.insert("INSERT INTO contents (record) VALUES (?1)", [record])
+    }
+
+    /// Seals and stores a text.
+    pub(super) fn seal_content(&self, place: &[u8], text: &[u8]) -> Result<i64> {
+        self.insert_content(&record(&self.env.vault.seal(&*self.env.mint, place, text)?))
+    }
+
+    /// Opens a stored text.
+    pub(super) fn open_content(&self, id: i64, place: &[u8]) -> Result<Vec<u8>> {
+        let text = self.one("SELECT record FROM contents WHERE id = ?1", [id], |row| {
+            let record = row.get_ref(0)?.as_blob()?;
+            Ok(sealed(record).map(|sealed| self.env.vault.open(place, sealed)))
+        })?;
+        match text {
+            Some(Some(text)) => Ok(text?),
+            _ => Err(StoreError::internal(format!("content {id} is missing or damaged"))),
+        }
+    }
+
+    /// Erases a stored text and its key.
+    pub(super) fn erase_content(&self, id: Option<i64>) -> Result<()> {
+        if let Some(id) = id {
+            self.run("DELETE FROM contents WHERE id = ?1", [id])?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::*;
+
+    #[test]
+    fn a_record_gives_its_text_back() {
+        for length in [0, 1, 100, 4083, 4084, 4085, 8176, 8177, 100_000, 2 << 20] {
+            let text = vec![7; length];
+            assert_eq!(sealed(&record(&text)), Some(&text[..]), "{length}");
+        }
+    }
+
+    #[test]
+    fn no_byte_of_a_text_lies_in_the_b_tree() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.db");
+        let conn = Connection::open(&path).unwrap();
+        conn.execute_batch("CREATE TABLE contents (id INTEGER PRIMARY KEY, record BLOB NOT NULL) STRICT").unwrap();
+        let lengths = [1, 100, 4083, 4084, 4085, 8176, 8177, 50_000, 1 << 20];
+        for length in lengths {
+            conn.execute("INSERT INTO contents (record) VALUES (?1)", [record(&vec![7; length])]).unwrap();
+        }
+        drop(conn);
+        let file = std::fs::read(&path).unwrap();
+        let leaves = file.chunks(PAGE_SIZE).skip(1).filter(|page| page[0] == 0x0d);
+        let texts: usize = leaves.clone().map(|page| page.iter().filter(|byte| **byte == 7).count()).sum();
+        assert!(leaves.count() > 0);
+        assert!(texts < lengths.len() * 4, "{texts} bytes of texts are in leaf pages");
+        let stored = file.iter().filter(|byte| **byte == 7).count();
+        assert!(stored >= lengths.iter().sum::<usize>());
+    }
+}

@@ -1,0 +1,179 @@
+//! The durable store: one SQLite database in a data folder, one writer thread, readers beside it.
+//! `writer` and `reader` run the operations; every other file is one subject's SQL.
+
+mod answers;
+mod artifacts;
+mod branches;
+mod bundles;
+mod checkpoint;
+mod connection;
+mod contents;
+mod db;
+mod events;
+mod files;
+mod folder;
+mod history;
+mod ids;
+mod keys;
+mod merges;
+mod operations;
+mod prompts;
+mod purge;
+mod reader;
+mod receipts;
+mod registry;
+mod responses;
+mod sessions;
+mod snapshots;
+mod sweep;
+mod times;
+mod writer;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior};
+
+pub use connection::OpenError;
+pub use registry::Registry;
+
+use db::{Db, Env};
+use folder::{DataFolder, FolderLock};
+use reader::Readers;
+use writer::Writer;
+
+use super::Result;
+use crate::clock::{Clock, SystemClock};
+use crate::mint::{Mint, RandomMint};
+use crate::seal::{MasterKey, Vault};
+
+/// How to open a data folder.
+pub struct Options {
+    folder: PathBuf,
+    master_key: Option<MasterKey>,
+    clock: Arc<dyn Clock>,
+    mint: Arc<dyn Mint>,
+}
+
+impl Options {
+    /// Opens the folder at this path, made when it is missing, with the master key that lies in it.
+    pub fn new(folder: impl Into<PathBuf>) -> Self {
+        Self {
+            folder: folder.into(),
+            master_key: None,
+            clock: Arc::new(SystemClock),
+            mint: Arc::new(RandomMint::default()),
+        }
+    }
+
+    /// Uses this master key; none is read from the folder or written to it.
+    #[must_use]
+    pub fn master_key(mut self, key: MasterKey) -> Self {
+        self.master_key = Some(key);
+        self
+    }
+
+    /// Takes times that no request gives from this clock.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Takes ids and random bytes from here.
+    #[must_use]
+    pub fn mint(mut self, mint: Arc<dyn Mint>) -> Self {
+        self.mint = mint;
+        self
+    }
+}
+
+/// The durable store.
+pub struct SqliteStore {
+    env: Arc<Env>,
+    writer: Arc<Writer>,
+    readers: Arc<Readers>,
+    /// Released after the writer has closed.
+    lock: parking_lot::Mutex<Option<FolderLock>>,
+}
+
+impl SqliteStore {
+    /// Opens a data folder, for this process alone. Purges that a crash interrupted are completed.
+    ///
+    /// # Errors
+    /// The folder is in use, its files are foreign, newer or damaged, or the master key is the wrong one.
+    pub async fn open(options: Options) -> Result<Self, OpenError> {
+        let store = tokio::task::spawn_blocking(|| Self::open_blocking(options))
+            .await
+            .map_err(super::StoreError::internal)??;
+        store.complete_purges().await?;
+        Ok(store)
+    }
+
+    fn open_blocking(options: Options) -> Result<Self, OpenError> {
+        let Options { folder, master_key, clock, mint } = options;
+        let folder = DataFolder::open(&folder)?;
+        let lock = folder.lock()?;
+        let path = folder.database();
+        let mut conn = connection::open_writer(&path)?;
+        let vault = Vault::new(&folder.master_key(master_key, &*mint)?);
+        let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        check_master_key(&transaction, &vault, &*mint)?;
+        let signing_key = receipts::signing_key(&transaction, &vault, &*mint, clock.now())?;
+        transaction.commit()?;
+        let env = Arc::new(Env {
+            vault,
+            mint,
+            clock,
+            signing_key: parking_lot::RwLock::new(Arc::new(signing_key)),
+            project_rows: parking_lot::RwLock::default(),
+        });
+        let log = checkpoint::Log::default();
+        let writer = Writer::start(conn, Arc::clone(&env), log)
+            .map_err(|error| OpenError::Folder(path.clone(), error))?;
+        let readers = Arc::new(Readers::new(path, Arc::clone(&env)));
+        Ok(Self { env, writer: Arc::new(writer), readers, lock: parking_lot::Mutex::new(Some(lock)) })
+    }
+
+    /// Makes a new key that signs receipts from now on. The one before stays listed, so that what it signed
+    /// still verifies.
+    ///
+    /// # Errors
+    /// The database cannot be written.
+    pub async fn rotate_receipt_key(&self) -> Result<()> {
+        let key = self.writer.write(|db| db.rotate_receipt_key(db.env.clock.now())).await?;
+        *self.env.signing_key.write() = key;
+        Ok(())
+    }
+
+    /// Empties the log and signs the receipts that wait for it. Whether none waits any more.
+    async fn complete_purges(&self) -> Result<bool> {
+        match self.readers.read(|db| db.newest_running_purge()).await? {
+            Some(newest) => self.complete_purges_until(newest).await,
+            None => Ok(true),
+        }
+    }
+
+    async fn complete_purges_until(&self, newest: i64) -> Result<bool> {
+        let empty = self.writer.truncate_log().await?;
+        if empty {
+            self.writer.write(move |db| db.finish_purges(newest)).await?;
+        } else {
+            tracing::warn!("a purge waits: a reader holds on to the write-ahead log");
+        }
+        Ok(empty)
+    }
+}
+
+/// Refuses another master key than the one that the folder was made with.
+fn check_master_key(conn: &Connection, vault: &Vault, mint: &dyn Mint) -> Result<(), OpenError> {
+    let proof: Option<Vec<u8>> =
+        conn.query_row("SELECT master_proof FROM server", [], |row| row.get(0)).optional()?;
+    match proof {
+        Some(proof) => vault.check(&proof)?,
+        None => {
+            conn.execute("INSERT INTO server (id, master_proof) VALUES (1, ?1)", [vault.proof(mint)?])?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,68 @@
+//! Reads: each on a connection of its own, within one transaction, so it sees one moment.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use rusqlite::Connection;
+
+use super::connection::open_reader;
+use super::{Db, Env};
+use crate::store::{Result, StoreError};
+
+/// Connections kept open while idle.
+const KEPT: usize = 8;
+
+/// Connections for reading. There are as many as reads at one time, and [`KEPT`] of them stay open.
+pub(super) struct Readers {
+    path: PathBuf,
+    env: Arc<Env>,
+    /// Nothing once closed.
+    idle: Mutex<Option<Vec<Connection>>>,
+}
+
+impl Readers {
+    pub(super) fn new(path: PathBuf, env: Arc<Env>) -> Self {
+        Self { path, env, idle: Mutex::new(Some(Vec::new())) }
+    }
+
+    /// Reads in line. For one short query.
+    pub(super) fn now<T>(&self, read: impl FnOnce(&Db<'_>) -> Result<T>) -> Result<T> {
+        let conn = match &mut *self.idle.lock() {
+            Some(idle) => idle.pop(),
+            None => return Err(closed()),
+        };
+        let conn = match conn {
+            Some(conn) => conn,
+            None => open_reader(&self.path)?,
+        };
+        let result = {
+            let transaction = conn.unchecked_transaction()?;
+            read(&Db::new(&transaction, &self.env))
+        };
+        if let Some(idle) = &mut *self.idle.lock()
+            && idle.len() < KEPT
+        {
+            idle.push(conn);
+        }
+        result
+    }
+
+    /// Reads on a thread that may block.
+    pub(super) async fn read<T: Send + 'static>(
+        self: &Arc<Self>,
+        read: impl FnOnce(&Db<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let readers = Arc::clone(self);
+        tokio::task::spawn_blocking(move || readers.now(read)).await.map_err(StoreError::internal)?
+    }
+
+    /// Closes the idle connections; those in use are closed when their read ends.
+    pub(super) fn close(&self) {
+        self.idle.lock().take();
+    }
+}
+
+fn closed() -> StoreError {
+    StoreError::unavailable("the store is closed")
+}

@@ -1,0 +1,113 @@
+//! The keys that sign receipts and reports, and the documents signed with them.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use rusqlite::params;
+use zeroize::Zeroizing;
+use zumik_receipt::SigningKey;
+use zumik_types::{
+    Diagnostic, DiagnosticId, DiagnosticReport, Extra, ObjectType, ReceiptKey, ReceiptKeyId, ReceiptKeySet,
+};
+
+use super::contents::place;
+use super::ids::PublicId;
+use super::{Db, OpenError};
+use crate::seal::Vault;
+use crate::mint::Mint;
+use crate::store::rules::whole_seconds;
+use crate::store::{Kind, ProjectCtx, Result, StoreError};
+
+impl Db<'_> {
+    /// Signs a report and keeps it.
+    pub(super) fn create_diagnostic(&self, ctx: &ProjectCtx, report: &DiagnosticReport) -> Result<Diagnostic> {
+        let mut report = report.clone();
+        let signed = self.env.signing_key.read().sign(&report).map_err(StoreError::internal)?;
+        report.digest = signed.digest.to_string();
+        report.signature = signed.signature;
+        let (id, key) = self.mint::<DiagnosticId>(ctx);
+        let diagnostic = Diagnostic {
+            id,
+            object: ObjectType::Diagnostic,
+            project_id: ctx.project.clone(),
+            created_at: whole_seconds(ctx.now),
+            report,
+            extra: Extra::new(),
+        };
+        self.run(
+            "INSERT INTO diagnostics (public_id, project, record) VALUES (?1, ?2, ?3)",
+            params![key, self.project(ctx)?, serde_json::to_string(&diagnostic)?],
+        )?;
+        Ok(diagnostic)
+    }
+
+    pub(super) fn retrieve_diagnostic(&self, ctx: &ProjectCtx, id: &DiagnosticId) -> Result<Diagnostic> {
+        let record: String = self
+            .one(
+                "SELECT record FROM diagnostics WHERE public_id = ?1 AND project = ?2",
+                params![id.key(), self.project(ctx)?],
+                |row| row.get(0),
+            )?
+            .ok_or_else(|| StoreError::not_found(Kind::Diagnostic, id))?;
+        Ok(serde_json::from_str(&record)?)
+    }
+
+    pub(super) fn list_receipt_keys(&self) -> Result<ReceiptKeySet> {
+        let texts =
+            self.all("SELECT public_key FROM receipt_keys ORDER BY id DESC", [], |row| row.get::<_, String>(0))?;
+        let keys = texts.iter().map(|text| serde_json::from_str::<ReceiptKey>(text)).collect::<Result<_, _>>()?;
+        Ok(ReceiptKeySet { keys, extra: Extra::new() })
+    }
+
+    /// Makes a new signing key; the one before is retired: its public half stays listed.
+    pub(super) fn rotate_receipt_key(&self, now: DateTime<Utc>) -> Result<Arc<SigningKey>> {
+        let key = new_key(&self.env.vault, &*self.env.mint, self.conn, now)?;
+        Ok(Arc::new(key))
+    }
+}
+
+/// The key that signs; a data folder without one gets one.
+pub(super) fn signing_key(
+    conn: &rusqlite::Connection,
+    vault: &Vault,
+    mint: &dyn Mint,
+    now: DateTime<Utc>,
+) -> Result<SigningKey, OpenError> {
+    let stored = conn.query_row(
+        "SELECT public_id, seed FROM receipt_keys WHERE seed IS NOT NULL ORDER BY id DESC LIMIT 1",
+        [],
+        |row| Ok((row.get::<_, [u8; 16]>(0)?, row.get::<_, Vec<u8>>(1)?)),
+    );
+    let key = match stored {
+        Ok((id, sealed)) => {
+            let seed = Zeroizing::new(vault.open(&place("receipt key", &id), &sealed)?);
+            let seed = Zeroizing::new(<[u8; 32]>::try_from(seed.as_slice()).map_err(StoreError::internal)?);
+            SigningKey::from_seed(ReceiptKeyId::from_key(id), &seed)
+        }
+        Err(rusqlite::Error::QueryReturnedNoRows) => new_key(vault, mint, conn, now)?,
+        Err(error) => return Err(error.into()),
+    };
+    if key.is_test_key() { Err(OpenError::TestKey) } else { Ok(key) }
+}
+
+fn new_key(
+    vault: &Vault,
+    mint: &dyn Mint,
+    conn: &rusqlite::Connection,
+    now: DateTime<Utc>,
+) -> Result<SigningKey> {
+    let id = mint.ulid(now).to_bytes();
+    let mut seed = Zeroizing::new([0; 32]);
+    mint.fill(seed.as_mut_slice());
+    let key = SigningKey::from_seed(ReceiptKeyId::from_key(id), &seed);
+    conn.execute("UPDATE receipt_keys SET seed = NULL", [])?;
+    conn.execute(
+        "INSERT INTO receipt_keys (public_id, public_key, seed) VALUES (?1, ?2, ?3)",
+        params![
+            id,
+            serde_json::to_string(&key.public_key())?,
+            vault.seal(mint, &place("receipt key", &id), seed.as_slice())?
+        ],
+    )?;
+    Ok(key)
+}

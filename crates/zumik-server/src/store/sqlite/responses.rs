@@ -1,0 +1,216 @@
+//! Responses of both surfaces, sealed whole: they hold what a model said.
+
+use rusqlite::params;
+use zumik_types::{ArtifactId, NativeResponse, ResponseId, V1Response, V1ResponseId};
+
+use super::contents::{place, record};
+use super::ids::PublicId;
+use super::times::seconds;
+use super::{Db, Env};
+use crate::store::{Generation, Kind, Lease, ProjectCtx, Result, StoreError, StoredResponse};
+
+/// Names a response of either surface.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum ResponseName {
+    Native(ResponseId),
+    V1(V1ResponseId),
+}
+
+impl ResponseName {
+    fn surface(&self) -> i64 {
+        match self {
+            Self::Native(_) => 0,
+            Self::V1(_) => 1,
+        }
+    }
+
+    fn key(&self) -> Option<[u8; 16]> {
+        match self {
+            Self::Native(id) => id.key(),
+            Self::V1(id) => id.key(),
+        }
+    }
+
+    fn missing(&self) -> StoreError {
+        match self {
+            Self::Native(id) => StoreError::not_found(Kind::Response, id),
+            Self::V1(id) => StoreError::not_found(Kind::Response, id),
+        }
+    }
+
+    fn of(response: &StoredResponse) -> Self {
+        match response {
+            StoredResponse::Native(response) => Self::Native(response.id.clone()),
+            StoredResponse::V1(response) => Self::V1(response.id.clone()),
+        }
+    }
+}
+
+/// A response ready to be inserted: sealed ahead, outside of the writer thread.
+pub(super) struct SealedResponse {
+    name: ResponseName,
+    key: [u8; 16],
+    open: bool,
+    record: Vec<u8>,
+}
+
+impl SealedResponse {
+    pub(super) fn new(env: &Env, response: &StoredResponse) -> Result<Self> {
+        let name = ResponseName::of(response);
+        let key = name.key().ok_or_else(|| StoreError::internal("a response id was not minted here"))?;
+        let text = match response {
+            StoredResponse::Native(response) => serde_json::to_vec(response)?,
+            StoredResponse::V1(response) => serde_json::to_vec(response)?,
+        };
+        let sealed = env.vault.seal(&*env.mint, &place("response", &key), &text)?;
+        Ok(Self { name, key, open: response.is_open(), record: record(&sealed) })
+    }
+}
+
+struct Found {
+    row: i64,
+    content: i64,
+    open: bool,
+}
+
+impl Db<'_> {
+    /// Keeps the response of a generation, and its answer under the lease.
+    pub(super) fn commit_generation(
+        &self,
+        ctx: &ProjectCtx,
+        generation: &Generation,
+        response: Option<&SealedResponse>,
+        lease: Option<&Lease>,
+    ) -> Result<()> {
+        let held = lease.map(|lease| Ok::<_, StoreError>((self.leased_answer(lease)?, lease))).transpose()?;
+        if let Some(response) = response {
+            let content = self.insert_content(&response.record)?;
+            self.run(
+                "INSERT INTO responses (surface, public_id, project, open, content, expires_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                params![
+                    response.name.surface(),
+                    response.key,
+                    self.project(ctx)?,
+                    response.open,
+                    content,
+                    seconds(generation.expires_at),
+                ],
+            )?;
+        }
+        if let Some((row, lease)) = held {
+            let artifacts = self.artifact_rows(ctx, &generation.materialized)?;
+            self.fill_answer(row, &lease.lookup, &generation.answer, &artifacts)?;
+        }
+        Ok(())
+    }
+
+    /// Replaces a response that has not ended; gives what is stored then.
+    pub(super) fn finish_response(
+        &self,
+        ctx: &ProjectCtx,
+        response: &StoredResponse,
+        sealed: &SealedResponse,
+    ) -> Result<StoredResponse> {
+        let found = self.find_response(ctx, &sealed.name)?;
+        if !found.open {
+            return self.open_response(&sealed.name, found.content);
+        }
+        self.replace_response(&found, sealed)?;
+        Ok(response.clone())
+    }
+
+    pub(super) fn cancel_response(&self, ctx: &ProjectCtx, name: &ResponseName) -> Result<StoredResponse> {
+        let found = self.find_response(ctx, name)?;
+        let mut response = self.open_response(name, found.content)?;
+        if response.cancel() {
+            self.replace_response(&found, &SealedResponse::new(self.env, &response)?)?;
+        }
+        Ok(response)
+    }
+
+    pub(super) fn retrieve_response(&self, ctx: &ProjectCtx, name: &ResponseName) -> Result<StoredResponse> {
+        let found = self.find_response(ctx, name)?;
+        self.open_response(name, found.content)
+    }
+
+    pub(super) fn delete_response(&self, ctx: &ProjectCtx, name: &ResponseName) -> Result<()> {
+        let found = self.find_response(ctx, name)?;
+        self.erase_response(found.row)
+    }
+
+    /// Removes a response with its text.
+    pub(super) fn erase_response(&self, row: i64) -> Result<()> {
+        let content: Option<i64> =
+            self.one("SELECT content FROM responses WHERE id = ?1", [row], |row| row.get(0))?;
+        self.erase_content(content)?;
+        self.run("DELETE FROM responses WHERE id = ?1", [row])?;
+        Ok(())
+    }
+
+    /// Ends all open responses as failed.
+    pub(super) fn fail_open_responses(&self) -> Result<u64> {
+        let open = self.all(
+            "SELECT id, surface, public_id, content FROM responses WHERE open = 1",
+            [],
+            |row| {
+                let key = row.get(2)?;
+                let name = match row.get::<_, i64>(1)? {
+                    0 => ResponseName::Native(ResponseId::from_key(key)),
+                    _ => ResponseName::V1(V1ResponseId::from_key(key)),
+                };
+                Ok((name, Found { row: row.get(0)?, content: row.get(3)?, open: true }))
+            },
+        )?;
+        for (name, found) in &open {
+            let mut response = self.open_response(name, found.content)?;
+            response.abandon();
+            self.replace_response(found, &SealedResponse::new(self.env, &response)?)?;
+        }
+        Ok(open.len() as u64)
+    }
+
+    fn find_response(&self, ctx: &ProjectCtx, name: &ResponseName) -> Result<Found> {
+        self.one(
+            "SELECT id, content, open FROM responses
+             WHERE public_id = ?1 AND surface = ?2 AND project = ?3 AND expires_at > ?4",
+            params![name.key(), name.surface(), self.project(ctx)?, seconds(ctx.now)],
+            |row| Ok(Found { row: row.get(0)?, content: row.get(1)?, open: row.get(2)? }),
+        )?
+        .ok_or_else(|| name.missing())
+    }
+
+    fn replace_response(&self, found: &Found, sealed: &SealedResponse) -> Result<()> {
+        self.erase_content(Some(found.content))?;
+        let content = self.insert_content(&sealed.record)?;
+        self.run(
+            "UPDATE responses SET content = ?2, open = ?3 WHERE id = ?1",
+            params![found.row, content, sealed.open],
+        )?;
+        Ok(())
+    }
+
+    fn open_response(&self, name: &ResponseName, content: i64) -> Result<StoredResponse> {
+        let key = name.key().ok_or_else(|| name.missing())?;
+        let text = self.open_content(content, &place("response", &key))?;
+        Ok(match name {
+            ResponseName::Native(_) => {
+                StoredResponse::Native(Box::new(serde_json::from_slice::<NativeResponse>(&text)?))
+            }
+            ResponseName::V1(_) => StoredResponse::V1(Box::new(serde_json::from_slice::<V1Response>(&text)?)),
+        })
+    }
+
+    fn artifact_rows(&self, ctx: &ProjectCtx, ids: &[ArtifactId]) -> Result<Vec<i64>> {
+        let mut rows = Vec::with_capacity(ids.len());
+        for id in ids {
+            let row: Option<i64> = self.one(
+                "SELECT id FROM artifacts WHERE public_id = ?1 AND project = ?2",
+                params![id.key(), self.project(ctx)?],
+                |row| row.get(0),
+            )?;
+            rows.extend(row);
+        }
+        Ok(rows)
+    }
+}

@@ -1,0 +1,210 @@
+//! Writes: one thread takes what is queued, runs it in one transaction and answers after the commit, so
+//! that many operations share one flush of the disk.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+
+use parking_lot::Mutex;
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use super::checkpoint::Log;
+use super::{Db, Env};
+use crate::store::{Result, StoreError};
+
+/// Operations that share one transaction at most.
+const GROUP: usize = 256;
+
+/// Operations that may wait; beyond that the server is overloaded and says so.
+const QUEUE: usize = 8192;
+
+/// The queue to the writer thread.
+pub(super) struct Writer {
+    queue: Mutex<Option<SyncSender<Task>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+enum Task {
+    Write(Box<dyn Write>),
+    /// Empties the log of the database into its file.
+    Truncate(oneshot::Sender<Result<bool>>),
+}
+
+/// A queued operation. It may run more than once: when another one of its group fails, the whole group is
+/// rolled back and each runs again alone.
+trait Write: Send {
+    fn run(&mut self, db: &Db<'_>) -> Verdict;
+    fn answer(self: Box<Self>, failure: Option<StoreError>);
+}
+
+#[derive(PartialEq, Eq)]
+enum Verdict {
+    /// It did what it was asked, or refused to before it wrote anything.
+    Settled,
+    /// It failed, and may have written a part.
+    Failed,
+}
+
+struct Queued<T, F> {
+    work: F,
+    result: Option<Result<T>>,
+    reply: oneshot::Sender<Result<T>>,
+}
+
+impl<T: Send, F: FnMut(&Db<'_>) -> Result<T> + Send> Write for Queued<T, F> {
+    fn run(&mut self, db: &Db<'_>) -> Verdict {
+        let before = db.conn.total_changes();
+        let work = &mut self.work;
+        let result = catch_unwind(AssertUnwindSafe(|| work(db)))
+            .unwrap_or_else(|_| Err(StoreError::internal("a write panicked")));
+        let settled = match &result {
+            Ok(_) => true,
+            Err(StoreError::Internal(_) | StoreError::Unavailable(_)) => false,
+            Err(_) => db.conn.total_changes() == before,
+        };
+        self.result = Some(result);
+        if settled { Verdict::Settled } else { Verdict::Failed }
+    }
+
+    fn answer(self: Box<Self>, failure: Option<StoreError>) {
+        let result = match (self.result, failure) {
+            (Some(Ok(_)) | None, Some(failure)) => Err(failure),
+            (Some(result), _) => result,
+            (None, None) => Err(StoreError::internal("a write was never run")),
+        };
+        // The caller may be gone; what is committed stays committed.
+        let _ = self.reply.send(result);
+    }
+}
+
+impl Writer {
+    /// Starts the thread.
+    pub(super) fn start(conn: Connection, env: Arc<Env>, log: Log) -> std::io::Result<Self> {
+        let (queue, tasks) = sync_channel(QUEUE);
+        let thread = std::thread::Builder::new()
+            .name("zumik-writer".to_owned())
+            .spawn(move || work(&conn, &env, &tasks, log))?;
+        Ok(Self { queue: Mutex::new(Some(queue)), thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Queues an operation and waits until it is committed. `work` may be called more than once.
+    pub(super) async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnMut(&Db<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (reply, answer) = oneshot::channel();
+        self.queue(Task::Write(Box::new(Queued { work, result: None, reply })))?;
+        answer.await.map_err(StoreError::unavailable)?
+    }
+
+    /// Empties the log of the database into its file, after everything queued before. Whether it is empty:
+    /// not when a reader held on to it for too long.
+    pub(super) async fn truncate_log(&self) -> Result<bool> {
+        let (reply, answer) = oneshot::channel();
+        self.queue(Task::Truncate(reply))?;
+        answer.await.map_err(StoreError::unavailable)?
+    }
+
+    fn queue(&self, task: Task) -> Result<()> {
+        let queue = self.queue.lock();
+        let Some(queue) = &*queue else {
+            return Err(StoreError::unavailable("the store is closed"));
+        };
+        queue.try_send(task).map_err(|error| match error {
+            TrySendError::Full(_) => StoreError::unavailable("too many writes are waiting"),
+            TrySendError::Disconnected(_) => StoreError::unavailable("the writer has stopped"),
+        })
+    }
+
+    /// Takes no more operations, finishes those queued, and closes the connection.
+    pub(super) fn close(&self) {
+        self.queue.lock().take();
+        if let Some(thread) = self.thread.lock().take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the writer thread ended with a panic");
+        }
+    }
+}
+
+fn work(conn: &Connection, env: &Env, tasks: &Receiver<Task>, mut log: Log) {
+    let mut group = Vec::with_capacity(GROUP);
+    while let Ok(task) = tasks.recv() {
+        let mut next = Some(task);
+        while let Some(task) = next.take() {
+            match task {
+                Task::Write(write) => group.push(write),
+                Task::Truncate(reply) => {
+                    commit_group(conn, env, &mut group);
+                    let _ = reply.send(log.truncate(conn));
+                }
+            }
+            if group.len() < GROUP {
+                next = tasks.try_recv().ok();
+            }
+        }
+        commit_group(conn, env, &mut group);
+        log.watch(conn);
+    }
+    log.close(conn);
+}
+
+fn commit_group(conn: &Connection, env: &Env, group: &mut Vec<Box<dyn Write>>) {
+    if group.is_empty() {
+        return;
+    }
+    let db = Db::new(conn, env);
+    let together = begin(conn).and_then(|()| {
+        if group.iter_mut().all(|write| write.run(&db) == Verdict::Settled) {
+            commit(conn)?;
+            Ok(true)
+        } else {
+            rollback(conn);
+            Ok(false)
+        }
+    });
+    match together {
+        Ok(true) => group.drain(..).for_each(|write| write.answer(None)),
+        Ok(false) if group.len() == 1 => group.drain(..).for_each(|write| write.answer(None)),
+        Ok(false) => group.drain(..).for_each(|write| commit_alone(&db, write)),
+        Err(error) => {
+            tracing::error!(%error, operations = group.len(), "a transaction failed");
+            let message = error.to_string();
+            group.drain(..).for_each(|write| write.answer(Some(StoreError::unavailable(message.clone()))));
+        }
+    }
+}
+
+fn commit_alone(db: &Db<'_>, mut write: Box<dyn Write>) {
+    let done = begin(db.conn).and_then(|()| match write.run(db) {
+        Verdict::Settled => commit(db.conn),
+        Verdict::Failed => {
+            rollback(db.conn);
+            Ok(())
+        }
+    });
+    write.answer(done.err().map(StoreError::from));
+}
+
+fn begin(conn: &Connection) -> rusqlite::Result<()> {
+    conn.prepare_cached("BEGIN IMMEDIATE")?.execute([]).map(drop)
+}
+
+fn commit(conn: &Connection) -> rusqlite::Result<()> {
+    let committed = conn.prepare_cached("COMMIT")?.execute([]).map(drop);
+    if committed.is_err() {
+        rollback(conn);
+    }
+    committed
+}
+
+fn rollback(conn: &Connection) {
+    // Some errors have rolled back already.
+    if !conn.is_autocommit()
+        && let Err(error) = conn.execute_batch("ROLLBACK")
+    {
+        tracing::error!(%error, "a transaction could not be rolled back");
+    }
+}
