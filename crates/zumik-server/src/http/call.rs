@@ -1,0 +1,84 @@
+//! What a handler is given: who asks, and what was sent.
+
+use std::str::FromStr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use chrono::{DateTime, SubsecRound, Utc};
+use http::request::Parts;
+use serde::Serialize;
+use serde_json::Map;
+use zumik_types::InvalidId;
+
+use super::input::{Form, Query, object};
+use super::routes::PathIds;
+use super::{ApiError, Reply};
+use crate::app::App;
+use crate::store::{Idempotency, Kind, ProjectCtx};
+
+/// One authorized request of an operation.
+pub(crate) struct Call {
+    /// The server.
+    pub(crate) app: Arc<App>,
+    /// Who asks, for which project, when, under which trace.
+    pub(crate) ctx: ProjectCtx,
+    /// The idempotency key, until a write takes it. What fails before leaves it here.
+    pub(crate) key: Option<Idempotency>,
+    pub(super) head: Parts,
+    pub(super) ids: PathIds,
+    pub(super) body: Bytes,
+}
+
+impl Call {
+    /// The id at `position` of the path, from 0.
+    ///
+    /// # Errors
+    /// 404 for what cannot be an id of this kind: it names nothing, as any other unknown id.
+    pub(crate) fn path_id<T>(&self, position: usize, kind: Kind) -> Result<T, ApiError>
+    where
+        T: FromStr<Err = InvalidId>,
+    {
+        let text = self.ids.get(position);
+        text.parse().map_err(|_| ApiError::missing(kind, text))
+    }
+
+    /// The body, which must be a JSON object.
+    pub(crate) fn json(&self) -> Result<Map<String, serde_json::Value>, ApiError> {
+        object(&self.head.headers, &self.body)
+    }
+
+    /// The body of an operation that takes none, an empty one or an object.
+    pub(crate) fn optional_json(&self) -> Result<Map<String, serde_json::Value>, ApiError> {
+        if self.body.is_empty() { Ok(Map::new()) } else { self.json() }
+    }
+
+    /// The body as a form.
+    pub(crate) async fn form(&self) -> Result<Form, ApiError> {
+        Form::read(&self.head.headers, self.body.clone()).await
+    }
+
+    /// The query string.
+    pub(crate) fn query(&self) -> Query<'_> {
+        Query::of(self.head.uri.query())
+    }
+
+    /// A header as text; nothing when it is absent, empty or not ASCII.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.head.headers.get(name)?.to_str().ok().filter(|value| !value.is_empty())
+    }
+
+    /// A header as it was sent.
+    pub(crate) fn raw_header(&self, name: &str) -> Option<&[u8]> {
+        self.head.headers.get(name).map(|value| value.as_bytes())
+    }
+
+    /// When the request came in, in the whole seconds that the API tells.
+    pub(crate) fn created_at(&self) -> DateTime<Utc> {
+        self.ctx.now.trunc_subsecs(0)
+    }
+
+    /// 200 with a value as JSON.
+    pub(crate) fn reply<T: Serialize>(&self, value: &T) -> Result<Reply, ApiError> {
+        Reply::json(&self.ctx.trace, value)
+    }
+}

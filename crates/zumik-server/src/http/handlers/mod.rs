@@ -1,0 +1,18 @@
+//! One handler an operation, a file a group: read what was sent, call one operation of the store or the engine,
+//! answer its value.
+
+pub(crate) mod artifacts;
+pub(crate) mod branches;
+pub(crate) mod bundles;
+pub(crate) mod diagnostics;
+pub(crate) mod events;
+pub(crate) mod files;
+mod generations;
+mod hints;
+pub(crate) mod merges;
+pub(crate) mod purge;
+pub(crate) mod responses;
+pub(crate) mod sessions;
+pub(crate) mod snapshots;
+pub(crate) mod token_counts;
+pub(crate) mod v1_responses;

@@ -1,0 +1,24 @@
+//! Token counts (contract `v2.md`, "Token counts").
+
+use std::sync::Arc;
+
+use zumik_types::{Extra, ObjectType, TokenCount};
+
+use super::generations::{Kept, keep};
+use crate::engine::{Held, Reservation, count_tokens};
+use crate::http::call::Call;
+use crate::http::input::Fields;
+use crate::http::{ApiError, Reply};
+
+/// `POST /v2/token-counts`
+pub(crate) async fn count(call: &mut Call) -> Result<Reply, ApiError> {
+    let input = Fields::of(&call.json()?).filled_text("input")?.to_owned();
+    let held = match Held::reserve(&call.app, &call.ctx, call.key.take()).await? {
+        Reservation::Held(held) => held,
+        Reservation::Replayed(answer) => return Ok(Reply::replayed(answer)),
+    };
+    let tokens = count_tokens(Arc::from([input]), String::as_str).await.map_err(ApiError::internal)?;
+    let count =
+        TokenCount { object: ObjectType::TokenCount, input_tokens: tokens.iter().sum(), extra: Extra::new() };
+    keep(call, held, Kept::default(), &count).await
+}

@@ -1,0 +1,23 @@
+//! HTTP: the way of one request in the order of the contract's checks (`service`), the table of what answers it
+//! (`routes`), the reading of what callers send (`input`), and one handler an operation (`handlers`).
+
+mod auth;
+mod body;
+mod call;
+mod error;
+mod handlers;
+mod idempotency;
+mod input;
+mod limits;
+mod metrics;
+mod probes;
+mod reply;
+mod routes;
+mod service;
+
+pub(crate) use error::ApiError;
+pub(crate) use limits::Limits;
+pub(crate) use metrics::{Inference, Metrics};
+pub(crate) use reply::Reply;
+pub(crate) use routes::Routes;
+pub use service::Api;

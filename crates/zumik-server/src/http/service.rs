@@ -1,0 +1,183 @@
+//! The way of one request, from the first byte to the answer, in the order of the contract's checks.
+
+use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use axum::body::{Body, HttpBody};
+use bytes::Bytes;
+use futures_util::FutureExt;
+use http::request::Parts;
+use http::{Request, Response};
+use zumik_types::{Scope, TraceId};
+
+use super::call::Call;
+use super::reply::{stamp_replay, stamp_trace};
+use super::routes::{PathIds, Run};
+use super::{ApiError, Reply, auth, body, idempotency};
+use crate::app::App;
+use crate::store::ProjectCtx;
+
+/// The whole API as a service: `tower::Service<Request<B>>`, to be served, mounted into an axum router with
+/// `fallback_service`, or called without a socket. Clones are cheap and share one server.
+#[derive(Clone)]
+pub struct Api(Arc<App>);
+
+impl Api {
+    pub(crate) fn new(app: Arc<App>) -> Self {
+        Self(app)
+    }
+}
+
+impl std::fmt::Debug for Api {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Api").finish_non_exhaustive()
+    }
+}
+
+impl<B> tower_service::Service<Request<B>> for Api
+where
+    B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let app = Arc::clone(&self.0);
+        Box::pin(async move { Ok(answer(app, request).await) })
+    }
+}
+
+/// What is known of a request before it is answered, and what the log will tell of it.
+struct Visit {
+    trace: TraceId,
+    /// Name of the route, once it is found.
+    route: &'static str,
+    replay: bool,
+}
+
+/// Answers a request, whatever happens: a panic is a 500 like any other fault.
+async fn answer<B>(app: Arc<App>, request: Request<B>) -> Response<Body>
+where
+    B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
+{
+    let started = Instant::now();
+    let _running = app.running.token();
+    let mut visit = Visit { trace: app.mint_trace(), route: "none", replay: false };
+    let (head, body) = request.into_parts();
+    let method = head.method.clone();
+    let keyed = idempotency::carries_key(&head);
+
+    let outcome = AssertUnwindSafe(run(&app, head, body, &mut visit)).catch_unwind().await;
+    let mut response = match outcome.unwrap_or_else(|panic| Err(panicked(&*panic))) {
+        Ok(reply) => {
+            visit.replay = reply.is_replay();
+            reply.into_response()
+        }
+        Err(error) => {
+            if let Some(cause) = error.cause() {
+                tracing::error!(trace = %visit.trace, route = visit.route, cause = chain(cause), "request failed");
+            }
+            let mut response = error.into_response();
+            stamp_trace(response.headers_mut(), &visit.trace);
+            response
+        }
+    };
+    if keyed {
+        stamp_replay(response.headers_mut(), visit.replay);
+    }
+
+    let elapsed = started.elapsed();
+    let status = response.status().as_u16();
+    app.metrics.request(visit.route, status, elapsed);
+    tracing::debug!(
+        trace = %visit.trace,
+        %method,
+        route = visit.route,
+        status,
+        replay = visit.replay,
+        elapsed_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
+        "request"
+    );
+    response
+}
+
+/// The checks of `common.md`, "Order of the checks": size, route, key, scope, rate, idempotency; then the handler, which
+/// checks body, path ids, references and state.
+async fn run<B>(app: &Arc<App>, head: Parts, body: B, visit: &mut Visit) -> Result<Reply, ApiError>
+where
+    B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
+{
+    let body = body::read(&head.headers, body).await?;
+    let (route, ids) = app.routes.find(&head)?;
+    visit.route = route.name;
+    match route.run {
+        Run::Open(handler) => handler(app, &visit.trace).await,
+        Run::Keyed(..) if app.is_draining() => Err(ApiError::draining()),
+        Run::Keyed(scope, handler) => {
+            let mut call = admit(app, head, ids, body, scope, &visit.trace).await?;
+            let outcome = handler(&mut call).await;
+            match (outcome, &call.key) {
+                // Refused before a write looked at the key. The key comes first all the same.
+                (Err(error), Some(key)) => match app.store.recall(&call.ctx, key).await? {
+                    Some(answer) => Ok(Reply::replayed(answer)),
+                    None => Err(error),
+                },
+                (outcome, _) => outcome,
+            }
+        }
+    }
+}
+
+/// Checks key, scope, rate and the form of the idempotency key.
+async fn admit(
+    app: &Arc<App>,
+    head: Parts,
+    ids: PathIds,
+    body: Bytes,
+    scope: Scope,
+    trace: &TraceId,
+) -> Result<Call, ApiError> {
+    let caller = auth::caller(&*app.store, &head.headers)?;
+    if !caller.scopes.allow(scope) {
+        return Err(ApiError::insufficient_scope(auth::name(scope)));
+    }
+    app.limits.request(&caller.key)?;
+    let key = idempotency::identify(&head, &body).await?;
+    let ctx = ProjectCtx {
+        project: caller.project,
+        key: caller.key,
+        scopes: caller.scopes,
+        trace: trace.clone(),
+        now: app.clock.now(),
+    };
+    Ok(Call { app: Arc::clone(app), ctx, key, head, ids, body })
+}
+
+/// A fault that says where to look. What the panic said may hold contents and goes nowhere.
+fn panicked(_: &(dyn std::any::Any + Send)) -> ApiError {
+    ApiError::internal("a handler panicked")
+}
+
+/// An error with everything below it, for the log.
+fn chain(error: &(dyn std::error::Error + Send + Sync + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        source = error.source();
+    }
+    text
+}
