@@ -1,6 +1,27 @@
 //! The embedded Zumik server.
+//!
+//! A complete Zumik in one process: the API of Zumik over a durable store in one folder, or over memory for tests.
+//!
+//! ```
+//! # async fn example() -> Result<(), zumik_server::StartError> {
+//! let server = zumik_server::Server::builder().start().await?;
+//! let (url, key) = (server.url(), server.api_key());
+//! // … any Zumik client …
+//! server.shutdown().await;
+//! # Ok(()) }
+//! ```
+#![deny(missing_docs)]
 
+mod app;
 pub mod clock;
+pub mod config;
 pub mod domain;
+mod engine;
+mod http;
 pub mod mint;
+pub mod seal;
+mod server;
 pub mod store;
+
+pub use http::Api;
+pub use server::{Builder, Drained, RunningServer, Server, StartError};

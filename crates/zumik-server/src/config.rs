@@ -1,0 +1,261 @@
+//! Settings: what a command line gives comes first, then the environment, then `zumik.toml` in the data folder.
+
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use serde::Deserialize;
+use thiserror::Error;
+
+/// The file with settings in the data folder.
+pub const FILE_NAME: &str = "zumik.toml";
+
+/// What an operator may set. Everything is optional; [`Server::builder`](crate::Server::builder) has the defaults.
+///
+/// In `zumik.toml` the fields have these names, and unknown ones are refused:
+///
+/// ```toml
+/// listen = "127.0.0.1:8787"
+/// metrics = "127.0.0.1:9090"
+/// drain_seconds = 30
+/// placeholder_delay_ms = 0
+///
+/// [log]
+/// level = "info"
+/// format = "json"
+///
+/// [limits]
+/// requests_per_minute = 6000
+/// purge_jobs_per_minute = 10
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct Settings {
+    /// Address to listen on, `ZUMIK_LISTEN`; port 0 takes a free one.
+    pub listen: Option<SocketAddr>,
+    /// Address of the metrics listener, `ZUMIK_METRICS`; without one there is none.
+    pub metrics: Option<SocketAddr>,
+    /// How long a shutdown waits for running requests, in seconds, `ZUMIK_DRAIN_SECONDS`.
+    pub drain_seconds: Option<u64>,
+    /// How long the placeholder takes for an answer, in milliseconds, `ZUMIK_PLACEHOLDER_DELAY_MS`: for trying out
+    /// deadlines, cancels and retries without a model.
+    pub placeholder_delay_ms: Option<u64>,
+    /// The log.
+    pub log: LogSettings,
+    /// The limits.
+    pub limits: LimitSettings,
+}
+
+/// What to log, and how. Whoever installs the log reads this; the server only writes to it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct LogSettings {
+    /// A level or a filter, `ZUMIK_LOG`.
+    pub level: Option<String>,
+    /// `text` or `json`, `ZUMIK_LOG_FORMAT`.
+    pub format: Option<LogFormat>,
+}
+
+/// The form of a log record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// One line of text.
+    Text,
+    /// One JSON object.
+    Json,
+}
+
+/// Rate limits. One that is not set is off.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct LimitSettings {
+    /// Requests per minute of one API key, `ZUMIK_REQUESTS_PER_MINUTE`.
+    pub requests_per_minute: Option<NonZeroU32>,
+    /// Purge jobs per minute of one project, `ZUMIK_PURGE_JOBS_PER_MINUTE`.
+    pub purge_jobs_per_minute: Option<NonZeroU32>,
+}
+
+/// Settings that cannot be read.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum SettingsError {
+    /// `zumik.toml` is there and cannot be opened.
+    #[error("cannot read {}", .path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// `zumik.toml` is not TOML, or has a member that does not exist or has the wrong type.
+    #[error("{} is not valid: {}", .path.display(), .source.message())]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        source: Box<toml::de::Error>,
+    },
+    /// An environment variable has a value of the wrong form.
+    #[error("{name}={value:?} is not valid: it must be {expected}")]
+    Variable {
+        /// Its name.
+        name: &'static str,
+        /// Its value.
+        value: String,
+        /// What it must be.
+        expected: &'static str,
+    },
+}
+
+impl Settings {
+    /// What holds for a server on this data folder: these settings where they say something, then the environment, then
+    /// `zumik.toml`.
+    ///
+    /// # Errors
+    /// The environment or the file cannot be read.
+    pub fn complete(self, data: &Path) -> Result<Self, SettingsError> {
+        Ok(self.or(Self::from_environment(|name| std::env::var(name).ok())?).or(Self::from_folder(data)?))
+    }
+
+    /// The settings of `zumik.toml` in a folder; none when there is no such file.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn from_folder(data: &Path) -> Result<Self, SettingsError> {
+        let path = data.join(FILE_NAME);
+        match fs::read_to_string(&path) {
+            Ok(text) => toml::from_str(&text)
+                .map_err(|source| SettingsError::Invalid { path, source: Box::new(source) }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(source) => Err(SettingsError::Unreadable { path, source }),
+        }
+    }
+
+    /// The settings of the environment; `variable` gives the value of one.
+    ///
+    /// # Errors
+    /// A variable has a value of the wrong form.
+    pub fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
+        let environment = Environment(variable);
+        const ADDRESS: &str = "an IP address and a port, such as 127.0.0.1:8787";
+        const COUNT: &str = "an integer of at least 1";
+        Ok(Self {
+            listen: environment.read("ZUMIK_LISTEN", ADDRESS)?,
+            metrics: environment.read("ZUMIK_METRICS", ADDRESS)?,
+            drain_seconds: environment.read("ZUMIK_DRAIN_SECONDS", "a number of seconds")?,
+            placeholder_delay_ms: environment
+                .read("ZUMIK_PLACEHOLDER_DELAY_MS", "a number of milliseconds")?,
+            log: LogSettings {
+                level: environment.read("ZUMIK_LOG", "a level")?,
+                format: environment.read("ZUMIK_LOG_FORMAT", "'text' or 'json'")?,
+            },
+            limits: LimitSettings {
+                requests_per_minute: environment.read("ZUMIK_REQUESTS_PER_MINUTE", COUNT)?,
+                purge_jobs_per_minute: environment.read("ZUMIK_PURGE_JOBS_PER_MINUTE", COUNT)?,
+            },
+        })
+    }
+
+    /// These, and what they leave open as `other` has it.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            listen: self.listen.or(other.listen),
+            metrics: self.metrics.or(other.metrics),
+            drain_seconds: self.drain_seconds.or(other.drain_seconds),
+            placeholder_delay_ms: self.placeholder_delay_ms.or(other.placeholder_delay_ms),
+            log: LogSettings {
+                level: self.log.level.or(other.log.level),
+                format: self.log.format.or(other.log.format),
+            },
+            limits: LimitSettings {
+                requests_per_minute: self.limits.requests_per_minute.or(other.limits.requests_per_minute),
+                purge_jobs_per_minute: self
+                    .limits
+                    .purge_jobs_per_minute
+                    .or(other.limits.purge_jobs_per_minute),
+            },
+        }
+    }
+}
+
+impl std::str::FromStr for LogFormat {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text {
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            _ => Err(()),
+        }
+    }
+}
+
+struct Environment<F>(F);
+
+impl<F: Fn(&str) -> Option<String>> Environment<F> {
+    /// A variable as a value; an empty one counts as not set.
+    fn read<T: std::str::FromStr>(
+        &self,
+        name: &'static str,
+        expected: &'static str,
+    ) -> Result<Option<T>, SettingsError> {
+        match self.0(name).filter(|value| !value.is_empty()) {
+            None => Ok(None),
+            Some(value) => match value.parse() {
+                Ok(parsed) => Ok(Some(parsed)),
+                Err(_) => Err(SettingsError::Variable { name, value, expected }),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_win_over_the_environment_and_that_over_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = "listen = '127.0.0.1:1'\nmetrics = '127.0.0.1:2'\ndrain_seconds = 3\n[limits]\nrequests_per_minute = 4";
+        fs::write(folder.path().join(FILE_NAME), file).unwrap();
+        let environment = |name: &str| match name {
+            "ZUMIK_LISTEN" => Some("127.0.0.1:10".to_owned()),
+            "ZUMIK_METRICS" => Some("127.0.0.1:20".to_owned()),
+            "ZUMIK_LOG" => Some(String::new()),
+            _ => None,
+        };
+        let flags = Settings { listen: "127.0.0.1:100".parse().ok(), ..Settings::default() };
+        let settings = flags
+            .or(Settings::from_environment(environment).unwrap())
+            .or(Settings::from_folder(folder.path()).unwrap());
+        assert_eq!(settings.listen, "127.0.0.1:100".parse().ok());
+        assert_eq!(settings.metrics, "127.0.0.1:20".parse().ok());
+        assert_eq!((settings.drain_seconds, settings.log.level), (Some(3), None));
+        assert_eq!(settings.limits.requests_per_minute, NonZeroU32::new(4));
+    }
+
+    #[test]
+    fn a_folder_without_the_file_sets_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(Settings::from_folder(folder.path()).unwrap(), Settings::default());
+    }
+
+    #[test]
+    fn mistakes_are_told_with_their_place() {
+        let folder = tempfile::tempdir().unwrap();
+        for file in ["listen = 7", "lisen = '127.0.0.1:1'", "[limits]\nrequests_per_minute = 0", "x"] {
+            fs::write(folder.path().join(FILE_NAME), file).unwrap();
+            let error = Settings::from_folder(folder.path()).unwrap_err().to_string();
+            assert!(error.contains(FILE_NAME), "{error}");
+        }
+        let error = Settings::from_environment(|name| (name == "ZUMIK_LISTEN").then(|| "here".to_owned()));
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains("ZUMIK_LISTEN=\"here\""), "{error}");
+    }
+}

@@ -1,0 +1,264 @@
+//! Putting a server together.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use thiserror::Error;
+
+use super::listener::Listener;
+use super::{RunningServer, Server};
+use crate::app::App;
+use crate::clock::{Clock, SystemClock};
+use crate::config::{LimitSettings, Settings};
+use crate::domain::{Scopes, key_hash, masked_key, mint_key};
+use crate::engine::Placeholder;
+use crate::mint::{Mint, RandomMint};
+use crate::seal::MasterKey;
+use crate::store::sqlite::{OpenError, Options, SqliteStore};
+use crate::store::{NewKey, Store, StoreError};
+
+/// The project that a fresh server has.
+const DEFAULT_PROJECT: &str = "default";
+
+/// What a server is put together with. Without any setting it is one for tests: in memory, on a free loopback port.
+#[must_use]
+pub struct Builder {
+    keep: Keep,
+    listen: SocketAddr,
+    metrics: Option<SocketAddr>,
+    api_key: Option<String>,
+    master_key: Option<MasterKey>,
+    clock: Arc<dyn Clock>,
+    mint: Arc<dyn Mint>,
+    limits: LimitSettings,
+    drain: Duration,
+    placeholder_delay: Duration,
+}
+
+/// Where state is kept.
+enum Keep {
+    Memory,
+    Folder(PathBuf),
+    Store(Arc<dyn Store>),
+}
+
+/// Why a server did not start.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// The API key that was given has not the form of one.
+    #[error(
+        "the API key has not the right form: it must be 'zk_live_' or 'zk_test_' and 16 to 128 of the characters \
+         A-Z a-z 0-9 - _"
+    )]
+    ApiKey,
+    /// The API key that was given is revoked, or belongs to another project of the data folder.
+    #[error("the API key is revoked, or it belongs to another project of this data folder")]
+    ApiKeyTaken,
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The store does not answer.
+    #[error("the store does not answer")]
+    Store(#[from] StoreError),
+    /// Two operations of the API cannot be told apart.
+    #[error("the table of operations contradicts itself")]
+    Routes(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self {
+            keep: Keep::Memory,
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            metrics: None,
+            api_key: None,
+            master_key: None,
+            clock: Arc::new(SystemClock),
+            mint: Arc::new(RandomMint::default()),
+            limits: LimitSettings::default(),
+            drain: Duration::from_secs(30),
+            placeholder_delay: Duration::ZERO,
+        }
+    }
+}
+
+impl Builder {
+    /// Keeps everything in this folder, durably. It is made when it does not exist; one server uses it at a time.
+    pub fn data(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.keep = Keep::Folder(folder.into());
+        self
+    }
+
+    /// Keeps everything in a store of the caller's.
+    pub fn store(mut self, store: Arc<dyn Store>) -> Self {
+        self.keep = Keep::Store(store);
+        self
+    }
+
+    /// Listens on this address; port 0, the default, takes a free one.
+    pub fn listen(mut self, address: SocketAddr) -> Self {
+        self.listen = address;
+        self
+    }
+
+    /// Serves Prometheus metrics at `/metrics` of this address, on a listener of their own.
+    pub fn metrics(mut self, address: SocketAddr) -> Self {
+        self.metrics = Some(address);
+        self
+    }
+
+    /// Accepts this API key for the default project; it is registered when the store does not know it.
+    pub fn api_key(mut self, key: impl Into<String>) -> Self {
+        self.api_key = Some(key.into());
+        self
+    }
+
+    /// Seals contents with this master key instead of the one in the data folder.
+    pub fn master_key(mut self, key: MasterKey) -> Self {
+        self.master_key = Some(key);
+        self
+    }
+
+    /// Takes the time from this clock.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Takes ids and random bytes from this mint.
+    pub fn mint(mut self, mint: Arc<dyn Mint>) -> Self {
+        self.mint = mint;
+        self
+    }
+
+    /// Limits rates; without this nothing is limited.
+    pub fn limits(mut self, limits: LimitSettings) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// How long a shutdown waits for what runs; 30 seconds when nothing is said.
+    pub fn drain(mut self, drain: Duration) -> Self {
+        self.drain = drain;
+        self
+    }
+
+    /// How long the placeholder takes for an answer: for trying out deadlines, cancels and retries without a model.
+    pub fn placeholder_delay(mut self, delay: Duration) -> Self {
+        self.placeholder_delay = delay;
+        self
+    }
+
+    /// Takes over what the settings say; what they leave open stays as it is.
+    pub fn settings(mut self, settings: &Settings) -> Self {
+        self.listen = settings.listen.unwrap_or(self.listen);
+        self.metrics = settings.metrics.or(self.metrics);
+        self.limits = settings.limits.clone();
+        self.drain = settings.drain_seconds.map_or(self.drain, Duration::from_secs);
+        self.placeholder_delay =
+            settings.placeholder_delay_ms.map_or(self.placeholder_delay, Duration::from_millis);
+        self
+    }
+
+    /// Opens the store and makes the server, without a socket.
+    ///
+    /// # Errors
+    /// The store cannot be opened, or the API key cannot be registered.
+    pub async fn build(self) -> Result<Server, StartError> {
+        if self.api_key.as_deref().is_some_and(|key| !is_key(key)) {
+            return Err(StartError::ApiKey);
+        }
+        let store = self.keep.open(self.master_key, &self.clock, &self.mint).await?;
+        let now = self.clock.now();
+        let project = store.ensure_project(DEFAULT_PROJECT, now).await?.id;
+        let api_key = match self.api_key {
+            Some(key) => key,
+            None if store.list_keys(Some(&project)).await?.iter().any(|key| key.revoked_at.is_none()) => {
+                String::new()
+            }
+            None => mint_key(&*self.mint),
+        };
+        if !api_key.is_empty() {
+            let key = NewKey {
+                name: "serve".to_owned(),
+                scopes: Scopes::INFERENCE_ONLY,
+                hash: key_hash(api_key.as_bytes()),
+                masked: masked_key(&api_key),
+            };
+            store.create_key(&project, key, now).await?;
+        }
+        let interrupted = store.fail_open_responses().await?;
+        if interrupted > 0 {
+            tracing::info!(interrupted, "responses that were being worked on at the last stop have failed");
+        }
+        let app = App::new(
+            store,
+            Arc::new(Placeholder::with_delay(self.placeholder_delay)),
+            self.clock,
+            self.mint,
+            &self.limits,
+        )
+        .map_err(|error| StartError::Routes(Box::new(error)))?;
+        Ok(Server { app: Arc::new(app), project, api_key, drain: self.drain })
+    }
+
+    /// Makes the server and opens its sockets.
+    ///
+    /// # Errors
+    /// As [`build`](Self::build), and when an address cannot be listened on.
+    pub async fn start(self) -> Result<RunningServer, StartError> {
+        // Before the store, so that a port that is taken leaves nothing behind.
+        let api = bind(self.listen).await?;
+        let metrics = match self.metrics {
+            Some(address) => Some(bind(address).await?),
+            None => None,
+        };
+        let server = self.build().await?;
+        Ok(RunningServer::start(server, api, metrics))
+    }
+}
+
+impl Keep {
+    async fn open(
+        self,
+        master_key: Option<MasterKey>,
+        clock: &Arc<dyn Clock>,
+        mint: &Arc<dyn Mint>,
+    ) -> Result<Arc<dyn Store>, StartError> {
+        match self {
+            Self::Store(store) => Ok(store),
+            Self::Memory => Err(StartError::ApiKey),
+            Self::Folder(folder) => {
+                let mut options = Options::new(folder).clock(Arc::clone(clock)).mint(Arc::clone(mint));
+                if let Some(key) = master_key {
+                    options = options.master_key(key);
+                }
+                Ok(Arc::new(SqliteStore::open(options).await?))
+            }
+        }
+    }
+}
+
+async fn bind(address: SocketAddr) -> Result<Listener, StartError> {
+    Listener::bind(address).await.map_err(|source| StartError::Listen { address, source })
+}
+
+fn is_key(key: &str) -> bool {
+    let suffix = key.strip_prefix("zk_live_").or_else(|| key.strip_prefix("zk_test_"));
+    suffix.is_some_and(|suffix| {
+        (16..=128).contains(&suffix.len())
+            && suffix.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    })
+}

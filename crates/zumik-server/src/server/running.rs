@@ -1,0 +1,138 @@
+//! A server with its sockets open.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use zumik_types::ProjectId;
+
+use super::listener::Listener;
+use super::metrics::MetricsPage;
+use super::{Server, maintenance};
+
+/// A server that answers. Dropping it ends it at once; [`shutdown`](Self::shutdown) ends it in order.
+#[must_use = "a server ends when it is dropped"]
+pub struct RunningServer {
+    server: Server,
+    url: String,
+    address: SocketAddr,
+    metrics_address: Option<SocketAddr>,
+    closing: CancellationToken,
+    tasks: Tasks,
+}
+
+/// What runs; it ends when this is dropped.
+struct Tasks(Vec<JoinHandle<()>>);
+
+/// How a shutdown went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Drained {
+    /// Everything that ran came to its end.
+    Completely,
+    /// Some requests still ran at the end of the drain time and were broken off.
+    Partly,
+}
+
+impl RunningServer {
+    pub(super) fn start(server: Server, api: Listener, metrics: Option<Listener>) -> Self {
+        let closing = CancellationToken::new();
+        let (address, metrics_address) = (api.address(), metrics.as_ref().map(Listener::address));
+        let mut tasks = vec![
+            tokio::spawn(api.serve(server.api(), closing.clone())),
+            tokio::spawn(maintenance::run(Arc::clone(&server.app), closing.clone())),
+        ];
+        if let Some(metrics) = metrics {
+            tasks.push(tokio::spawn(metrics.serve(MetricsPage(Arc::clone(&server.app)), closing.clone())));
+        }
+        let url = format!("http://{}", reachable(address));
+        Self { server, url, address, metrics_address, closing, tasks: Tasks(tasks) }
+    }
+
+    /// Where the API is, for example `http://127.0.0.1:8787`.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// An API key of the default project; see [`Server::api_key`].
+    pub fn api_key(&self) -> &str {
+        self.server.api_key()
+    }
+
+    /// The default project.
+    pub fn project_id(&self) -> &ProjectId {
+        self.server.project_id()
+    }
+
+    /// The address that the API listens on.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The address that the metrics listen on, if they do.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics_address
+    }
+
+    /// The server behind the sockets.
+    pub fn server(&self) -> &Server {
+        &self.server
+    }
+
+    /// Ends the server in order: new requests are refused with 503, running ones finish, then the store is closed.
+    ///
+    /// What still runs after the drain time of the builder is broken off. Nothing that was acknowledged is lost either
+    /// way.
+    pub async fn shutdown(self) -> Drained {
+        let app = &self.server.app;
+        app.drain();
+        app.running.close();
+        let drained = match tokio::time::timeout(self.server.drain, app.running.wait()).await {
+            Ok(()) => Drained::Completely,
+            Err(_) => Drained::Partly,
+        };
+        self.closing.cancel();
+        self.tasks.end().await;
+        app.store.close().await;
+        drained
+    }
+}
+
+impl Tasks {
+    /// Waits for all tasks to end by themselves, and ends those that take too long.
+    async fn end(mut self) {
+        /// Time for answers that are on their way out.
+        const LAST_BYTES: Duration = Duration::from_millis(500);
+        let all = futures_util::future::join_all(self.0.iter_mut());
+        // Those that are left end when this is dropped.
+        let _ = tokio::time::timeout(LAST_BYTES, all).await;
+    }
+}
+
+impl Drop for Tasks {
+    fn drop(&mut self) {
+        for task in &self.0 {
+            task.abort();
+        }
+    }
+}
+
+impl std::fmt::Debug for RunningServer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RunningServer").field("url", &self.url).finish_non_exhaustive()
+    }
+}
+
+/// An address that can be connected to: a server that listens everywhere is reached at the loopback address.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let mut address = address;
+    if address.ip().is_unspecified() {
+        address.set_ip(if address.is_ipv4() {
+            std::net::Ipv4Addr::LOCALHOST.into()
+        } else {
+            std::net::Ipv6Addr::LOCALHOST.into()
+        });
+    }
+    address
+}
