@@ -2,6 +2,7 @@
 
 mod bench;
 mod codegen;
+mod coverage;
 mod process;
 mod test;
 mod wasm;
@@ -12,6 +13,7 @@ const USAGE: &str = "\
 usage: cargo xtask TASK
 
   codegen [--check]                write the generated code; --check only says whether it is up to date
+  coverage                         say what every operation has: client, server, sample, test
   test [ARGUMENTS OF cargo test]   prepare what the tests need and run them all
   bench [--quick] [--write]        measure the whole system; --write puts the table into docs/benchmarks.md
   wasm                             check that zumik-types builds for wasm32-unknown-unknown";
@@ -20,6 +22,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let result = match arguments.split_first().map(|(task, rest)| (task.as_str(), rest)) {
         Some(("codegen", rest)) => codegen::codegen(rest),
+        Some(("coverage", [])) => coverage::coverage(),
         Some(("test", rest)) => test::test(rest),
         Some(("bench", rest)) => bench::bench(rest),
         Some(("wasm", [])) => wasm::wasm(),

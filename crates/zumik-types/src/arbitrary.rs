@@ -79,7 +79,9 @@ pub(crate) fn raw_member(tag_name: &'static str) -> BoxedStrategy<RawMember> {
 }
 
 /// Absent, `null` or a value.
-pub(crate) fn patch<T: std::fmt::Debug + Clone + 'static>(value: BoxedStrategy<T>) -> BoxedStrategy<Patch<T>> {
+pub(crate) fn patch<T: std::fmt::Debug + Clone + 'static>(
+    value: BoxedStrategy<T>,
+) -> BoxedStrategy<Patch<T>> {
     prop_oneof![Just(Patch::Absent), Just(Patch::Null), value.prop_map(Patch::Value)].boxed()
 }
 

@@ -123,7 +123,8 @@ fn escape(text: &str) -> String {
 fn first_sentence(text: &str) -> Option<(&str, &str)> {
     for (index, _) in text.match_indices(". ") {
         let (first, rest) = text.split_at(index + 1);
-        let ends_here = first.matches('`').count() % 2 == 0 && !first.ends_with("e.g.") && !first.ends_with("i.e.");
+        let ends_here =
+            first.matches('`').count() % 2 == 0 && !first.ends_with("e.g.") && !first.ends_with("i.e.");
         if ends_here {
             return Some((first, rest.trim_start()));
         }

@@ -35,9 +35,13 @@ pub(crate) struct TypeDef {
 #[derive(Debug)]
 pub(crate) enum Kind {
     /// A typed id with the prefixes that it may have.
-    Id { prefixes: Vec<String> },
+    Id {
+        prefixes: Vec<String>,
+    },
     /// An open enum.
-    Enum { variants: Vec<Variant> },
+    Enum {
+        variants: Vec<Variant>,
+    },
     Object(Object),
     /// Objects that a member tells apart.
     Tagged(TaggedUnion),

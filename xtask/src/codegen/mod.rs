@@ -11,6 +11,8 @@ mod ir;
 mod lower;
 mod names;
 mod output;
+#[cfg(test)]
+mod tests;
 
 use std::fs;
 use std::path::Path;
@@ -34,17 +36,48 @@ fn check(root: &Path) -> Result {
     if difference.is_empty() {
         return Ok(());
     }
-    Err(format!("{difference}\nthe generated code is not up to date with {SPEC}: run `cargo xtask codegen`").into())
+    Err(format!("{difference}\nthe generated code is not up to date with {SPEC}: run `cargo xtask codegen`")
+        .into())
+}
+
+fn read(root: &Path) -> Result<ir::Api> {
+    let yaml = fs::read_to_string(root.join(SPEC)).map_err(|error| format!("{SPEC}: {error}"))?;
+    let document = document::Document::parse(&yaml).map_err(|error| format!("{SPEC}{error}"))?;
+    Ok(lower::lower(&document).map_err(|error| format!("{SPEC}{error}"))?)
 }
 
 fn generate(root: &Path) -> Result<output::Files> {
-    let yaml = fs::read_to_string(root.join(SPEC)).map_err(|error| format!("{SPEC}: {error}"))?;
-    let document = document::Document::parse(&yaml).map_err(|error| format!("{SPEC}{error}"))?;
-    let api = lower::lower(&document).map_err(|error| format!("{SPEC}{error}"))?;
     let mut files = output::Files::new();
-    for (path, code) in emit::emit(&api) {
+    for (path, code) in emit::emit(&read(root)?) {
         let text = output::format(root, code).map_err(|error| format!("{path}: {error}"))?;
         files.insert(path, text);
     }
     Ok(files)
+}
+
+/// What other tasks want to know about an operation.
+pub(crate) struct OperationFacts {
+    /// The `operationId`.
+    pub(crate) id: String,
+    /// The constant of the operation table.
+    pub(crate) constant: String,
+    /// Method and path.
+    pub(crate) route: String,
+    /// Name of the method of the client.
+    pub(crate) client_method: String,
+    /// The document shows a request or a success of it, or the success is bytes.
+    pub(crate) has_sample: bool,
+}
+
+/// Every operation of the document.
+pub(crate) fn operations(root: &Path) -> Result<Vec<OperationFacts>> {
+    let facts = |operation: ir::Operation| OperationFacts {
+        constant: names::constant(&operation.id),
+        route: format!("{} {}", operation.method, operation.path),
+        has_sample: operation.answer == ir::Type::Bytes
+            || operation.samples.iter().any(|sample| !sample.name.starts_with(lower::SHARED)),
+        client_method: operation.client_method,
+        id: operation.id,
+    };
+    Ok(read(root)?.operations.into_iter().map(facts).collect())
 }

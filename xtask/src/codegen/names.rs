@@ -7,14 +7,15 @@ use super::error::Result;
 
 /// Words that cannot be a name in Rust.
 const KEYWORDS: &[&str] = &[
-    "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "crate", "do", "dyn", "else",
-    "enum", "extern", "false", "final", "fn", "for", "gen", "if", "impl", "in", "let", "loop", "macro", "match", "mod",
-    "move", "mut", "override", "priv", "pub", "ref", "return", "self", "static", "struct", "super", "trait", "true",
-    "try", "type", "typeof", "unsafe", "unsized", "use", "virtual", "where", "while", "yield",
+    "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "crate", "do", "dyn",
+    "else", "enum", "extern", "false", "final", "fn", "for", "gen", "if", "impl", "in", "let", "loop",
+    "macro", "match", "mod", "move", "mut", "override", "priv", "pub", "ref", "return", "self", "static",
+    "struct", "super", "trait", "true", "try", "type", "typeof", "unsafe", "unsized", "use", "virtual",
+    "where", "while", "yield",
 ];
 
 /// Wire texts whose variant is not simply their camel case.
-const VARIANTS: &[(&str, &str)] = &[("in_progress", "InProgress")];
+const VARIANTS: &[(&str, &str)] = &[];
 
 /// Sub-clients whose name would be the one of a type.
 const SUB_CLIENTS: &[(&str, &str)] = &[("health", "HealthProbe")];
@@ -25,7 +26,9 @@ pub(crate) fn variant(wire: &str, node: &Node<'_>) -> Result<String> {
     let name = exception.map_or_else(|| wire.to_upper_camel_case(), |(_, name)| (*name).to_owned());
     if name == "Unrecognized" {
         let hint = "add the text to VARIANTS in xtask/src/codegen/names.rs";
-        return Err(node.error(format!("the variant of {wire:?} clashes with the one for unknown values"), hint));
+        return Err(
+            node.error(format!("the variant of {wire:?} clashes with the one for unknown values"), hint)
+        );
     }
     type_name(&name, node)?;
     Ok(name)
@@ -39,7 +42,8 @@ pub(crate) fn type_name(name: &str, node: &Node<'_>) -> Result<()> {
     if is_camel_case {
         return Ok(());
     }
-    Err(node.error(format!("{name:?} is no name of a type in Rust"), "use letters and digits, a capital first"))
+    Err(node
+        .error(format!("{name:?} is no name of a type in Rust"), "use letters and digits, a capital first"))
 }
 
 /// The name of a field for a member of an object.
@@ -50,7 +54,8 @@ pub(crate) fn field(wire: &str, chosen: Option<&str>, node: &Node<'_>) -> Result
     if is_snake_case && !KEYWORDS.contains(&name.as_str()) && name != "extra" {
         return Ok(name);
     }
-    Err(node.error(format!("{name:?} cannot be the name of a field"), "choose another one with `x-rust-name`"))
+    Err(node
+        .error(format!("{name:?} cannot be the name of a field"), "choose another one with `x-rust-name`"))
 }
 
 /// The name of a type for an inline schema: `{Parent}{Field}`.

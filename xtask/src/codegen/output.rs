@@ -67,7 +67,8 @@ fn starts_function(line: &str) -> bool {
     ["///", "#[", "fn ", "pub fn "].iter().any(|start| line.starts_with(start))
 }
 
-fn rustfmt(root: &Path, text: &str) -> Result<String> {
+/// The style of the workspace.
+pub(crate) fn rustfmt(root: &Path, text: &str) -> Result<String> {
     let mut child = Command::new("rustfmt")
         .args(["--edition", "2024", "--config-path"])
         .arg(root)

@@ -11,9 +11,8 @@ use serde_json::Value;
 
 use crate::open_enum::open_enum;
 use crate::redact::Redacted;
-use crate::union::shape::Shape;
-use crate::union::tagged::{Members, Tagged};
-use crate::union::{shape, tagged};
+use crate::union::shape::{self, Shape};
+use crate::union::tagged::{self, Members, Tagged};
 use crate::{ConversationId, Extra, RawMember};
 
 /// One item of the input.

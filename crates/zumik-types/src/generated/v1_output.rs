@@ -10,8 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::{Extra, JsonObject, MessageId, RawMember, V1FunctionCall, V1ItemStatus, V1Role};
 
 use crate::redact::Redacted;
-use crate::union::tagged;
-use crate::union::tagged::{Members, Tagged};
+use crate::union::tagged::{self, Members, Tagged};
 
 /// One item of the output.
 ///

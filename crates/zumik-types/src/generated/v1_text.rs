@@ -5,8 +5,7 @@
 use serde::de::MapAccess;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::union::tagged;
-use crate::union::tagged::{Members, Tagged};
+use crate::union::tagged::{self, Members, Tagged};
 use crate::{Extra, JsonObject, RawMember};
 
 /// Form of the text output.
@@ -126,7 +125,7 @@ pub struct V1PlainTextFormat {
 }
 
 impl V1PlainTextFormat {
-    /// Nothing is required; setters add what is wanted.
+    /// Has no members of its own.
     pub fn new() -> Self {
         Self { extra: Extra::new() }
     }
@@ -148,7 +147,7 @@ pub struct V1JsonObjectFormat {
 }
 
 impl V1JsonObjectFormat {
-    /// Nothing is required; setters add what is wanted.
+    /// Has no members of its own.
     pub fn new() -> Self {
         Self { extra: Extra::new() }
     }

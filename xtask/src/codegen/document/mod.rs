@@ -41,7 +41,9 @@ impl Document {
         let missing = || reference.error(format!("nothing at {text}"), "define it, or correct the name");
         let Some(wanted) = text.strip_prefix(&prefix) else {
             let problem = format!("{text} is no reference into {prefix}");
-            return Err(reference.error(problem, "only components of this file, of the kind that is wanted here"));
+            return Err(
+                reference.error(problem, "only components of this file, of the kind that is wanted here")
+            );
         };
         let components = self.root.get("components").and_then(|components| components.get(section));
         let (name, raw) = components.and_then(|section| section.entry(wanted)).ok_or_else(missing)?;

@@ -129,7 +129,10 @@ impl<'d> Fields<'d> {
             return Ok(());
         };
         let known: Vec<_> = used.into_iter().collect();
-        let hint = format!("known here: {}; teach the generator a new keyword in xtask/src/codegen/lower", known.join(", "));
+        let hint = format!(
+            "known here: {}; teach the generator a new keyword in xtask/src/codegen/lower",
+            known.join(", ")
+        );
         Err(self.node.child(name, value).error(format!("the generator does not know `{name}` here"), hint))
     }
 }

@@ -156,5 +156,7 @@ fn shape_strategy(union: &ShapeUnion) -> TokenStream {
         let (variant, strategy) = (format_ident!("{}", member.name), strategy(&member.ty));
         quote!(#strategy.prop_map(Self::#variant))
     });
-    quote!(prop_oneof![#(#members,)* a::any::<bool>().prop_map(|flag| Self::Unrecognized(flag.into()))].boxed())
+    quote!(
+        prop_oneof![#(#members,)* a::any::<bool>().prop_map(|flag| Self::Unrecognized(flag.into()))].boxed()
+    )
 }

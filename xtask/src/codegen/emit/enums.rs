@@ -28,7 +28,9 @@ pub(super) fn open_enum(def: &TypeDef, variants: &[Variant]) -> TokenStream {
 
 fn variant_doc(variant: &Variant) -> Doc {
     match &variant.description {
-        Some(description) => Doc::line(format!("`{}`: {}", variant.wire, lower_first(&docs::inline(description)))),
+        Some(description) => {
+            Doc::line(format!("`{}`: {}", variant.wire, lower_first(&docs::inline(description))))
+        }
         None => Doc::line(format!("`{}`", variant.wire)),
     }
 }

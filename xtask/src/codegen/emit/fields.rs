@@ -73,7 +73,9 @@ fn serde(api: &Api, def: &TypeDef, field: &Field) -> TokenStream {
             }
         }
         // serde reads a missing `Option` as `None`, unless a function is named.
-        Presence::Nullable if def.in_requests => options.push(quote!(deserialize_with = "Option::deserialize")),
+        Presence::Nullable if def.in_requests => {
+            options.push(quote!(deserialize_with = "Option::deserialize"))
+        }
         Presence::Nullable => {}
         Presence::Optional => {
             options.push(quote!(default));

@@ -43,14 +43,17 @@ pub(crate) fn emit(api: &Api) -> Sources {
     }
     sources.insert(format!("{TYPES}/operations.rs"), operations::operations(api));
     sources.insert(format!("{TYPES}/arbitrary/mod.rs"), arbitrary::index(&modules));
-    sources.extend(tests::tests(api).into_iter().map(|(name, code)| (format!("{TYPES}/tests/{name}.rs"), code)));
+    sources
+        .extend(tests::tests(api).into_iter().map(|(name, code)| (format!("{TYPES}/tests/{name}.rs"), code)));
     sources.insert(format!("{TYPES}/mod.rs"), index(&modules));
     sources.extend(client::client(api).into_iter().map(|(path, code)| (format!("{CLIENT}/{path}.rs"), code)));
     sources
 }
 
 fn index(modules: &BTreeMap<&str, Vec<&TypeDef>>) -> TokenStream {
-    let doc = Doc::line("Everything that is generated from the OpenAPI document, one module a resource group.").inner();
+    let doc =
+        Doc::line("Everything that is generated from the OpenAPI document, one module a resource group.")
+            .inner();
     let names: Vec<_> = modules.keys().map(|name| format_ident!("{name}")).collect();
     quote! {
         #doc
@@ -150,7 +153,9 @@ impl Imports {
             (!names.is_empty()).then(|| format!("use {module}::{{{names}}};").parse().expect("a `use` item"))
         };
         // The order of the workspace: the standard library, other crates, this one.
-        let place = |module: &str| if module.starts_with("std") { 0 } else { 1 + usize::from(module.starts_with("crate")) };
+        let place = |module: &str| {
+            if module.starts_with("std") { 0 } else { 1 + usize::from(module.starts_with("crate")) }
+        };
         let mut ordered: Vec<_> = modules.iter().collect();
         ordered.sort_by_key(|(module, _)| (place(module), **module));
         ordered.into_iter().filter_map(tree).collect()

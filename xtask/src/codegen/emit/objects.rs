@@ -120,7 +120,8 @@ fn constructor(def: &TypeDef, object: &Object) -> TokenStream {
 
 fn constructor_doc(object: &Object) -> &'static str {
     match (required(object).next(), optional(object).next()) {
-        (None, _) => "Nothing is required; setters add what is wanted.",
+        (None, None) => "Has no members of its own.",
+        (None, Some(_)) => "Nothing is required; setters add what is wanted.",
         (Some(_), None) => "With everything there is.",
         (Some(_), Some(_)) => "With what is required; setters add the rest.",
     }
@@ -183,7 +184,10 @@ fn redacted_debug(name: &proc_macro2::Ident, object: &Object) -> TokenStream {
 /// Whether an answer may lack this member although it is required. Requests are read strictly.
 pub(super) fn is_lenient(api: &Api, def: &TypeDef, field: &Field) -> bool {
     let by_name = api.by_name();
-    !def.in_requests && field.inferred && field.presence == Presence::Required && can_be_absent(&by_name, &field.ty)
+    !def.in_requests
+        && field.inferred
+        && field.presence == Presence::Required
+        && can_be_absent(&by_name, &field.ty)
 }
 
 fn can_be_absent(by_name: &BTreeMap<&str, &TypeDef>, ty: &Type) -> bool {

@@ -11,7 +11,8 @@ pub(super) fn operations(api: &Api) -> TokenStream {
     let constants: Vec<_> =
         api.operations.iter().map(|operation| format_ident!("{}", names::constant(&operation.id))).collect();
     let rows = api.operations.iter().zip(&constants).map(|(operation, name)| row(operation, name));
-    let doc = Doc::line("The operation table: every operation of the API, with what may be done with it.").inner();
+    let doc =
+        Doc::line("The operation table: every operation of the API, with what may be done with it.").inner();
     quote! {
         #doc
         use crate::{Evidence, Idempotency, Method, Operation, Scope};

@@ -87,7 +87,13 @@ fn laws(api: &Api) -> TokenStream {
     let tagged = of(|kind| matches!(kind, Kind::Tagged(_)));
     let shapes = of(|kind| matches!(kind, Kind::Shape(_)));
     let doc = Doc::line("Laws that every type keeps, whatever its values are.").inner();
-    let calls = [("ids", ids), ("enums", enums), ("objects", objects), ("tagged_unions", tagged), ("shape_unions", shapes)];
+    let calls = [
+        ("ids", ids),
+        ("enums", enums),
+        ("objects", objects),
+        ("tagged_unions", tagged),
+        ("shape_unions", shapes),
+    ];
     let calls = calls.iter().filter(|(_, names)| !names.is_empty()).map(|(kind, names)| {
         let kind = format_ident!("{kind}");
         quote!(laws!(#kind, [#(#names),*]);)

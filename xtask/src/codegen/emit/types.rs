@@ -85,8 +85,16 @@ pub(super) struct Argument {
 pub(super) fn argument(ty: &Type, name: &proc_macro2::Ident) -> Argument {
     let rust = rust(ty);
     match ty {
-        Type::Bool | Type::U64 | Type::I64 | Type::F64 | Type::DateTime | Type::UnixTime | Type::JsonObject
-        | Type::Bytes | Type::Map(_) | Type::List(_) => Argument { ty: rust, value: quote!(#name) },
+        Type::Bool
+        | Type::U64
+        | Type::I64
+        | Type::F64
+        | Type::DateTime
+        | Type::UnixTime
+        | Type::JsonObject
+        | Type::Bytes
+        | Type::Map(_)
+        | Type::List(_) => Argument { ty: rust, value: quote!(#name) },
         Type::String | Type::Json | Type::Named(_) => {
             Argument { ty: quote!(impl Into<#rust>), value: quote!(#name.into()) }
         }
@@ -117,5 +125,5 @@ pub(super) fn setter_argument(ty: &Type, presence: Presence, name: &proc_macro2:
 
 /// A member of a struct literal, short where value and name are the same.
 pub(super) fn initializer(name: &proc_macro2::Ident, value: &TokenStream) -> TokenStream {
-    if value.to_string() == name.to_string() { quote!(#name) } else { quote!(#name: #value) }
+    if *name == value.to_string() { quote!(#name) } else { quote!(#name: #value) }
 }

@@ -12,7 +12,9 @@ pub(super) fn tagged(def: &TypeDef, union: &TaggedUnion) -> TokenStream {
     let doc = Doc::description(&def.description)
         .and(match &union.default {
             None => format!("The member `{}` says which one it is.", union.tag),
-            Some(default) => format!("The member `{}` says which one it is; without it, `{default}`.", union.tag),
+            Some(default) => {
+                format!("The member `{}` says which one it is; without it, `{default}`.", union.tag)
+            }
         })
         .outer();
     let tag = &union.tag;
@@ -24,9 +26,10 @@ pub(super) fn tagged(def: &TypeDef, union: &TaggedUnion) -> TokenStream {
     let tys: Vec<_> = union.members.iter().map(|member| format_ident!("{}", member.ty)).collect();
     let wires: Vec<_> = union.members.iter().map(|member| &member.wire).collect();
     let docs = wires.iter().map(|wire| Doc::line(format!("`{wire}`")).outer());
-    let decoders = union.members.iter().map(|member| {
-        if member.carries_tag { quote!(decode_with_tag) } else { quote!(decode) }
-    });
+    let decoders = union
+        .members
+        .iter()
+        .map(|member| if member.carries_tag { quote!(decode_with_tag) } else { quote!(decode) });
     let writers = union.members.iter().map(|member| {
         let (variant, wire) = (format_ident!("{}", member.name), &member.wire);
         if member.carries_tag {
@@ -82,7 +85,11 @@ pub(super) fn tagged(def: &TypeDef, union: &TaggedUnion) -> TokenStream {
 
 pub(super) fn tagged_imports(union: &TaggedUnion, imports: &mut Imports) {
     imports.uses.insert("serde::de::MapAccess");
-    imports.uses.extend(["crate::union::tagged", "crate::union::tagged::Members", "crate::union::tagged::Tagged"]);
+    imports.uses.extend([
+        "crate::union::tagged::self",
+        "crate::union::tagged::Members",
+        "crate::union::tagged::Tagged",
+    ]);
     imports.serde.extend(["Deserialize", "Deserializer", "Serialize", "Serializer"]);
     imports.own("RawMember");
     union.members.iter().for_each(|member| imports.own(member.ty.as_str()));
@@ -96,13 +103,14 @@ pub(super) fn shape(def: &TypeDef, union: &ShapeUnion) -> TokenStream {
         let (variant, ty) = (format_ident!("{}", member.name), types::rust(&member.ty));
         quote!(#doc #variant(#ty))
     });
-    let expecting = union.members.iter().map(|member| with_article(member.json_kind)).collect::<Vec<_>>().join(" or ");
+    let expecting =
+        union.members.iter().map(|member| with_article(member.json_kind)).collect::<Vec<_>>().join(" or ");
     let readers = union.members.iter().map(reader);
     let writers = union.members.iter().map(|member| {
         let variant = format_ident!("{}", member.name);
         quote!(Self::#variant(value) => value.serialize(serializer))
     });
-    let debug = shape_debug(&name, union);
+    let debug = shape_debug(&name, def, union);
     let redact = def.is_redacted.then(|| shape_redact(&name, union));
     let conversions = union.members.iter().map(|member| conversions(&name, member));
     quote! {
@@ -148,7 +156,7 @@ pub(super) fn shape(def: &TypeDef, union: &ShapeUnion) -> TokenStream {
 
 pub(super) fn shape_imports(def: &TypeDef, union: &ShapeUnion, imports: &mut Imports) {
     imports.uses.extend(["std::fmt", "serde_json::Value", "crate::redact::Redacted"]);
-    imports.uses.extend(["crate::union::shape", "crate::union::shape::Shape"]);
+    imports.uses.extend(["crate::union::shape::self", "crate::union::shape::Shape"]);
     imports.serde.extend(["Deserialize", "Deserializer", "Serialize", "Serializer"]);
     if def.is_redacted {
         imports.uses.insert("crate::redact::Redact");
@@ -207,10 +215,11 @@ fn reader(member: &ShapeMember) -> TokenStream {
 }
 
 /// `Debug` without sensitive text, and without the JSON of what is not recognized: that may be anything.
-fn shape_debug(name: &proc_macro2::Ident, union: &ShapeUnion) -> TokenStream {
+fn shape_debug(name: &proc_macro2::Ident, def: &TypeDef, union: &ShapeUnion) -> TokenStream {
     let arms = union.members.iter().map(|member| {
         let (variant, label) = (format_ident!("{}", member.name), &member.name);
-        let value = if member.sensitive { quote!(&Redacted(value)) } else { quote!(value) };
+        let is_sensitive = member.sensitive || def.is_redacted && is_measurable(&member.ty);
+        let value = if is_sensitive { quote!(&Redacted(value)) } else { quote!(value) };
         quote!(Self::#variant(value) => f.debug_tuple(#label).field(#value).finish())
     });
     quote! {
@@ -225,18 +234,20 @@ fn shape_debug(name: &proc_macro2::Ident, union: &ShapeUnion) -> TokenStream {
     }
 }
 
+/// Whether it can be said how much of it there is.
+fn is_measurable(ty: &Type) -> bool {
+    matches!(ty, Type::String | Type::Array(_) | Type::JsonObject | Type::Map(_))
+}
+
 /// How much there is, for a union that stands in a sensitive member.
 fn shape_redact(name: &proc_macro2::Ident, union: &ShapeUnion) -> TokenStream {
     let arms = union.members.iter().map(|member| {
         let variant = format_ident!("{}", member.name);
-        match (&member.ty, member.json_kind) {
-            (Type::String | Type::Array(_) | Type::JsonObject | Type::Map(_), _) => {
-                quote!(Self::#variant(value) => value.redacted(f))
-            }
-            (_, kind) => {
-                let text = format!("<{}>", with_article(kind));
-                quote!(Self::#variant(_) => f.write_str(#text))
-            }
+        if is_measurable(&member.ty) {
+            quote!(Self::#variant(value) => value.redacted(f))
+        } else {
+            let text = format!("<{}>", with_article(member.json_kind));
+            quote!(Self::#variant(_) => f.write_str(#text))
         }
     });
     quote! {

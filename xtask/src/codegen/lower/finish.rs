@@ -3,14 +3,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::check;
 use crate::codegen::document::{Document, Node};
 use crate::codegen::error::Result;
-use crate::codegen::names;
 use crate::codegen::ir::{Api, Constant, Kind, Operation, Presence, Type, TypeDef};
 
 pub(super) fn finish(document: &Document, mut api: Api) -> Result<Api> {
     resolve_tags(document, &mut api)?;
-    check_resources(document, &api)?;
+    check::resources(document, &api)?;
+    check::methods(document, &api)?;
     mark_requests(&mut api);
     mark_redacted(document, &mut api)?;
     Ok(api)
@@ -46,9 +47,12 @@ fn resolve_tags(document: &Document, api: &mut Api) -> Result<()> {
     let mut dropped: BTreeSet<String> = BTreeSet::new();
     for (ty, tag, wire) in &unions {
         let place = Node::new(document.root().raw(), format!("/components/schemas/{ty}"));
-        let Some(Kind::Object(object)) = api.types.iter_mut().find(|def| def.name == *ty).map(|def| &mut def.kind)
+        let Some(Kind::Object(object)) =
+            api.types.iter_mut().find(|def| def.name == *ty).map(|def| &mut def.kind)
         else {
-            return Err(place.error("a member of a tagged union that is no object", "only objects can carry a tag"));
+            return Err(
+                place.error("a member of a tagged union that is no object", "only objects can carry a tag")
+            );
         };
         let Some(index) = object.fields.iter().position(|field| field.wire == *tag) else {
             if dropped.contains(ty) {
@@ -61,7 +65,8 @@ fn resolve_tags(document: &Document, api: &mut Api) -> Result<()> {
             let hint = format!("write `const: {wire}`");
             return Err(place.error(format!("`{tag}` is not the constant {wire:?} of the mapping"), hint));
         }
-        let tags: BTreeSet<_> = unions.iter().filter(|(other, ..)| other == ty).map(|(_, tag, _)| tag).collect();
+        let tags: BTreeSet<_> =
+            unions.iter().filter(|(other, ..)| other == ty).map(|(_, tag, _)| tag).collect();
         let is_required = object.fields[index].presence == Presence::Required;
         if is_required && tags.len() == 1 && !elsewhere.contains(ty) {
             object.fields.remove(index);
@@ -74,29 +79,6 @@ fn resolve_tags(document: &Document, api: &mut Api) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Every sub-client is described, and everything that is described is a sub-client.
-fn check_resources(document: &Document, api: &Api) -> Result<()> {
-    let place = Node::new(document.root().raw(), "/x-resources".to_owned());
-    let mut used = BTreeSet::new();
-    for operation in &api.operations {
-        used.extend((1..=operation.resource.len()).map(|depth| operation.resource[..depth].join(".")));
-    }
-    for path in &used {
-        let name = names::sub_client(path.rsplit('.').next().unwrap_or(path));
-        if api.types.iter().any(|def| def.name == name) {
-            let hint = "give the sub-client another name in SUB_CLIENTS of xtask/src/codegen/names.rs";
-            return Err(place.error(format!("a sub-client and a type are both called {name}"), hint));
-        }
-    }
-    if let Some(path) = used.iter().find(|path| !api.resources.contains_key(*path)) {
-        return Err(place.error(format!("the sub-client {path} is not described"), format!("add `{path}: …`")));
-    }
-    match api.resources.keys().find(|path| !used.contains(*path)) {
-        Some(path) => Err(place.error(format!("no operation belongs to {path}"), "remove it, or correct `x-resource`")),
-        None => Ok(()),
-    }
 }
 
 /// Marks what can be part of a request, directly or inside another type.
@@ -142,7 +124,8 @@ fn mark_redacted(document: &Document, api: &mut Api) -> Result<()> {
             let place = Node::new(document.root().raw(), format!("/components/schemas/{}", def.name));
             let error = || {
                 let hint = "mark the members inside it instead";
-                Err(place.error(format!("`x-sensitive` on {name}, which is no text, list or free JSON"), hint))
+                Err(place
+                    .error(format!("`x-sensitive` on {name}, which is no text, list or free JSON"), hint))
             };
             match ty {
                 Type::String | Type::Json | Type::JsonObject | Type::Array(_) | Type::Map(_) => {}

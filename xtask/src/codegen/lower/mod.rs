@@ -1,5 +1,6 @@
 //! From the document to the IR. Whatever the generator does not know is an error here, never a guess.
 
+mod check;
 mod finish;
 mod object;
 mod operation;
@@ -80,7 +81,8 @@ impl<'d> Lowering<'d> {
                 self.component(name, &node)?;
             }
         }
-        for section in ["parameters", "headers", "responses", "requestBodies", "examples", "securitySchemes"] {
+        for section in ["parameters", "headers", "responses", "requestBodies", "examples", "securitySchemes"]
+        {
             components.get(section);
         }
         components.finish()

@@ -24,7 +24,9 @@ impl<'d> Lowering<'d> {
         for entry in &required {
             let wire = entry.text()?;
             if !properties.iter().any(|(property, _)| *property == wire) {
-                return Err(entry.error(format!("{wire:?} is required but not described"), "add it to `properties`"));
+                return Err(
+                    entry.error(format!("{wire:?} is required but not described"), "add it to `properties`")
+                );
             }
             wanted.push(wire);
         }
@@ -81,7 +83,10 @@ impl<'d> Lowering<'d> {
         let properties = fields.require("properties")?;
         for (member, node) in properties.entries()? {
             if !LIST_MEMBERS.contains(&member) {
-                let hint = format!("a list has {}; drop `x-list` to describe another object", LIST_MEMBERS.join(", "));
+                let hint = format!(
+                    "a list has {}; drop `x-list` to describe another object",
+                    LIST_MEMBERS.join(", ")
+                );
                 return Err(node.error(format!("a list with a member {member:?}"), hint));
             }
             if member == "object" {
@@ -104,7 +109,9 @@ fn presence(fields: &Fields<'_>, required: bool, nullable: bool) -> Result<Prese
     };
     if null_is_absent && (required || !nullable) {
         let hint = "drop it, or make the member optional and nullable";
-        return Err(fields.node().error("`x-null: absent` on a member that is required or not nullable", hint));
+        return Err(fields
+            .node()
+            .error("`x-null: absent` on a member that is required or not nullable", hint));
     }
     Ok(match (required, nullable) {
         (true, false) => Presence::Required,
@@ -119,6 +126,9 @@ pub(super) fn inferred(fields: &Fields<'_>) -> Result<bool> {
     match fields.get("x-evidence") {
         None => Ok(false),
         Some(node) if node.text()? == "inferred" => Ok(true),
-        Some(node) => Err(node.error("unknown evidence", "the only known value is `inferred`; documented needs no mark")),
+        Some(node) => {
+            Err(node
+                .error("unknown evidence", "the only known value is `inferred`; documented needs no mark"))
+        }
     }
 }

@@ -32,7 +32,9 @@ impl<'d> Lowering<'d> {
                 let Some((_, method)) = METHODS.iter().find(|(known, _)| *known == keyword) else { continue };
                 let operation = self.operation(method, path, &node, &shared)?;
                 if operations.iter().any(|other| other.id == operation.id) {
-                    return Err(node.error(format!("two operations are called {}", operation.id), "rename one"));
+                    return Err(
+                        node.error(format!("two operations are called {}", operation.id), "rename one")
+                    );
                 }
                 operations.push(operation);
             }
@@ -142,11 +144,16 @@ impl<'d> Lowering<'d> {
             Place::Query if !required => found.query.push(parameter()?),
             Place::Path => return Err(node.error("an optional path parameter", "add `required: true`")),
             Place::Query => {
-                return Err(node.error("a required query parameter", "no operation has one yet; extend the IR"));
+                return Err(
+                    node.error("a required query parameter", "no operation has one yet; extend the IR")
+                );
             }
             Place::Header if CALL_HEADERS.contains(&name) => found.headers.push(name.to_owned()),
             Place::Header => {
-                let hint = format!("known are {}; the client has them as options of every call", CALL_HEADERS.join(", "));
+                let hint = format!(
+                    "known are {}; the client has them as options of every call",
+                    CALL_HEADERS.join(", ")
+                );
                 return Err(wire.error(format!("an unknown request header {name}"), hint));
             }
         }
@@ -167,7 +174,8 @@ impl<'d> Lowering<'d> {
         fields.finish()?;
         if let Some(multipart) = content.get("multipart/form-data") {
             if !handwritten {
-                let hint = "write its endpoint by hand in the client and mark the operation `x-handwritten: true`";
+                let hint =
+                    "write its endpoint by hand in the client and mark the operation `x-handwritten: true`";
                 return Err(multipart.error("a multipart body has no generated endpoint", hint));
             }
             self.handwritten_form(&multipart)?;
@@ -214,7 +222,8 @@ fn one_of(node: &Node<'_>, known: &[&str]) -> Result<String> {
 }
 
 fn resource(node: &Node<'_>) -> Result<Vec<String>> {
-    let names = node.texts()?.into_iter().map(|name| names::field(name, None, node)).collect::<Result<Vec<_>>>()?;
+    let names =
+        node.texts()?.into_iter().map(|name| names::field(name, None, node)).collect::<Result<Vec<_>>>()?;
     if names.is_empty() {
         return Err(node.error("no sub-client", "name at least one, for example [artifacts]"));
     }
@@ -227,7 +236,9 @@ fn in_path_order(path: &str, mut found: Vec<Parameter>, node: &Node<'_>) -> Resu
     for segment in path.split('/') {
         let Some(name) = segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) else { continue };
         let Some(index) = found.iter().position(|parameter| parameter.wire == name) else {
-            return Err(node.error(format!("nothing describes {{{name}}} of the path"), "add it to `parameters`"));
+            return Err(
+                node.error(format!("nothing describes {{{name}}} of the path"), "add it to `parameters`")
+            );
         };
         let parameter = found.remove(index);
         if !matches!(parameter.ty, Type::Named(_) | Type::String) {
@@ -236,7 +247,9 @@ fn in_path_order(path: &str, mut found: Vec<Parameter>, node: &Node<'_>) -> Resu
         ordered.push(parameter);
     }
     match found.first() {
-        Some(extra) => Err(node.error(format!("{} is not in the path", extra.wire), "remove it, or put it there")),
+        Some(extra) => {
+            Err(node.error(format!("{} is not in the path", extra.wire), "remove it, or put it there"))
+        }
         None => Ok(ordered),
     }
 }
@@ -250,5 +263,6 @@ fn check_page(operation: &Operation, node: &Node<'_>) -> Result<()> {
     if has("after") && has("limit") && matches!(operation.answer, Type::List(_)) {
         return Ok(());
     }
-    Err(node.error("`x-paginated` without pages", "add the query parameters after and limit, and answer a list"))
+    Err(node
+        .error("`x-paginated` without pages", "add the query parameters after and limit, and answer a list"))
 }

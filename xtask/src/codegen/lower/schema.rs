@@ -40,7 +40,8 @@ impl<'d> Lowering<'d> {
         self.references.insert(name, Type::Named(name.to_owned()));
         let fields = node.fields()?;
         let description = fields.require("description")?.text()?;
-        let module = fields.text("x-module")?.map(|module| std::mem::replace(&mut self.module, module.to_owned()));
+        let module =
+            fields.text("x-module")?.map(|module| std::mem::replace(&mut self.module, module.to_owned()));
         let ty = if fields.flag("x-list")? {
             self.list(&fields)?
         } else {
@@ -65,7 +66,12 @@ impl<'d> Lowering<'d> {
     }
 
     /// The type of a schema. `name` is the name of the type if the schema needs one.
-    pub(super) fn shape(&mut self, fields: &Fields<'d>, name: &str, description: Option<&str>) -> Result<Shape> {
+    pub(super) fn shape(
+        &mut self,
+        fields: &Fields<'d>,
+        name: &str,
+        description: Option<&str>,
+    ) -> Result<Shape> {
         let mut shape = self.bare_shape(fields, name, description)?;
         shape.rules.extend(rules(fields)?);
         shape.sensitive |= fields.flag("x-sensitive")?;
@@ -98,17 +104,18 @@ impl<'d> Lowering<'d> {
             "integer" => integer(fields)?,
             "number" => number(fields)?,
             "array" => {
-                let items = fields.require("items")?;
-                let item = self.schema(&items, &names::inline(name, "item"))?;
-                if item.nullable || item.constant.is_some() {
-                    return Err(items.error("items cannot be nullable or constant", "drop `null` or `const`"));
-                }
-                return Ok(Shape { nullable, sensitive: item.sensitive, ..Shape::plain(Type::Array(Box::new(item.ty))) });
+                let item = self.item(&fields.require("items")?, &names::inline(name, "item"))?;
+                return Ok(Shape {
+                    nullable,
+                    sensitive: item.sensitive,
+                    ..Shape::plain(Type::Array(Box::new(item.ty)))
+                });
             }
             "object" => self.object_shape(fields, name, description)?,
             other => {
-                let hint = "use string, boolean, integer, number, array or object, or one of them with 'null'";
-                return Err(types.error(format!("type {other:?} stands alone"), hint));
+                let hint =
+                    "use string, boolean, integer, number, array or object, or one of them with 'null'";
+                return Err(types.error(format!("the type {other:?} has no form in Rust"), hint));
             }
         };
         Ok(Shape { nullable, ..Shape::plain(ty) })
@@ -148,7 +155,10 @@ impl<'d> Lowering<'d> {
             if wanted.is_some_and(|wanted| wanted != "string") {
                 return Err(value.error("a text as the constant of another type", "correct `type`"));
             }
-            return Ok(Shape { constant: Some(Constant::Text(text.to_owned())), ..Shape::plain(Type::String) });
+            return Ok(Shape {
+                constant: Some(Constant::Text(text.to_owned())),
+                ..Shape::plain(Type::String)
+            });
         }
         if let Ok(flag) = value.boolean() {
             if wanted.is_some_and(|wanted| wanted != "boolean") {
@@ -156,7 +166,8 @@ impl<'d> Lowering<'d> {
             }
             return Ok(Shape { constant: Some(Constant::Bool(flag)), ..Shape::plain(Type::Bool) });
         }
-        Err(value.error("a constant that is neither text nor boolean", "describe the value with `type` instead"))
+        Err(value
+            .error("a constant that is neither text nor boolean", "describe the value with `type` instead"))
     }
 
     fn one_of(
@@ -199,6 +210,15 @@ impl<'d> Lowering<'d> {
         }
     }
 
+    /// An item of an array, or a value of an object with free names.
+    fn item(&mut self, node: &Node<'d>, name: &str) -> Result<Shape> {
+        let item = self.schema(node, name)?;
+        if item.nullable || item.constant.is_some() {
+            return Err(node.error("an item that is nullable or constant", "drop `null` or `const`"));
+        }
+        Ok(item)
+    }
+
     fn object_shape(&mut self, fields: &Fields<'d>, name: &str, description: Option<&str>) -> Result<Type> {
         let additional = fields.get("additionalProperties");
         if let Some(properties) = fields.get("properties") {
@@ -217,14 +237,15 @@ impl<'d> Lowering<'d> {
         if additional.boolean() == Ok(true) {
             return Ok(Type::JsonObject);
         }
-        let value = self.schema(&additional, &names::inline(name, "value"))?;
+        let value = self.item(&additional, &names::inline(name, "value"))?;
         Ok(Type::Map(Box::new(value.ty)))
     }
 }
 
 /// A type that gets a name needs a description too.
 fn named<'t>(fields: &Fields<'_>, what: &str, description: Option<&'t str>) -> Result<&'t str> {
-    let missing = || fields.node().error(format!("{what} without `description`"), "add one: it becomes the rustdoc");
+    let missing =
+        || fields.node().error(format!("{what} without `description`"), "add one: it becomes the rustdoc");
     description.ok_or_else(missing)
 }
 
@@ -279,7 +300,8 @@ fn number(fields: &Fields<'_>) -> Result<Type> {
 }
 
 fn variants(fields: &Fields<'_>, values: &Node<'_>) -> Result<Vec<Variant>> {
-    let descriptions = fields.get("x-enum-descriptions").map(|node| node.entries()).transpose()?.unwrap_or_default();
+    let descriptions =
+        fields.get("x-enum-descriptions").map(|node| node.entries()).transpose()?.unwrap_or_default();
     let mut variants: Vec<Variant> = Vec::new();
     for value in values.list()? {
         let wire = value.text()?;
@@ -293,7 +315,9 @@ fn variants(fields: &Fields<'_>, values: &Node<'_>) -> Result<Vec<Variant>> {
         variants.push(Variant { wire: wire.to_owned(), name, description });
     }
     match descriptions.iter().find(|(wire, _)| !variants.iter().any(|variant| variant.wire == *wire)) {
-        Some((wire, node)) => Err(node.error(format!("{wire:?} is no value of this enum"), "correct the name")),
+        Some((wire, node)) => {
+            Err(node.error(format!("{wire:?} is no value of this enum"), "correct the name"))
+        }
         None => Ok(variants),
     }
 }

@@ -31,7 +31,8 @@ impl<'d> Lowering<'d> {
         for branch in branches {
             let fields = branch.fields()?;
             let hint = "make the member a component and refer to it";
-            let reference = fields.get("$ref").ok_or_else(|| branch.error("an inline member of a tagged union", hint))?;
+            let reference =
+                fields.get("$ref").ok_or_else(|| branch.error("an inline member of a tagged union", hint))?;
             references.push(reference.text()?);
             fields.finish()?;
         }
@@ -47,7 +48,8 @@ impl<'d> Lowering<'d> {
             let (wire, ty) = (wire.to_owned(), ty.to_owned());
             members.push(TaggedMember { wire, name, ty, carries_tag: true });
         }
-        let forgotten = |text: &&str| !members.iter().any(|member| text.ends_with(&format!("/{}", member.ty)));
+        let forgotten =
+            |text: &&str| !members.iter().any(|member| text.ends_with(&format!("/{}", member.ty)));
         if let Some(text) = references.into_iter().find(forgotten) {
             let problem = format!("{text} has no tag");
             return Err(mapping.error(problem, "add it to the mapping: nothing else says which tag it has"));

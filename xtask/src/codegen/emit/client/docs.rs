@@ -8,9 +8,11 @@ use crate::codegen::ir::{Api, ErrorAnswer, Operation};
 pub(super) struct CommonErrors(Vec<(String, String)>);
 
 pub(super) fn common_errors(api: &Api) -> CommonErrors {
-    let mut keyed = api.operations.iter().filter(|operation| operation.scope != "none" && !operation.generation);
+    let mut keyed =
+        api.operations.iter().filter(|operation| operation.scope != "none" && !operation.generation);
     let pair = |error: &ErrorAnswer| (error.status.clone(), error.description.clone());
-    let mut common: Vec<_> = keyed.next().map(|first| first.errors.iter().map(pair).collect()).unwrap_or_default();
+    let mut common: Vec<_> =
+        keyed.next().map(|first| first.errors.iter().map(pair).collect()).unwrap_or_default();
     for operation in keyed {
         let own: Vec<_> = operation.errors.iter().map(pair).collect();
         common.retain(|error| own.contains(error));
@@ -20,7 +22,9 @@ pub(super) fn common_errors(api: &Api) -> CommonErrors {
 
 impl CommonErrors {
     fn contains(&self, error: &ErrorAnswer) -> bool {
-        self.0.iter().any(|(status, description)| *status == error.status && *description == error.description)
+        self.0
+            .iter()
+            .any(|(status, description)| *status == error.status && *description == error.description)
     }
 }
 
@@ -47,7 +51,11 @@ fn facts(operation: &Operation) -> String {
         "none" => "without a key".to_owned(),
         scope => format!("scope `{scope}`"),
     };
-    let evidence = if operation.inferred { " Inferred: the service documents the capability, not the path." } else { "" };
+    let evidence = if operation.inferred {
+        " Inferred: the service documents the capability, not the path."
+    } else {
+        ""
+    };
     let Operation { method, path, contract, .. } = operation;
     format!("`{method} {path}`, {scope}. Source: `{contract}`.{evidence}")
 }

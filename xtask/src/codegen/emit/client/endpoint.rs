@@ -83,11 +83,13 @@ impl<'a> Endpoint<'a> {
         let Operation { method, path, summary, path_parameters, query, .. } = self.operation;
         let doc = Doc::line(format!("`{method} {path}`: {}.", docs::inline(summary))).outer();
         let segments = path_parameters.iter().map(|parameter| {
-            let (doc, name, ty) = (parameter_doc(parameter).outer(), ident(parameter), types::rust(&parameter.ty));
+            let (doc, name, ty) =
+                (parameter_doc(parameter).outer(), ident(parameter), types::rust(&parameter.ty));
             quote!(#doc pub #name: #ty)
         });
         let query = query.iter().map(|parameter| {
-            let (doc, name, ty) = (parameter_doc(parameter).outer(), ident(parameter), types::rust(&parameter.ty));
+            let (doc, name, ty) =
+                (parameter_doc(parameter).outer(), ident(parameter), types::rust(&parameter.ty));
             quote!(#doc pub #name: Option<#ty>)
         });
         let body = self.body.map(|(body, _)| {
@@ -122,7 +124,8 @@ impl<'a> Endpoint<'a> {
             quote!(#name: None)
         });
         let body = self.body.map(|(body, object)| {
-            let (body, values) = (format_ident!("{body}"), objects::required(object).map(|f| format_ident!("{}", f.name)));
+            let (body, values) =
+                (format_ident!("{body}"), objects::required(object).map(|f| format_ident!("{}", f.name)));
             quote!(body: #body::new(#(#values),*))
         });
         let members = segments.chain(query).chain(body);
@@ -138,7 +141,8 @@ impl<'a> Endpoint<'a> {
                 }
             }
         });
-        let has_setters = !self.operation.query.is_empty() || self.body.is_some_and(|(_, o)| objects::optional(o).next().is_some());
+        let has_setters = !self.operation.query.is_empty()
+            || self.body.is_some_and(|(_, o)| objects::optional(o).next().is_some());
         let doc = match (arguments.is_empty(), has_setters) {
             (true, true) => "Nothing is required; setters add what is wanted.",
             (true, false) => "Needs nothing.",

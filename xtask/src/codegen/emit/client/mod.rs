@@ -22,7 +22,8 @@ pub(super) fn client(api: &Api) -> BTreeMap<String, TokenStream> {
         let path: Vec<&str> = path.split('.').collect();
         roots.insert(path[0]);
         let children = children(api, &path);
-        let operations: Vec<_> = api.operations.iter().filter(|operation| operation.resource == path).collect();
+        let operations: Vec<_> =
+            api.operations.iter().filter(|operation| operation.resource == path).collect();
         let code = resource(api, &path, description, &children, &operations, &common);
         let file = if children.is_empty() { path.join("/") } else { format!("{}/mod", path.join("/")) };
         files.insert(file, code);
@@ -36,7 +37,8 @@ pub(super) fn client(api: &Api) -> BTreeMap<String, TokenStream> {
 /// The sub-clients right below one.
 fn children<'a>(api: &'a Api, path: &[&str]) -> Vec<(&'a str, &'a str)> {
     let prefix = format!("{}.", path.join("."));
-    let below = api.resources.iter().filter_map(|(path, text)| Some((path.strip_prefix(&prefix)?, text.as_str())));
+    let below =
+        api.resources.iter().filter_map(|(path, text)| Some((path.strip_prefix(&prefix)?, text.as_str())));
     below.filter(|(name, _)| !name.contains('.')).collect()
 }
 

@@ -1,0 +1,115 @@
+//! What can be wrong with the API as a whole: names of sub-clients, methods, arguments and setters.
+
+use std::collections::BTreeSet;
+
+use crate::codegen::document::{Document, Node};
+use crate::codegen::error::Result;
+use crate::codegen::ir::{Api, Kind, Object, Operation, Presence};
+use crate::codegen::names;
+
+/// What a call or an endpoint can do besides its setters.
+const CALL_METHODS: &[&str] = &[
+    "attempt_timeout",
+    "body_field",
+    "clone",
+    "decode",
+    "endpoint",
+    "header",
+    "hints",
+    "hints_ref",
+    "idempotency_key",
+    "into_future",
+    "map",
+    "max_retries",
+    "new",
+    "parts",
+    "query",
+    "send",
+    "session_ref",
+    "timeout",
+    "trace_mode",
+];
+
+/// Every sub-client is described, everything that is described is a sub-client, and none has the name of a type.
+pub(super) fn resources(document: &Document, api: &Api) -> Result<()> {
+    let place = Node::new(document.root().raw(), "/x-resources".to_owned());
+    let mut used = BTreeSet::new();
+    for operation in &api.operations {
+        used.extend((1..=operation.resource.len()).map(|depth| operation.resource[..depth].join(".")));
+    }
+    for path in &used {
+        let name = names::sub_client(path.rsplit('.').next().unwrap_or(path));
+        if api.types.iter().any(|def| def.name == name) {
+            let hint = "give the sub-client another name in SUB_CLIENTS of xtask/src/codegen/names.rs";
+            return Err(place.error(format!("a sub-client and a type are both called {name}"), hint));
+        }
+    }
+    if let Some(path) = used.iter().find(|path| !api.resources.contains_key(*path)) {
+        return Err(
+            place.error(format!("the sub-client {path} is not described"), format!("add `{path}: …`"))
+        );
+    }
+    match api.resources.keys().find(|path| !used.contains(*path)) {
+        Some(path) => {
+            Err(place.error(format!("no operation belongs to {path}"), "remove it, or correct `x-resource`"))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Methods of a sub-client, arguments of a method and setters of a call do not clash.
+pub(super) fn methods(document: &Document, api: &Api) -> Result<()> {
+    let mut methods = BTreeSet::new();
+    for operation in &api.operations {
+        let path = operation.path.replace('/', "~1");
+        let place =
+            Node::new(document.root().raw(), format!("/paths/{path}/{}", operation.method.to_lowercase()));
+        if !methods.insert((&operation.resource, &operation.client_method)) {
+            let (resource, method) = (operation.resource.join("()."), &operation.client_method);
+            return Err(place
+                .error(format!("{resource}() has a second method {method}"), "choose another `x-method`"));
+        }
+        let body = body(api, operation);
+        if let Some(name) = twin(arguments(operation, body), &[]) {
+            let hint = "choose another name with `x-rust-name`";
+            return Err(place.error(format!("two arguments are called {name}"), hint));
+        }
+        if let Some(name) = twin(setters(operation, body), CALL_METHODS) {
+            let hint = "choose another name with `x-rust-setter`";
+            return Err(
+                place.error(format!("the setter {name} stands twice, or is an option of every call"), hint)
+            );
+        }
+    }
+    Ok(())
+}
+
+fn body<'a>(api: &'a Api, operation: &Operation) -> Option<&'a Object> {
+    let wanted = &operation.body.as_ref()?.ty;
+    match &api.types.iter().find(|def| def.name == *wanted)?.kind {
+        Kind::Object(object) => Some(object),
+        _ => None,
+    }
+}
+
+fn arguments<'a>(operation: &'a Operation, body: Option<&'a Object>) -> impl Iterator<Item = &'a str> {
+    let required = body.into_iter().flat_map(|object| &object.fields).filter(|field| {
+        matches!(field.presence, Presence::Required | Presence::Nullable) && field.constant.is_none()
+    });
+    let path = operation.path_parameters.iter().map(|parameter| parameter.name.as_str());
+    path.chain(required.map(|field| field.name.as_str()))
+}
+
+fn setters<'a>(operation: &'a Operation, body: Option<&'a Object>) -> impl Iterator<Item = &'a str> {
+    let optional = body.into_iter().flat_map(|object| &object.fields).filter(|field| {
+        matches!(field.presence, Presence::Optional | Presence::Patch) && field.constant.is_none()
+    });
+    let query = operation.query.iter().map(|parameter| parameter.name.as_str());
+    query.chain(optional.map(|field| field.setter.as_str()))
+}
+
+/// The first name that stands twice, or among the taken ones.
+fn twin<'a>(names: impl Iterator<Item = &'a str>, taken: &[&'a str]) -> Option<&'a str> {
+    let mut seen: BTreeSet<&str> = taken.iter().copied().collect();
+    names.into_iter().find(|name| !seen.insert(name))
+}

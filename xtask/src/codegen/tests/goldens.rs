@@ -1,0 +1,268 @@
+//! What each construct of the document becomes.
+
+use insta::assert_snapshot;
+
+use super::{file, with_schemas};
+
+const TYPES: &str = "crates/zumik-types/src/generated/things.rs";
+const IDS: &str = "crates/zumik-types/src/generated/ids.rs";
+const COMMON: &str = "crates/zumik-types/src/generated/common.rs";
+const OPERATIONS: &str = "crates/zumik-types/src/generated/operations.rs";
+const STRATEGIES: &str = "crates/zumik-types/src/generated/arbitrary/things.rs";
+const CLIENT: &str = "crates/zumik-client/src/generated/things.rs";
+
+/// A tagged union of three members: without a field for the tag, with an optional one, and used elsewhere too.
+pub(super) const TAGGED: &str = "
+    Thing:
+      type: object
+      description: Holds items.
+      required: [items, last]
+      properties:
+        items: { type: array, items: { $ref: '#/components/schemas/Item' }, description: The items. }
+        last: { $ref: '#/components/schemas/Stone', description: The last stone. }
+    Item:
+      description: An item.
+      oneOf:
+        - $ref: '#/components/schemas/Word'
+        - $ref: '#/components/schemas/Call'
+        - $ref: '#/components/schemas/Stone'
+      discriminator:
+        propertyName: type
+        mapping:
+          word: '#/components/schemas/Word'
+          call: '#/components/schemas/Call'
+          stone: '#/components/schemas/Stone'
+      x-default-tag: word
+    Word:
+      type: object
+      description: A word. Its type may be missing.
+      required: [text]
+      properties:
+        type: { type: string, const: word, x-rust-name: kind, description: Always `word`. }
+        text: { type: string, x-sensitive: true, description: What it says. }
+    Call:
+      type: object
+      description: A call.
+      required: [type, name]
+      properties:
+        type: { type: string, const: call, x-rust-name: kind, description: Always `call`. }
+        name: { type: string, description: What is called. }
+    Stone:
+      type: object
+      description: A stone, which stands alone too.
+      required: [type]
+      properties:
+        type: { type: string, const: stone, x-rust-name: kind, description: Always `stone`. }
+";
+
+#[test]
+fn the_four_combinations_of_required_and_nullable_in_a_request() {
+    let schemas = "
+    Thing:
+      type: object
+      description: A thing. It has everything.
+      required: [a, b, at, seen_at]
+      properties:
+        a: { type: string, minLength: 1, description: Required. }
+        b: { type: [string, 'null'], description: Required and nullable. }
+        c: { type: integer, minimum: 1, maximum: 255, default: 7, description: Optional. }
+        d: { type: [string, 'null'], description: Optional and nullable. }
+        e: { type: [boolean, 'null'], x-null: absent, description: Null means absent. }
+        at: { type: string, format: date-time, description: RFC 3339. }
+        seen_at: { type: integer, format: unix-time, description: Unix seconds. }
+        gone_at: { type: integer, format: unix-time, description: Optional Unix seconds. }
+";
+    assert_snapshot!(file(&with_schemas(schemas), TYPES));
+}
+
+#[test]
+fn an_answer_is_read_leniently_where_it_is_inferred() {
+    let schemas = "
+    Answer:
+      type: object
+      description: An answer.
+      required: [object, id, size, share, label, scope, gone_at]
+      properties:
+        object: { type: string, const: answer.done, description: Always `answer.done`. }
+        id: { $ref: '#/components/schemas/ThingId', x-evidence: inferred, description: Its id. }
+        size: { type: integer, format: uint64, description: Bytes. }
+        share: { type: number, x-evidence: inferred, description: From 0 to 1. }
+        label: { type: [string, 'null'], x-evidence: inferred, description: A label. }
+        scope: { $ref: '#/components/schemas/Scope', x-evidence: inferred, description: What it covers. }
+        gone_at: { type: [integer, 'null'], format: unix-time, description: When it goes. }
+        any: { description: Any JSON. }
+        free: { type: object, additionalProperties: true, description: Any object. }
+        counts: { type: object, additionalProperties: { type: integer, minimum: 0 }, description: By name. }
+    Scope:
+      type: object
+      description: A scope.
+      required: [names]
+      properties:
+        names: { type: array, items: { type: string }, description: Names. }
+    ThingId: { type: string, x-id-prefix: [thg_, old_], description: Id of a thing. }
+";
+    let yaml = with_schemas(schemas);
+    assert_snapshot!("an_answer", file(&yaml, TYPES));
+    assert_snapshot!("an_id", file(&yaml, IDS));
+    assert_snapshot!("object_types", file(&yaml, COMMON));
+}
+
+#[test]
+fn an_enum_is_open() {
+    let schemas = "
+    Thing:
+      type: object
+      description: A thing.
+      required: [color]
+      properties:
+        color: { $ref: '#/components/schemas/Color', description: Its color. }
+        size: { type: string, enum: [small, very.large], description: Its size. }
+    Color:
+      type: string
+      description: A color. More will come.
+      enum: [dark_red, blue]
+      x-enum-descriptions: { dark_red: A red that is dark., blue: RGB 0 0 255. }
+";
+    assert_snapshot!(file(&with_schemas(schemas), TYPES));
+}
+
+#[test]
+fn a_sensitive_member_is_redacted() {
+    let schemas = "
+    Thing:
+      type: object
+      description: A thing.
+      required: [content, hidden]
+      properties:
+        content: { type: string, x-sensitive: true, description: What nobody may read. }
+        hidden: { $ref: '#/components/schemas/Hidden', x-sensitive: true, description: A text or an object. }
+    Hidden:
+      description: A text or an object.
+      x-union: shape
+      oneOf:
+        - { title: Text, type: string, description: A text. }
+        - { title: Free, type: object, additionalProperties: true, description: An object. }
+";
+    assert_snapshot!(file(&with_schemas(schemas), TYPES));
+}
+
+#[test]
+fn a_tagged_union_keeps_what_it_does_not_know() {
+    let yaml = with_schemas(TAGGED);
+    assert_snapshot!("tagged_union", file(&yaml, TYPES));
+    assert_snapshot!("tagged_union_strategies", file(&yaml, STRATEGIES));
+}
+
+#[test]
+fn a_shape_union_is_told_apart_by_the_json_kind() {
+    let schemas = "
+    Thing:
+      type: object
+      description: A thing.
+      required: [input]
+      properties:
+        input: { $ref: '#/components/schemas/Input', description: The input. }
+        target: { oneOf: [{ $ref: '#/components/schemas/Target' }, { type: 'null' }], description: The target. }
+    Input:
+      description: A text or a list.
+      x-union: shape
+      oneOf:
+        - { title: Text, type: string, x-sensitive: true, description: A text. }
+        - { title: Items, type: array, items: { type: string }, description: Texts. }
+    Target:
+      description: An id or an object.
+      x-union: shape
+      oneOf:
+        - { title: Id, $ref: '#/components/schemas/ThingId', description: An id. }
+        - { title: Whole, $ref: '#/components/schemas/Whole', description: A whole. }
+    Whole: { type: object, description: A whole., properties: {} }
+    ThingId: { type: string, x-id-prefix: [thg_], description: Id of a thing. }
+";
+    assert_snapshot!(file(&with_schemas(schemas), TYPES));
+}
+
+#[test]
+fn an_operation_becomes_a_row_an_endpoint_and_a_method() {
+    let yaml = with_schemas(
+        "
+    Thing:
+      type: object
+      description: A thing to make.
+      required: [name, parts]
+      properties:
+        name: { type: string, description: Its name. }
+        parts: { type: array, items: { $ref: '#/components/schemas/ThingId' }, description: Its parts. }
+        session_id: { type: string, x-rust-setter: session, description: The session. }
+        head: { type: [string, 'null'], description: Checked when it is sent. }
+    ThingId: { type: string, x-id-prefix: [thg_], description: Id of a thing. }
+    ThingList:
+      type: object
+      x-list: true
+      description: Things.
+      required: [object, data, has_more]
+      properties:
+        object: { type: string, const: list, description: Always `list`. }
+        data: { type: array, items: { $ref: '#/components/schemas/Thing' }, description: Things. }
+        has_more: { type: boolean, description: More? }
+",
+    );
+    let operations = "paths:
+  /v2/boxes/{box_id}/things/{thing_id}:
+    parameters:
+      - { name: thing_id, in: path, required: true, description: Id of the thing., schema: { $ref: '#/components/schemas/ThingId' } }
+      - { name: box_id, in: path, required: true, description: Id of the box., schema: { type: string } }
+    get:
+      operationId: listParts
+      tags: [Things]
+      summary: List the parts
+      description: Lists the parts of a thing. There are pages.
+      x-scope: read
+      x-idempotency: safe
+      x-evidence: inferred
+      x-paginated: true
+      x-resource: [things]
+      x-method: parts
+      x-contract: v2.md#parts
+      parameters:
+        - { name: after, in: query, description: The last id of the page before., schema: { $ref: '#/components/schemas/ThingId' } }
+        - { name: limit, in: query, x-evidence: inferred, description: How many., schema: { type: integer, minimum: 1, maximum: 100, default: 20 } }
+      responses:
+        '200':
+          description: A page.
+          content: { application/json: { schema: { $ref: '#/components/schemas/ThingList' } } }
+        '404': { description: '`code` null: no such thing.' }
+    put:
+      operationId: replaceThing
+      tags: [Things]
+      summary: Replace a thing
+      x-scope: admin
+      x-idempotency: replace
+      x-streams: true
+      x-generation: true
+      x-resource: [things]
+      x-method: replace
+      x-contract: v2.md#replace
+      parameters:
+        - { name: Agent-Idempotency-Key, in: header, description: A key., schema: { type: string } }
+        - { name: dry, in: query, description: Only look., schema: { type: boolean } }
+      requestBody: { required: true, content: { application/json: { schema: { $ref: '#/components/schemas/Thing' } } } }
+      responses:
+        '200':
+          description: The thing.
+          content:
+            text/plain: { x-binary: true, schema: { type: string } }
+            text/event-stream: {}
+";
+    let yaml = yaml.replace("paths:\n", operations);
+    assert_snapshot!("operation_rows", file(&yaml, OPERATIONS));
+    assert_snapshot!("operation_client", file(&yaml, CLIENT));
+}
+
+#[test]
+fn a_documented_sample_becomes_a_test() {
+    let yaml = with_schemas("\n").replace(
+        "schema: { $ref: '#/components/schemas/Answer' } } }",
+        "schema: { $ref: '#/components/schemas/Answer' }, examples: { one: { summary: One., value: { z: 1, a: '\"#' } } } } }",
+    );
+    assert_snapshot!(file(&yaml, "crates/zumik-types/src/generated/tests/samples_shared.rs"));
+}
