@@ -8,6 +8,8 @@ use http::{HeaderValue, Method};
 use crate::ambient::Ambient;
 use crate::base_url::BaseUrl;
 use crate::builder::Builder;
+use crate::call::Call;
+use crate::endpoint::Endpoint;
 use crate::error::Result;
 use crate::options::Options;
 use crate::pipeline::Budget;
@@ -65,6 +67,11 @@ impl Zumik {
     pub fn with(&self, change: impl FnOnce(Options) -> Options) -> Self {
         let options = change(self.0.options.clone());
         Self(Arc::new(Inner { shared: self.0.shared.clone(), options }))
+    }
+
+    /// Puts an endpoint, a plain value, on its way: one that was built before, or one of your own.
+    pub fn call<E: Endpoint>(&self, endpoint: E) -> Call<'_, E> {
+        Call::new(self, endpoint)
     }
 
     /// A call of an endpoint that this version does not know: `path` with its version, for example `/v2/new-thing`.

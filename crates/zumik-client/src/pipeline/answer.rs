@@ -167,9 +167,9 @@ impl Envelope {
     /// Reads whatever is there: members may be missing, `null`, of another type, or the whole body no JSON.
     fn read(body: &[u8]) -> Self {
         let Ok(mut body) = serde_json::from_slice::<Value>(body) else { return Self::default() };
-        let error = match &mut body["error"] {
-            Value::Object(members) => members,
-            Value::String(message) => {
+        let error = match body.get_mut("error") {
+            Some(Value::Object(members)) => members,
+            Some(Value::String(message)) => {
                 return Self { message: Some(std::mem::take(message)), ..Self::default() };
             }
             _ => return Self::default(),

@@ -1,7 +1,6 @@
 //! Chance, keys and time of day that are the same in every run.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
@@ -11,17 +10,18 @@ use crate::ambient::Ambient;
 /// 2026-06-15T16:00:00Z, the time of day at which a fake begins.
 const MORNING: Duration = Duration::from_secs(1_781_539_200);
 
-/// A world without surprises: jitter from a seed, keys by number, a time of day that follows tokio's clock.
+/// A world without surprises: jitter from a fixed row (0.5, 0.25, 0.75, 0.125, …), keys by number, a time of day that
+/// follows tokio's clock.
 #[derive(Debug)]
 pub(crate) struct Seeded {
     start: Instant,
-    jitter: Mutex<fastrand::Rng>,
+    jitter: AtomicU64,
     keys: AtomicU64,
 }
 
 impl Seeded {
     pub(crate) fn new(start: Instant) -> Self {
-        Self { start, jitter: Mutex::new(fastrand::Rng::with_seed(7)), keys: AtomicU64::new(0) }
+        Self { start, jitter: AtomicU64::new(0), keys: AtomicU64::new(0) }
     }
 }
 
@@ -31,7 +31,9 @@ impl Ambient for Seeded {
     }
 
     fn jitter(&self) -> f64 {
-        self.jitter.lock().unwrap_or_else(PoisonError::into_inner).f64()
+        let number = self.jitter.fetch_add(1, Ordering::Relaxed) + 1;
+        // The bits of the number behind the point, in reverse: van der Corput's evenly spread row.
+        number.reverse_bits() as f64 / 2_f64.powi(64)
     }
 
     fn key(&self) -> String {

@@ -1,0 +1,67 @@
+//! Small endpoints for tests of the pipeline: real rows of the operation table with free JSON around them.
+
+use serde_json::{Value, json};
+use zumik_client::endpoint::{BuildError, DecodeError, Endpoint, RequestParts, json as decode_json};
+use zumik_client::testing::Answer;
+use zumik_client::types::{Operation, operations};
+
+macro_rules! endpoints {
+    ($($(#[$doc:meta])* $name:ident: $operation:ident $values:tt $body:expr;)*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone)]
+        pub(crate) struct $name;
+
+        impl Endpoint for $name {
+            const OPERATION: &'static Operation = &operations::$operation;
+            type Output = Value;
+
+            fn parts(&self) -> Result<RequestParts, BuildError> {
+                let parts = RequestParts::new(Self::OPERATION, &$values)?;
+                match $body {
+                    Value::Null => Ok(parts),
+                    body => parts.json(&body),
+                }
+            }
+
+            fn decode(body: &[u8]) -> Result<Self::Output, DecodeError> {
+                decode_json(body)
+            }
+        }
+    )*};
+}
+
+endpoints! {
+    /// A GET.
+    List: LIST_ARTIFACTS [] Value::Null;
+    /// A DELETE.
+    Delete: DELETE_ARTIFACT ["art_1"] Value::Null;
+    /// A POST that must not happen twice.
+    Create: CREATE_ARTIFACT [] json!({ "artifact_type": "policy", "content": "x" });
+    /// A POST that changes nothing.
+    Count: COUNT_TOKENS [] json!({ "input": "x" });
+    /// A POST that may happen twice.
+    Cancel: CANCEL_RESPONSE ["rsp_1"] Value::Null;
+    /// A compare-and-swap.
+    Append: APPEND_EVENT ["ses_1", "br_1"] json!({
+        "expected_version": 17, "expected_head_event_id": "evt_17", "event": { "event_type": "note" },
+    });
+    /// A generation.
+    Generate: CREATE_RESPONSE [] json!({ "model": "code.fast", "input": "x" });
+    /// Without a key.
+    Health: HEALTHZ [] Value::Null;
+}
+
+/// A success.
+pub(crate) fn done() -> Answer {
+    Answer::json(json!({ "done": true }))
+}
+
+/// 429 of throughput.
+pub(crate) fn limited() -> Answer {
+    Answer::error(429, "rate_limit_error", "rate_limit_exceeded")
+}
+
+/// 409 of a key that is still in flight.
+pub(crate) fn in_flight() -> Answer {
+    Answer::error(409, "idempotency_conflict", "").header("retry-after", "1")
+}

@@ -1,0 +1,166 @@
+//! What an error says, and what it makes of answers that are not what they should be.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+use zumik_client::testing::{Answer, FakeTransport};
+use zumik_client::transport::TransportError;
+use zumik_client::types::{ErrorType, EventId};
+use zumik_client::{BranchPosition, Error, ErrorKind, Method, Outcome};
+
+use crate::common::*;
+
+async fn error_of(answer: Answer) -> Error {
+    let fake = FakeTransport::new();
+    fake.answer(answer);
+    fake.client().call(Append).max_retries(0).await.unwrap_err()
+}
+
+#[test]
+fn an_error_is_one_pointer() {
+    assert_eq!(size_of::<Error>(), size_of::<usize>());
+    assert_eq!(size_of::<Result<(), Error>>(), size_of::<usize>());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_says_everything_in_one_line() {
+    let answer = Answer::branch_conflict("br_1", 18, "evt_18")
+        .message("The branch is at version 18,\nnot 17.")
+        .header("agent-trace-id", "trc_1");
+    insta::assert_snapshot!(
+        error_of(answer).await,
+        @"POST /v2/sessions/{session_id}/branches/{branch_id}/events: 409 branch_version_conflict: The branch is at version 18, not 17. (trace trc_1, 1 attempt)"
+    );
+    insta::assert_snapshot!(
+        error_of(Answer::refused()).await,
+        @"POST /v2/sessions/{session_id}/branches/{branch_id}/events: cannot connect to http://localhost: connection refused (not sent, 1 attempt)"
+    );
+    insta::assert_snapshot!(
+        error_of(Answer::reset()).await,
+        @"POST /v2/sessions/{session_id}/branches/{branch_id}/events: the connection to http://localhost broke: connection reset by peer (ambiguous, 1 attempt)"
+    );
+    insta::assert_snapshot!(
+        error_of(Answer::hang()).await,
+        @"POST /v2/sessions/{session_id}/branches/{branch_id}/events: http://localhost did not answer in time (ambiguous, 1 attempt)"
+    );
+    let page = "<html>\n <body>Bad gateway</body>\n</html>";
+    insta::assert_snapshot!(
+        error_of(Answer::bytes(page).status(502)).await,
+        @"POST /v2/sessions/{session_id}/branches/{branch_id}/events: 502 Bad Gateway: the answer is not an error of the API: <html> <body>Bad gateway</body> </html> (1 attempt)"
+    );
+    insta::assert_snapshot!(
+        error_of(Answer::json(json!({ "done": true })).breaking_off()).await,
+        @"POST /v2/sessions/{session_id}/branches/{branch_id}/events: the connection to http://localhost broke: connection reset by peer (ambiguous, 1 attempt)"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_member_of_the_envelope_can_be_read() {
+    let answer = Answer::error(400, "invalid_request_error", "")
+        .error_member("param", json!("event.payload_ref"))
+        .message("No such artifact.")
+        .header("x-request-id", "trc_9");
+    let error = error_of(answer).await;
+    assert_eq!(error.error_type(), Some(&ErrorType::InvalidRequestError));
+    assert_eq!((error.code(), error.param()), (None, Some("event.payload_ref")));
+    assert_eq!(error.message(), "No such artifact.");
+    assert_eq!(error.trace_id().unwrap().as_str(), "trc_9");
+    assert_eq!(error.operation().unwrap(), "POST /v2/sessions/{session_id}/branches/{branch_id}/events");
+    assert!(error.body().starts_with(b"{"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn envelopes_with_missing_odd_or_no_members_still_give_an_error() {
+    let rows = [
+        (json!({}), "the answer is not an error of the API: {}", None),
+        (json!({ "error": null }), "the answer is not an error of the API: {\"error\":null}", None),
+        (json!({ "error": "nope" }), "nope", None),
+        (json!({ "error": { "message": "m" } }), "m", None),
+        (
+            json!({ "error": { "message": 5, "type": 7, "code": [] } }),
+            "the answer is not an error of the API",
+            None,
+        ),
+        (
+            json!({ "error": { "message": "m", "type": "new_error", "code": "new_code" } }),
+            "m",
+            Some("new_code"),
+        ),
+        (json!({ "error": { "message": "m", "type": "t", "code": "t" } }), "m", None),
+        (json!([1]), "the answer is not an error of the API: [1]", None),
+    ];
+    for (body, message, code) in rows {
+        let error = error_of(Answer::json(&body).status(404)).await;
+        assert_eq!(error.kind(), ErrorKind::NotFound, "{body}");
+        assert!(error.message().starts_with(message), "{body}: {}", error.message());
+        assert_eq!(error.code(), code, "{body}");
+    }
+    let error = error_of(Answer::bytes("").status(503)).await;
+    assert_eq!(error.message(), "the answer has no body");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_excerpt_of_a_long_page_is_short_and_cut_between_characters() {
+    let error = error_of(Answer::bytes("ä".repeat(100_000)).status(500)).await;
+    assert!(error.message().ends_with("ää…"));
+    assert!(error.message().chars().count() < 220);
+    assert_eq!(error.body().len(), 200_000, "the body itself is kept");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_conflict_tells_what_was_expected_and_what_is() {
+    let error = error_of(Answer::branch_conflict("br_1", 18, "evt_18")).await;
+    let conflict = error.branch_conflict().unwrap();
+    let head = |id: &str| Some(id.parse::<EventId>().unwrap());
+    assert_eq!(conflict.expected, BranchPosition::new(17, head("evt_17")));
+    assert_eq!(conflict.current, Some(BranchPosition::new(18, head("evt_18"))));
+    assert_eq!(conflict.to_string(), "expected version 17 (evt_17), is at version 18 (evt_18)");
+
+    let error = error_of(Answer::error(409, "invalid_request_error", "branch_version_conflict")).await;
+    assert_eq!(error.branch_conflict().unwrap().current, None, "a server need not say");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_success_that_does_not_decode_keeps_its_bytes_and_the_place() {
+    #[derive(Debug, serde::Deserialize)]
+    #[expect(dead_code)]
+    struct Item {
+        count: u64,
+    }
+    #[derive(Debug, serde::Deserialize)]
+    #[expect(dead_code)]
+    struct Page {
+        data: Vec<Item>,
+    }
+    let fake = FakeTransport::new();
+    let body = json!({ "data": [{ "count": 1 }, { "count": "canary" }] });
+    fake.answer(Answer::json(&body).header("agent-trace-id", "trc_1"));
+    let error = fake.client().request(Method::GET, "/v2/pages").send_as::<Page>().await.unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Decode, Outcome::Ambiguous));
+    assert_eq!(error.decode_path(), Some("data[1].count"));
+    assert_eq!(error.body().as_ref(), body.to_string().as_bytes());
+    insta::assert_snapshot!(
+        error,
+        @r#"GET /v2/pages: 200: the answer is not what the contract says at `data[1].count`: invalid type: string "…", expected u64 at line 1 column 38 (trace trc_1, 1 attempt)"#
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_success_with_garbage_behind_it_or_nothing_in_it_does_not_decode() {
+    for (body, path) in [("", "."), ("{} {}", "."), ("<html>", "."), ("{\"data\":", "data")] {
+        let fake = FakeTransport::new();
+        fake.answer(Answer::bytes(body));
+        let client = fake.client();
+        let call = client.request(Method::GET, "/v2/pages");
+        let error = call.send_as::<BTreeMap<String, u8>>().await.unwrap_err();
+        assert_eq!((error.kind(), error.decode_path()), (ErrorKind::Decode, Some(path)), "{body}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_cause_can_be_downcast_and_is_not_said_twice() {
+    let error = error_of(Answer::reset()).await;
+    let cause = error.cause().unwrap().downcast_ref::<TransportError>().unwrap();
+    assert!(cause.may_have_been_sent());
+    assert!(std::error::Error::source(&error).is_none());
+}
