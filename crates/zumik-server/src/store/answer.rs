@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use serde::Serialize;
+use sha2::{Digest as _, Sha256};
 use zumik_types::{ProjectId, TraceId};
 
 use super::StoreError;
@@ -23,6 +24,19 @@ pub struct Idempotency {
     pub key: String,
     /// SHA-256 of method, path and body; of a multipart body, of its parts.
     pub fingerprint: [u8; 32],
+}
+
+impl Idempotency {
+    /// What the key is looked up by: project, path and key are one triple.
+    pub(super) fn lookup(&self, project: &ProjectId) -> [u8; 16] {
+        let mut hash = Sha256::new();
+        for part in [project.as_str(), &self.path, &self.key] {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part);
+        }
+        let digest: [u8; 32] = hash.finalize().into();
+        std::array::from_fn(|at| digest[at])
+    }
 }
 
 /// An answer as it goes out, and as it is replayed byte for byte.
@@ -88,7 +102,6 @@ impl<T> Written<T> {
 /// The right to give the answer of a key, for a while: fenced by an epoch that each holder raises.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lease {
-    pub(super) project: ProjectId,
     pub(super) lookup: [u8; 16],
     pub(super) epoch: u64,
 }

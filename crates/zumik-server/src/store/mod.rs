@@ -3,6 +3,8 @@
 
 mod answer;
 mod error;
+pub mod memory;
+mod receipt;
 mod records;
 mod rules;
 pub mod sqlite;

@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use zumik_types::{
-    ArtifactId, BranchState, ErrorType, EventId, Extra, NativeResponseError, Patch, QosCompletion,
-    ResponseStatus, RetentionClass, SessionStatus, V1ResponseError, V1ResponseStatus,
+    ArtifactId, BranchState, ErrorType, EventId, Extra, NativeResponse, NativeResponseError, Patch, QosCompletion,
+    ResponseStatus, RetentionClass, SessionStatus, V1Response, V1ResponseError, V1ResponseStatus,
 };
 
 use super::{Guard, Result, StoreError, StoredResponse};
@@ -70,6 +70,22 @@ pub(super) fn missing_artifact(param: impl Into<String>, id: &ArtifactId) -> Sto
 }
 
 impl StoredResponse {
+    /// The native response that it is.
+    pub(super) fn native(self) -> Result<NativeResponse> {
+        match self {
+            Self::Native(response) => Ok(*response),
+            Self::V1(_) => Err(StoreError::internal("a response is of the other surface")),
+        }
+    }
+
+    /// The `/v1` response that it is.
+    pub(super) fn v1(self) -> Result<V1Response> {
+        match self {
+            Self::V1(response) => Ok(*response),
+            Self::Native(_) => Err(StoreError::internal("a response is of the other surface")),
+        }
+    }
+
     /// Whether it is still queued or running.
     pub(super) fn is_open(&self) -> bool {
         match self {

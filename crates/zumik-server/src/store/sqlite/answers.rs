@@ -2,7 +2,6 @@
 
 use rusqlite::params;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 use zumik_types::TraceId;
 
 use super::contents::place;
@@ -45,21 +44,10 @@ struct Head {
     headers: Vec<(String, String)>,
 }
 
-/// What a key is looked up by: project, path and key are one triple.
-pub(super) fn lookup(ctx: &ProjectCtx, key: &Idempotency) -> [u8; 16] {
-    let mut hash = Sha256::new();
-    for part in [ctx.project.as_str(), &key.path, &key.key] {
-        hash.update((part.len() as u64).to_le_bytes());
-        hash.update(part);
-    }
-    let digest: [u8; 32] = hash.finalize().into();
-    std::array::from_fn(|at| digest[at])
-}
-
 impl Db<'_> {
     /// Looks a key up, before anything else.
     pub(super) fn find_answer(&self, ctx: &ProjectCtx, key: &Idempotency) -> Result<Found> {
-        let lookup = lookup(ctx, key);
+        let lookup = key.lookup(&ctx.project);
         let free = |stale: Option<&Row>| Free {
             lookup,
             fingerprint: key.fingerprint,
@@ -150,7 +138,7 @@ impl Db<'_> {
             Found::Free(free) => {
                 self.hold_answer(ctx, &free, LEASE)?;
                 let epoch = u64::try_from(free.epoch + 1).map_err(StoreError::internal)?;
-                Ok(Reserved::Held(Lease { project: ctx.project.clone(), lookup: free.lookup, epoch }))
+                Ok(Reserved::Held(Lease { lookup: free.lookup, epoch }))
             }
         }
     }

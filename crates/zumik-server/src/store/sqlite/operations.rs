@@ -389,7 +389,7 @@ impl Store for SqliteStore {
 
     async fn retrieve_response(&self, ctx: &ProjectCtx, id: &ResponseId) -> Result<NativeResponse> {
         let name = ResponseName::Native(id.clone());
-        native(self.read(ctx, move |db, ctx| db.retrieve_response(ctx, &name)).await?)
+        self.read(ctx, move |db, ctx| db.retrieve_response(ctx, &name)).await?.native()
     }
 
     async fn cancel_response(
@@ -399,12 +399,12 @@ impl Store for SqliteStore {
         key: Option<Idempotency>,
     ) -> Result<Written<NativeResponse>> {
         let name = ResponseName::Native(id.clone());
-        self.keyed(ctx, key, move |db, ctx| native(db.cancel_response(ctx, &name)?)).await
+        self.keyed(ctx, key, move |db, ctx| db.cancel_response(ctx, &name)?.native()).await
     }
 
     async fn retrieve_v1_response(&self, ctx: &ProjectCtx, id: &V1ResponseId) -> Result<V1Response> {
         let name = ResponseName::V1(id.clone());
-        v1(self.read(ctx, move |db, ctx| db.retrieve_response(ctx, &name)).await?)
+        self.read(ctx, move |db, ctx| db.retrieve_response(ctx, &name)).await?.v1()
     }
 
     async fn cancel_v1_response(
@@ -414,7 +414,7 @@ impl Store for SqliteStore {
         key: Option<Idempotency>,
     ) -> Result<Written<V1Response>> {
         let name = ResponseName::V1(id.clone());
-        self.keyed(ctx, key, move |db, ctx| v1(db.cancel_response(ctx, &name)?)).await
+        self.keyed(ctx, key, move |db, ctx| db.cancel_response(ctx, &name)?.v1()).await
     }
 
     async fn delete_v1_response(&self, ctx: &ProjectCtx, id: &V1ResponseId) -> Result<()> {
@@ -530,19 +530,5 @@ impl Store for SqliteStore {
         }
         self.readers.close();
         self.lock.lock().take();
-    }
-}
-
-fn native(response: StoredResponse) -> Result<NativeResponse> {
-    match response {
-        StoredResponse::Native(response) => Ok(*response),
-        StoredResponse::V1(_) => Err(StoreError::internal("a response is of the other surface")),
-    }
-}
-
-fn v1(response: StoredResponse) -> Result<V1Response> {
-    match response {
-        StoredResponse::V1(response) => Ok(*response),
-        StoredResponse::Native(_) => Err(StoreError::internal("a response is of the other surface")),
     }
 }

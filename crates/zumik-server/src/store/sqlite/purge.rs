@@ -7,8 +7,8 @@
 
 use rusqlite::{Row, params};
 use zumik_types::{
-    ArtifactId, CreatePurgeJobRequest, Extra, Guarantee, ObjectType, ProcessorStatus, ProjectId, PurgeJob,
-    PurgeJobId, PurgeJobStatus, PurgeProcessor, PurgeReceipt, PurgeReceiptId, PurgeScope, Signature, TraceId,
+    ArtifactId, CreatePurgeJobRequest, Extra, ObjectType, ProjectId, PurgeJob, PurgeJobId, PurgeJobStatus,
+    PurgeReceipt, PurgeReceiptId, PurgeScope, TraceId,
 };
 
 use super::Db;
@@ -16,6 +16,7 @@ use super::artifacts::PURGED;
 use super::answers::Found;
 use super::ids::PublicId;
 use super::times::{seconds, time};
+use crate::store::receipt::receipt;
 use crate::store::rules::{missing_artifact, whole_seconds};
 use crate::store::{
     ANSWER_LIFETIME, Answer, Idempotency, Kind, ProjectCtx, Result, StoreError,
@@ -134,47 +135,10 @@ impl Db<'_> {
 
     fn receipt(&self, job: &JobRow) -> Result<PurgeReceipt> {
         let now = whole_seconds(self.env.clock.now());
-        let processor = |processor: &str, action: &str, guarantee: Guarantee| PurgeProcessor {
-            processor: processor.to_owned(),
-            action: action.to_owned(),
-            status: ProcessorStatus::Completed,
-            guarantee,
-            completed_at: Some(now),
-            expires_at: None,
-            extra: Extra::new(),
-        };
-        let processors = vec![
-            processor("zumik_metadata_store", "tombstone_handles", Guarantee::VerifiedPhysicalPurge),
-            processor("zumik_blob_store", "delete_blobs", Guarantee::VerifiedPhysicalPurge),
-            processor("zumik_trace_store", "delete_traces", Guarantee::VerifiedPhysicalPurge),
-            processor("zumik_cache_namespace", "increment_generation", Guarantee::VerifiedNamespaceInvalidation),
-        ];
-        let weakest = Guarantee::weakest(processors.iter().map(|processor| &processor.guarantee)).cloned();
         let record = job.record()?;
         self.check_erased(&record.scope)?;
-        let mut receipt = PurgeReceipt {
-            id: PurgeReceiptId::from_key(self.env.mint.ulid(now).to_bytes()),
-            object: ObjectType::PurgeReceipt,
-            purge_job_id: record.id,
-            requested_at: record.requested_at,
-            completed_at: now,
-            scope: record.scope,
-            guarantee: weakest.unwrap_or(Guarantee::HandleRevocation),
-            namespace_generation: job.generation,
-            processors,
-            digest: String::new(),
-            signature: Signature {
-                algorithm: String::new(),
-                key_id: self.env.signing_key.read().id().clone(),
-                value: String::new(),
-                extra: Extra::new(),
-            },
-            extra: Extra::new(),
-        };
-        let signed = self.env.signing_key.read().sign(&receipt).map_err(StoreError::internal)?;
-        receipt.digest = signed.digest.to_string();
-        receipt.signature = signed.signature;
-        Ok(receipt)
+        let id = PurgeReceiptId::from_key(self.env.mint.ulid(now).to_bytes());
+        receipt(id, record, job.generation, now, &self.env.signing_key.read())
     }
 
     /// Looks once more, before anything is claimed.

@@ -15,16 +15,14 @@ use super::ids::PublicId;
 use super::{Db, OpenError};
 use crate::seal::Vault;
 use crate::mint::Mint;
+use crate::store::receipt::sign_report;
 use crate::store::rules::whole_seconds;
 use crate::store::{Kind, ProjectCtx, Result, StoreError};
 
 impl Db<'_> {
     /// Signs a report and keeps it.
     pub(super) fn create_diagnostic(&self, ctx: &ProjectCtx, report: &DiagnosticReport) -> Result<Diagnostic> {
-        let mut report = report.clone();
-        let signed = self.env.signing_key.read().sign(&report).map_err(StoreError::internal)?;
-        report.digest = signed.digest.to_string();
-        report.signature = signed.signature;
+        let report = sign_report(report.clone(), &self.env.signing_key.read())?;
         let (id, key) = self.mint::<DiagnosticId>(ctx);
         let diagnostic = Diagnostic {
             id,
