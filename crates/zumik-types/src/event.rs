@@ -37,3 +37,24 @@ impl Event {
 fn with_payload(event_type: EventType, payload: impl Into<ArtifactId>) -> NewEvent {
     NewEvent::new(event_type).payload_ref(payload.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_a_function_for_every_event_type() {
+        let id: ArtifactId = "art_1".parse().unwrap();
+        let all = [
+            Event::user_message(&id),
+            Event::assistant_message(&id),
+            Event::tool_result(&id),
+            Event::retrieval_result(&id),
+            Event::checkpoint(&id),
+            Event::note(&id),
+        ];
+        let types: Vec<_> = all.iter().map(|event| event.event_type.clone()).collect();
+        assert_eq!(types, EventType::KNOWN);
+        assert!(all.iter().all(|event| event.payload_ref.as_deref() == Some("art_1")));
+    }
+}

@@ -160,3 +160,47 @@ macro_rules! id {
 }
 
 pub(crate) use id;
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::{ArtifactId, BundleId, FileId};
+
+    fn refusal(text: &str) -> String {
+        text.parse::<ArtifactId>().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_text_is_an_id_when_it_has_the_prefix() {
+        let id: ArtifactId = "art_01jy7n3q8v6kzr4w2m9bd5xpfh".parse().unwrap();
+        assert_eq!(id.to_string(), "art_01jy7n3q8v6kzr4w2m9bd5xpfh");
+        assert_eq!(format!("{id:?}"), "ArtifactId(art_01jy7n3q8v6kzr4w2m9bd5xpfh)");
+        assert!(FileId::try_from("file-9f2a").is_ok());
+        assert!(BundleId::try_from("bnd_1").is_ok() && BundleId::try_from(String::from("bun_1")).is_ok());
+    }
+
+    #[test]
+    fn a_text_that_is_no_id_is_refused_with_the_reason() {
+        assert_eq!(refusal("ses_1"), r#""ses_1" is not a valid ArtifactId: it must begin with "art_""#);
+        assert_eq!(refusal("art_"), r#""art_" is not a valid ArtifactId: nothing follows the prefix"#);
+        let both = "x".parse::<BundleId>().unwrap_err().to_string();
+        assert!(both.ends_with(r#"it must begin with "bnd_" or "bun_""#), "{both}");
+        for text in ["art_a/b", "art_a?b", "art_a#b", "art_a b", "art_a\n", "art_\u{7f}"] {
+            assert!(refusal(text).contains("it contains"), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn an_id_of_an_answer_is_taken_as_it_is_unless_it_is_empty() {
+        let odd: ArtifactId = serde_json::from_value(json!("legacy/7")).unwrap();
+        assert_eq!(odd.as_str(), "legacy/7");
+        let error = serde_json::from_value::<ArtifactId>(json!("")).unwrap_err();
+        assert_eq!(error.to_string(), "invalid value: string \"\", expected a non-empty ArtifactId");
+    }
+
+    #[test]
+    fn new_ids_get_the_first_prefix() {
+        assert_eq!(BundleId::with_suffix("01jy").as_str(), "bnd_01jy");
+    }
+}

@@ -44,3 +44,40 @@ impl<T> Absent for Option<T> {
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::{Diagnostic, Event, EventType, ObjectType, UpdateSessionRequest};
+
+    #[test]
+    fn an_answer_is_read_without_its_inferred_members() {
+        let event: Event = serde_json::from_value(json!({"id": "evt_1", "sequence": 3})).unwrap();
+        assert_eq!((event.object, event.sequence), (ObjectType::Event, 3));
+        assert_eq!(event.event_type, EventType::Unrecognized(String::new()));
+        assert_eq!(event.session_id.as_str(), "");
+        assert_eq!(event.created_at.timestamp(), 0);
+    }
+
+    #[test]
+    fn a_missing_object_reads_as_one_with_empty_members() {
+        let report = json!({"digest": "sha256:00", "workload_reuse_score": 85});
+        let diagnostic = json!({"id": "dgn_1", "project_id": "prj_1", "created_at": "2026-06-15T16:14:02Z", "report": report});
+        let diagnostic: Diagnostic = serde_json::from_value(diagnostic).unwrap();
+        assert_eq!(diagnostic.report.signature.value, "");
+        assert_eq!(diagnostic.report.waterfall.input_tokens, 0);
+    }
+
+    #[test]
+    fn a_documented_member_is_required() {
+        let error = serde_json::from_value::<Event>(json!({"sequence": 3})).unwrap_err();
+        assert_eq!(error.to_string(), "missing field `id`");
+    }
+
+    #[test]
+    fn a_request_is_read_strictly() {
+        let error = serde_json::from_value::<UpdateSessionRequest>(json!({})).unwrap_err();
+        assert_eq!(error.to_string(), "missing field `status`");
+    }
+}

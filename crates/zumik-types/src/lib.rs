@@ -39,9 +39,17 @@
 //!
 //! # Ids, enums, unions
 //!
-//! Each kind of id is a type: a [`BranchId`] cannot stand where a [`SessionId`] is wanted. Enums are open: a value that
-//! this version does not know is `Unrecognized` and keeps its text. So are unions: an object of an unknown type is
-//! `Unrecognized` and keeps its JSON as a [`RawMember`].
+//! Each kind of id is a type: a [`BranchId`] cannot stand where a [`SessionId`] is wanted.
+//!
+//! ```compile_fail
+//! # use zumik_types::{BranchId, SessionId};
+//! # let branch: BranchId = "br_01jy7n7w30ardv8b6r3jk9btln".parse()?;
+//! let session: SessionId = branch.into();
+//! # Ok::<(), zumik_types::InvalidId>(())
+//! ```
+//!
+//! Enums are open: a value that this version does not know is `Unrecognized` and keeps its text. So are unions: an
+//! object of an unknown type is `Unrecognized` and keeps its JSON as a [`RawMember`].
 //!
 //! # Operations
 //!

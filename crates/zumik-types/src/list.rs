@@ -79,3 +79,30 @@ impl<'a, T> IntoIterator for &'a List<T> {
         self.data.iter()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_page_names_its_first_and_last_item() {
+        let page = List::page(vec!["a".to_owned(), "b".to_owned()], true, |item| item);
+        assert_eq!((page.first_id.as_deref(), page.last_id.as_deref()), (Some("a"), Some("b")));
+        let empty = List::page(Vec::<String>::new(), false, |item| item);
+        assert_eq!(
+            serde_json::to_value(empty).unwrap(),
+            json!({"object": "list", "data": [], "has_more": false})
+        );
+    }
+
+    #[test]
+    fn a_list_without_has_more_is_complete() {
+        let list: List<u8> = serde_json::from_value(json!({"data": [1], "next": "x"})).unwrap();
+        assert!(!list.has_more);
+        assert_eq!(list.object, ObjectType::List);
+        assert_eq!(list.extra["next"], "x");
+        assert_eq!(list.iter().sum::<u8>() + list.into_iter().sum::<u8>(), 2);
+    }
+}

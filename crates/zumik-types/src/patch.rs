@@ -87,3 +87,39 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Patch<T> {
         Option::deserialize(deserializer).map(Self::from)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::{AppendEventRequest, ArtifactId, Event, EventId, Patch};
+
+    fn append() -> AppendEventRequest {
+        let payload: ArtifactId = "art_1".parse().unwrap();
+        AppendEventRequest::new(3, Event::note(payload))
+    }
+
+    #[test]
+    fn absent_null_and_a_value_are_three_bodies() {
+        let id: EventId = "evt_1".parse().unwrap();
+        let cases = [
+            (append(), None),
+            (append().expected_head_event_id(Patch::Null), Some(json!(null))),
+            (append().expected_head_event_id(None::<EventId>), Some(json!(null))),
+            (append().expected_head_event_id(&id), Some(json!("evt_1"))),
+            (append().expected_head_event_id(Some(&id)), Some(json!("evt_1"))),
+        ];
+        for (request, expected) in cases {
+            let body = serde_json::to_value(&request).unwrap();
+            assert_eq!(body.get("expected_head_event_id"), expected.as_ref());
+            assert_eq!(serde_json::from_value::<AppendEventRequest>(body).unwrap(), request);
+        }
+    }
+
+    #[test]
+    fn what_was_sent_can_be_told_apart() {
+        assert_eq!(Patch::<u8>::Absent.as_sent(), None);
+        assert_eq!(Patch::<u8>::Null.as_sent(), Some(None));
+        assert_eq!(Patch::Value(7).as_sent(), Some(Some(&7)));
+    }
+}

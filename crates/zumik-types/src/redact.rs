@@ -57,3 +57,19 @@ impl<T: Redact> Redact for Option<T> {
         fmt::Debug::fmt(&self.as_ref().map(Redacted), f)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{ArtifactType, CountTokensRequest, CreateArtifactRequest};
+
+    #[test]
+    fn debug_tells_the_size_and_not_the_text() {
+        let request = CreateArtifactRequest::new(ArtifactType::Policy, "Run the linter.");
+        let printed = format!("{request:?}");
+        assert!(printed.contains("content: <15 bytes>"), "{printed}");
+        assert_eq!(
+            format!("{:?}", CountTokensRequest::new("Naïve")),
+            "CountTokensRequest { input: <6 bytes>, extra: {} }"
+        );
+    }
+}

@@ -82,3 +82,33 @@ impl<'de, U: Shape> Visitor<'de> for ShapeVisitor<U> {
         Ok(U::unrecognized(Value::Null))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::{V1ResponseInput, V1ToolChoice};
+
+    #[test]
+    fn the_json_kind_decides() {
+        let text: V1ResponseInput = serde_json::from_value(json!("hi")).unwrap();
+        assert_eq!(text, V1ResponseInput::from("hi"));
+        let items: V1ResponseInput =
+            serde_json::from_value(json!([{"role": "user", "content": "hi"}])).unwrap();
+        assert!(matches!(items, V1ResponseInput::Items(items) if items.len() == 1));
+        let mode: V1ToolChoice = serde_json::from_value(json!("none")).unwrap();
+        assert!(matches!(mode, V1ToolChoice::Mode(_)));
+        let target: V1ToolChoice = serde_json::from_value(json!({"type": "function", "name": "f"})).unwrap();
+        assert!(matches!(target, V1ToolChoice::Target(_)));
+    }
+
+    #[test]
+    fn another_kind_is_kept_and_not_printed() {
+        for json in [json!(7), json!(-7), json!(0.5), json!(true), json!(null), json!({"a": "secret"})] {
+            let odd: V1ResponseInput = serde_json::from_value(json.clone()).unwrap();
+            assert_eq!(odd, V1ResponseInput::Unrecognized(json.clone()));
+            assert!(!format!("{odd:?}").contains("secret"));
+            assert_eq!(serde_json::to_value(odd).unwrap(), json);
+        }
+    }
+}

@@ -153,3 +153,49 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Prepended<A> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::{V1InputItem, V1OutputItem, V1Role};
+
+    fn output(json: &str) -> Result<V1OutputItem, serde_json::Error> {
+        serde_json::from_str(json)
+    }
+
+    #[test]
+    fn the_tag_may_stand_anywhere() {
+        let first = output(r#"{"type":"function_call","call_id":"c","name":"n","arguments":"{}"}"#).unwrap();
+        let last = output(r#"{"call_id":"c","name":"n","arguments":"{}","type":"function_call"}"#).unwrap();
+        assert_eq!(first, last);
+        assert!(matches!(first, V1OutputItem::FunctionCall(call) if call.extra.is_empty()));
+    }
+
+    #[test]
+    fn an_object_without_its_tag_is_the_default_and_is_written_without_it() {
+        let json = json!({"role": "user", "content": "hi"});
+        let item: V1InputItem = serde_json::from_value(json.clone()).unwrap();
+        assert!(matches!(&item, V1InputItem::Message(message) if message.role == V1Role::User));
+        assert_eq!(serde_json::to_value(item).unwrap(), json);
+    }
+
+    #[test]
+    fn an_object_with_the_default_tag_keeps_it() {
+        let json = json!({"type": "message", "role": "user", "content": "hi"});
+        let item: V1InputItem = serde_json::from_value(json.clone()).unwrap();
+        assert_eq!(serde_json::to_value(item).unwrap(), json);
+    }
+
+    #[test]
+    fn a_missing_or_odd_tag_is_an_error_that_names_it() {
+        assert_eq!(output("{}").unwrap_err().to_string(), "missing field `type` at line 1 column 2");
+        let odd = output(r#"{"a":1,"type":7}"#).unwrap_err().to_string();
+        assert!(odd.starts_with("`type` must be a string"), "{odd}");
+        let scalar = output("7").unwrap_err().to_string();
+        assert!(
+            scalar.starts_with("invalid type: integer `7`, expected an object with a member `type`"),
+            "{scalar}"
+        );
+    }
+}
