@@ -290,6 +290,9 @@ mod tests {
     fn contents_are_not_printed() {
         let file = FilePart::bytes("f", "canary");
         let form = Multipart::new().text("t", &Some("canary")).file("file", &file);
-        assert_eq!(format!("{form:?}"), "Multipart { texts: [\"t\"], files: [(\"file\", FilePart(\"f\", 6 bytes))] }");
+        assert_eq!(
+            format!("{form:?}"),
+            "Multipart { texts: [\"t\"], files: [(\"file\", FilePart(\"f\", 6 bytes))] }"
+        );
     }
 }

@@ -55,6 +55,8 @@ pub enum ErrorKind {
     Placeholder,
     /// The answer was made by the last-resort bridge, and the client was told to refuse those.
     OpenrouterFallback,
+    /// A purge job ended as failed: not everything is gone.
+    PurgeFailed,
 }
 
 impl ErrorKind {
@@ -84,6 +86,7 @@ impl ErrorKind {
             Self::Decode => "decode",
             Self::Placeholder => "placeholder",
             Self::OpenrouterFallback => "openrouter_fallback",
+            Self::PurgeFailed => "purge_failed",
         }
     }
 }

@@ -6,7 +6,7 @@
 mod answer;
 mod budget;
 mod classify;
-mod delay;
+pub(crate) mod delay;
 mod prepare;
 mod spans;
 

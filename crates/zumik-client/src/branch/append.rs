@@ -1,0 +1,116 @@
+//! Appending, and finding out whether an append happened whose answer was lost.
+
+use futures_util::TryStreamExt;
+use zumik_types::{Event, NewEvent};
+
+use super::{BranchCursor, history};
+use crate::error::{BranchPosition, Error, Outcome, Result};
+
+/// An append that may have happened: sent again, it must be the same bytes under the same key.
+#[derive(Debug, Clone)]
+pub(super) struct Unsettled {
+    at: BranchPosition,
+    event: NewEvent,
+    key: String,
+}
+
+/// What the history says about an append.
+enum Trace {
+    /// The event is there.
+    Found(Box<Event>),
+    /// Another event is in its place.
+    Absent,
+    /// An equal event is in its place, but nothing tells it from one of another writer.
+    Unclear,
+}
+
+impl BranchCursor {
+    /// Appends an event where the cursor is, and moves the cursor behind it.
+    ///
+    /// An append whose answer was lost is sent again as the same bytes under the same key, also by a second call of
+    /// this method with an equal event. If the server then reports a conflict, the history is searched for the event
+    /// first: one with the same place, type and payload counts as the one that was sent. An event without a payload
+    /// has nothing to recognize it by and is never claimed. Give each writer an artifact of its own.
+    ///
+    /// # Errors
+    ///
+    /// [`BranchConflict`](crate::ErrorKind::BranchConflict) when the branch has moved on:
+    /// [`branch_conflict`](crate::Error::branch_conflict) says where it was expected and where it is. The cursor stays.
+    pub async fn append(&mut self, event: impl Into<NewEvent>) -> Result<Event> {
+        self.append_event(event.into()).await
+    }
+
+    pub(super) async fn append_event(&mut self, event: NewEvent) -> Result<Event> {
+        let earlier =
+            self.unsettled.take().filter(|earlier| earlier.at == self.position && earlier.event == event);
+        let resumed = earlier.is_some();
+        let key = earlier.map_or_else(|| self.client.shared().ambient.key(), |earlier| earlier.key);
+
+        let events = self.client.events();
+        let call = events
+            .append(&self.session_id, &self.branch_id, self.position.version, event.clone())
+            .expected_head_event_id(self.expected_head());
+        let error = match call.idempotency_key(&key).await {
+            Ok(event) => return Ok(self.moved_to(event)),
+            Err(error) => error,
+        };
+        if error.is_branch_conflict() {
+            return self.settle(error, &event, resumed).await;
+        }
+        if resumed || error.outcome() == Outcome::Ambiguous {
+            self.unsettled = Some(Unsettled { at: self.position.clone(), event, key });
+        }
+        Err(error)
+    }
+
+    /// A conflict: with others, or with the event of an own attempt whose answer was lost.
+    async fn settle(&mut self, conflict: Error, event: &NewEvent, resumed: bool) -> Result<Event> {
+        let conflict = self.complete_conflict(conflict).await;
+        if !resumed && conflict.outcome() != Outcome::Ambiguous {
+            return Err(conflict);
+        }
+        match self.look_for(event).await {
+            Ok(Trace::Found(event)) => Ok(self.moved_to(*event)),
+            // The place is taken, so no late attempt can take it any more.
+            Ok(Trace::Absent) => Err(conflict.with_outcome(Outcome::Rejected)),
+            Ok(Trace::Unclear) | Err(_) => Err(conflict.with_outcome(Outcome::Ambiguous)),
+        }
+    }
+
+    fn moved_to(&mut self, event: Event) -> Event {
+        self.position = BranchPosition::new(event.sequence, Some(event.id.clone()));
+        event
+    }
+
+    /// Looks at the event right behind the cursor.
+    async fn look_for(&self, wanted: &NewEvent) -> Result<Trace> {
+        let Some(found) = self.next_event().await? else { return Ok(Trace::Absent) };
+        let same_parent = self.position.head.is_none() || found.parent_event_id == self.position.head;
+        let same = found.event_type == wanted.event_type && found.payload_ref == wanted.payload_ref;
+        Ok(match () {
+            () if !same || !same_parent || found.merged_from.is_some() => Trace::Absent,
+            () if wanted.payload_ref.is_none() => Trace::Unclear,
+            () => Trace::Found(Box::new(found)),
+        })
+    }
+
+    /// The event that took the place behind the cursor.
+    async fn next_event(&self) -> Result<Option<Event>> {
+        let place = self.position.version + 1;
+        if self.position.head.is_some() || self.position.version == 0 {
+            let events = self.client.events().list(&self.session_id, &self.branch_id).limit(1);
+            let page = match &self.position.head {
+                Some(head) => events.after(head).await?,
+                None => events.await?,
+            };
+            return Ok(page.data.into_iter().find(|event| event.sequence == place));
+        }
+        let mut newest_first = history::descending(self);
+        while let Some(event) = newest_first.try_next().await? {
+            if event.sequence <= place {
+                return Ok(Some(event).filter(|event| event.sequence == place));
+            }
+        }
+        Ok(None)
+    }
+}

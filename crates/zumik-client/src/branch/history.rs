@@ -1,0 +1,82 @@
+//! The history of a branch as a stream over its pages.
+
+use std::collections::VecDeque;
+
+use futures_util::stream::{self, BoxStream, StreamExt};
+use zumik_types::{BranchId, Event, EventId, SessionId, SortOrder};
+
+use super::BranchCursor;
+use crate::client::Zumik;
+use crate::error::Result;
+
+/// How many events are asked for at once.
+const PAGE: u64 = 500;
+
+/// Oldest first, behind `after` or from the beginning.
+pub(super) fn ascending(cursor: &BranchCursor, after: Option<EventId>) -> BoxStream<'static, Result<Event>> {
+    Pages::new(cursor, SortOrder::Asc, after).stream()
+}
+
+/// Newest first.
+pub(super) fn descending(cursor: &BranchCursor) -> BoxStream<'static, Result<Event>> {
+    Pages::new(cursor, SortOrder::Desc, None).stream()
+}
+
+/// What has been read and where to go on.
+struct Pages {
+    client: Zumik,
+    session_id: SessionId,
+    branch_id: BranchId,
+    order: SortOrder,
+    after: Option<EventId>,
+    read: VecDeque<Event>,
+    more: bool,
+}
+
+impl Pages {
+    fn new(cursor: &BranchCursor, order: SortOrder, after: Option<EventId>) -> Self {
+        Self {
+            client: cursor.client.clone(),
+            session_id: cursor.session_id.clone(),
+            branch_id: cursor.branch_id.clone(),
+            order,
+            after,
+            read: VecDeque::new(),
+            more: true,
+        }
+    }
+
+    /// A stream that ends after its first error.
+    fn stream(self) -> BoxStream<'static, Result<Event>> {
+        stream::unfold(Some(self), |pages| async move {
+            let mut pages = pages?;
+            match pages.next().await {
+                Ok(event) => event.map(|event| (Ok(event), Some(pages))),
+                Err(error) => Some((Err(error), None)),
+            }
+        })
+        .boxed()
+    }
+
+    async fn next(&mut self) -> Result<Option<Event>> {
+        if self.read.is_empty() && self.more {
+            self.read_page().await?;
+        }
+        Ok(self.read.pop_front())
+    }
+
+    async fn read_page(&mut self) -> Result<()> {
+        let events = self.client.events().list(&self.session_id, &self.branch_id);
+        let events = events.limit(PAGE).order(self.order.clone());
+        let page = match &self.after {
+            Some(after) => events.after(after).await?,
+            None => events.await?,
+        };
+        let last = page.data.last().map(|event| event.id.clone());
+        // A page that is empty, or ends where the one before ended, would be asked for without end.
+        self.more = page.has_more && last.is_some() && last != self.after;
+        self.after = last.or(self.after.take());
+        self.read = page.data.into();
+        Ok(())
+    }
+}
