@@ -48,7 +48,7 @@ impl<'c> Artifacts<'c> {
     ///   running. Repeat it with the same key and body after `Retry-After`.
     /// - 422: `idempotency_key_reused`: the idempotency key is live for another request body. This is a
     ///   mistake of the caller.
-    /// - 401, 403, 413, 429, 500 and 503: as every operation.
+    /// - 401, 403, 413, 429, 500 and 503: as for every operation.
     pub fn create(
         &self,
         artifact_type: impl Into<ArtifactType>,
@@ -68,7 +68,7 @@ impl<'c> Artifacts<'c> {
     ///
     /// # Errors
     ///
-    /// - 401, 403, 413, 429, 500 and 503: as every operation.
+    /// - 401, 403, 413, 429, 500 and 503: as for every operation.
     pub fn list(&self) -> Call<'c, ListArtifacts> {
         Call::new(self.client, ListArtifacts::new())
     }
@@ -85,7 +85,7 @@ impl<'c> Artifacts<'c> {
     ///
     /// - 404: `code` null: no such object in this project. An object of another project answers in exactly
     ///   this way.
-    /// - 401, 403, 413, 429, 500 and 503: as every operation.
+    /// - 401, 403, 413, 429, 500 and 503: as for every operation.
     pub fn retrieve(&self, artifact_id: impl Into<ArtifactId>) -> Call<'c, RetrieveArtifact> {
         Call::new(self.client, RetrieveArtifact::new(artifact_id))
     }
@@ -106,7 +106,7 @@ impl<'c> Artifacts<'c> {
     ///
     /// - 404: `code` null: no such object in this project. An object of another project answers in exactly
     ///   this way.
-    /// - 401, 403, 413, 429, 500 and 503: as every operation.
+    /// - 401, 403, 413, 429, 500 and 503: as for every operation.
     pub fn delete(&self, artifact_id: impl Into<ArtifactId>) -> Call<'c, DeleteArtifact> {
         Call::new(self.client, DeleteArtifact::new(artifact_id))
     }

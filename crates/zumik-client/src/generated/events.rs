@@ -55,7 +55,7 @@ impl<'c> Events<'c> {
     ///   idempotency key is still running. Only this one carries `Retry-After`.
     /// - 422: `idempotency_key_reused`: the idempotency key is live for another request body. This is a
     ///   mistake of the caller.
-    /// - 401, 403, 413, 429, 500 and 503: as every operation.
+    /// - 401, 403, 413, 429, 500 and 503: as for every operation.
     pub fn append(
         &self,
         session_id: impl Into<SessionId>,
@@ -86,7 +86,7 @@ impl<'c> Events<'c> {
     ///   or a referenced id does not exist in the project. `param` names the first offending field.
     /// - 404: `code` null: no such object in this project. An object of another project answers in exactly
     ///   this way.
-    /// - 401, 403, 413, 429, 500 and 503: as every operation.
+    /// - 401, 403, 413, 429, 500 and 503: as for every operation.
     pub fn list(
         &self,
         session_id: impl Into<SessionId>,

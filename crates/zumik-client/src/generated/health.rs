@@ -33,7 +33,7 @@ impl<'c> HealthProbe<'c> {
     ///
     /// # Errors
     ///
-    /// - 503: as every operation.
+    /// - 503: as for every operation.
     pub fn check(&self) -> Call<'c, Healthz> {
         Call::new(self.client, Healthz::new())
     }

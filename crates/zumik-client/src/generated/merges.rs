@@ -56,7 +56,7 @@ impl<'c> Merges<'c> {
     ///   idempotency key is still running. Only this one carries `Retry-After`.
     /// - 422: `idempotency_key_reused`: the idempotency key is live for another request body. This is a
     ///   mistake of the caller.
-    /// - 401, 403, 413, 429, 500 and 503: as every operation.
+    /// - 401, 403, 413, 429, 500 and 503: as for every operation.
     pub fn create(
         &self,
         session_id: impl Into<SessionId>,

@@ -73,7 +73,7 @@ impl<'c> Responses<'c> {
     ///   credential.
     /// - 504: `deadline_exceeded`: the provider call passed the QoS deadline and was aborted. It is never
     ///   charged, and repeating it needs a new deadline.
-    /// - 401, 413, 500 and 503: as every operation.
+    /// - 401, 413, 500 and 503: as for every operation.
     pub fn create(&self, model: impl Into<String>, input: impl Into<String>) -> Call<'c, CreateResponse> {
         Call::new(self.client, CreateResponse::new(model, input))
     }
@@ -90,7 +90,7 @@ impl<'c> Responses<'c> {
     ///
     /// - 404: `code` null: no such object in this project. An object of another project answers in exactly
     ///   this way.
-    /// - 401, 403, 413, 429, 500 and 503: as every operation.
+    /// - 401, 403, 413, 429, 500 and 503: as for every operation.
     pub fn retrieve(&self, response_id: impl Into<ResponseId>) -> Call<'c, RetrieveResponse> {
         Call::new(self.client, RetrieveResponse::new(response_id))
     }
@@ -115,7 +115,7 @@ impl<'c> Responses<'c> {
     ///   running. Repeat it with the same key and body after `Retry-After`.
     /// - 422: `idempotency_key_reused`: the idempotency key is live for another request body. This is a
     ///   mistake of the caller.
-    /// - 401, 403, 413, 429, 500 and 503: as every operation.
+    /// - 401, 403, 413, 429, 500 and 503: as for every operation.
     pub fn cancel(&self, response_id: impl Into<ResponseId>) -> Call<'c, CancelResponse> {
         Call::new(self.client, CancelResponse::new(response_id))
     }

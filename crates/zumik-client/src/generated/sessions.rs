@@ -44,7 +44,7 @@ impl<'c> Sessions<'c> {
     ///   running. Repeat it with the same key and body after `Retry-After`.
     /// - 422: `idempotency_key_reused`: the idempotency key is live for another request body. This is a
     ///   mistake of the caller.
-    /// - 401, 403, 413, 429, 500 and 503: as every operation.
+    /// - 401, 403, 413, 429, 500 and 503: as for every operation.
     pub fn create(&self) -> Call<'c, CreateSession> {
         Call::new(self.client, CreateSession::new())
     }
@@ -61,7 +61,7 @@ impl<'c> Sessions<'c> {
     ///
     /// - 404: `code` null: no such object in this project. An object of another project answers in exactly
     ///   this way.
-    /// - 401, 403, 413, 429, 500 and 503: as every operation.
+    /// - 401, 403, 413, 429, 500 and 503: as for every operation.
     pub fn retrieve(&self, session_id: impl Into<SessionId>) -> Call<'c, RetrieveSession> {
         Call::new(self.client, RetrieveSession::new(session_id))
     }
@@ -92,7 +92,7 @@ impl<'c> Sessions<'c> {
     ///   carries `Retry-After`.
     /// - 422: `idempotency_key_reused`: the idempotency key is live for another request body. This is a
     ///   mistake of the caller.
-    /// - 401, 403, 413, 429, 500 and 503: as every operation.
+    /// - 401, 403, 413, 429, 500 and 503: as for every operation.
     pub fn update(
         &self,
         session_id: impl Into<SessionId>,
@@ -113,7 +113,7 @@ impl<'c> Sessions<'c> {
     ///
     /// - 404: `code` null: no such object in this project. An object of another project answers in exactly
     ///   this way.
-    /// - 401, 403, 413, 429, 500 and 503: as every operation.
+    /// - 401, 403, 413, 429, 500 and 503: as for every operation.
     pub fn delete(&self, session_id: impl Into<SessionId>) -> Call<'c, DeleteSession> {
         Call::new(self.client, DeleteSession::new(session_id))
     }

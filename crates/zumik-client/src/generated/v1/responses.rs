@@ -67,7 +67,7 @@ impl<'c> Responses<'c> {
     ///   credential.
     /// - 504: `deadline_exceeded`: the provider call passed the QoS deadline and was aborted. It is never
     ///   charged, and repeating it needs a new deadline.
-    /// - 401, 413, 500 and 503: as every operation.
+    /// - 401, 413, 500 and 503: as for every operation.
     pub fn create(
         &self,
         model: impl Into<String>,
@@ -91,7 +91,7 @@ impl<'c> Responses<'c> {
     ///
     /// - 404: `code` null: no such object in this project. An object of another project answers in exactly
     ///   this way.
-    /// - 401, 403, 413, 429, 500 and 503: as every operation.
+    /// - 401, 403, 413, 429, 500 and 503: as for every operation.
     pub fn retrieve(&self, response_id: impl Into<V1ResponseId>) -> Call<'c, RetrieveV1Response> {
         Call::new(self.client, RetrieveV1Response::new(response_id))
     }
@@ -107,7 +107,7 @@ impl<'c> Responses<'c> {
     ///
     /// - 404: `code` null: no such object in this project. An object of another project answers in exactly
     ///   this way.
-    /// - 401, 403, 413, 429, 500 and 503: as every operation.
+    /// - 401, 403, 413, 429, 500 and 503: as for every operation.
     pub fn delete(&self, response_id: impl Into<V1ResponseId>) -> Call<'c, DeleteV1Response> {
         Call::new(self.client, DeleteV1Response::new(response_id))
     }
@@ -131,7 +131,7 @@ impl<'c> Responses<'c> {
     ///   running. Repeat it with the same key and body after `Retry-After`.
     /// - 422: `idempotency_key_reused`: the idempotency key is live for another request body. This is a
     ///   mistake of the caller.
-    /// - 401, 403, 413, 429, 500 and 503: as every operation.
+    /// - 401, 403, 413, 429, 500 and 503: as for every operation.
     pub fn cancel(&self, response_id: impl Into<V1ResponseId>) -> Call<'c, CancelV1Response> {
         Call::new(self.client, CancelV1Response::new(response_id))
     }
@@ -157,15 +157,6 @@ impl CreateV1Response {
     #[must_use]
     pub fn instructions(mut self, instructions: impl Into<String>) -> Self {
         self.body = self.body.instructions(instructions);
-        self
-    }
-
-    /// Answers server-sent events when true.
-    ///
-    /// Default: `false`.
-    #[must_use]
-    pub fn stream(mut self, stream: bool) -> Self {
-        self.body = self.body.stream(stream);
         self
     }
 
@@ -374,13 +365,6 @@ impl Call<'_, CreateV1Response> {
     /// Inferred, not documented.
     pub fn instructions(self, instructions: impl Into<String>) -> Self {
         self.map(|endpoint| endpoint.instructions(instructions))
-    }
-
-    /// Answers server-sent events when true.
-    ///
-    /// Default: `false`.
-    pub fn stream(self, stream: bool) -> Self {
-        self.map(|endpoint| endpoint.stream(stream))
     }
 
     /// Whether the response can be retrieved later.

@@ -44,12 +44,19 @@ impl<'a> Endpoint<'a> {
         });
         let Some((body, object)) = self.body else { return };
         imports.own(body);
-        for field in objects::required(object).chain(objects::optional(object)) {
+        for field in objects::required(object).chain(self.optional()) {
             types::imports(&field.ty, imports);
             if field.presence == Presence::Patch {
                 imports.own("Patch");
             }
         }
+    }
+
+    /// The members of the body that have a setter. A stream is not asked for here: its answer is no single value.
+    fn optional(&self) -> impl Iterator<Item = &'a Field> {
+        let streams = self.operation.streams;
+        let optional = self.body.into_iter().flat_map(|(_, object)| objects::optional(object));
+        optional.filter(move |field| !(streams && field.wire == "stream"))
     }
 
     /// What the constructor takes: the ids of the path, then what the body requires.
@@ -141,8 +148,7 @@ impl<'a> Endpoint<'a> {
                 }
             }
         });
-        let has_setters = !self.operation.query.is_empty()
-            || self.body.is_some_and(|(_, o)| objects::optional(o).next().is_some());
+        let has_setters = !self.operation.query.is_empty() || self.optional().next().is_some();
         let doc = match (arguments.is_empty(), has_setters) {
             (true, true) => "Nothing is required; setters add what is wanted.",
             (true, false) => "Needs nothing.",
@@ -178,7 +184,7 @@ impl<'a> Endpoint<'a> {
             let (ty, value) = (argument.ty, argument.value);
             Setter { doc: parameter_doc(parameter), change: quote!(self.#name = Some(#value)), name, ty }
         });
-        let body = self.body.into_iter().flat_map(|(_, object)| objects::optional(object)).map(|field| {
+        let body = self.optional().map(|field| {
             let name = setter_name(field);
             let ty = types::setter_argument(&field.ty, field.presence, &name).ty;
             let change = quote!(self.body = self.body.#name(#name));
