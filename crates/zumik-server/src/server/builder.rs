@@ -17,6 +17,7 @@ use crate::domain::{Scopes, key_hash, masked_key, mint_key};
 use crate::engine::Placeholder;
 use crate::mint::{Mint, RandomMint};
 use crate::seal::MasterKey;
+use crate::store::memory::MemoryStore;
 use crate::store::sqlite::{OpenError, Options, SqliteStore};
 use crate::store::{NewKey, Store, StoreError};
 
@@ -101,7 +102,7 @@ impl Builder {
         self
     }
 
-    /// Keeps everything in a store of the caller's.
+    /// Keeps everything in this store, which a shutdown closes.
     pub fn store(mut self, store: Arc<dyn Store>) -> Self {
         self.keep = Keep::Store(store);
         self
@@ -239,7 +240,7 @@ impl Keep {
     ) -> Result<Arc<dyn Store>, StartError> {
         match self {
             Self::Store(store) => Ok(store),
-            Self::Memory => Err(StartError::ApiKey),
+            Self::Memory => Ok(Arc::new(MemoryStore::new(Arc::clone(clock), Arc::clone(mint)))),
             Self::Folder(folder) => {
                 let mut options = Options::new(folder).clock(Arc::clone(clock)).mint(Arc::clone(mint));
                 if let Some(key) = master_key {
