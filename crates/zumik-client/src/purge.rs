@@ -87,6 +87,11 @@ pub struct PurgeProof {
 }
 
 impl PurgeProof {
+    /// The artifacts that were to be purged.
+    pub fn artifact_ids(&self) -> &[ArtifactId] {
+        &self.wanted
+    }
+
     /// The JSON of the receipt as it came: keep it, it can be verified years later.
     pub fn receipt_bytes(&self) -> &Bytes {
         &self.bytes

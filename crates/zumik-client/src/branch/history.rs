@@ -73,9 +73,13 @@ impl Pages {
             None => events.await?,
         };
         let last = page.data.last().map(|event| event.id.clone());
-        // A page that is empty, or ends where the one before ended, would be asked for without end.
-        self.more = page.has_more && last.is_some() && last != self.after;
-        self.after = last.or(self.after.take());
+        // A page that ends where the one before ended would come again and again.
+        if last.is_none() || last == self.after {
+            self.more = false;
+            return Ok(());
+        }
+        self.more = page.has_more;
+        self.after = last;
         self.read = page.data.into();
         Ok(())
     }

@@ -23,6 +23,12 @@ pub struct ReqwestTransport(reqwest::Client);
 
 impl ReqwestTransport {
     pub(crate) fn new(base_url: &BaseUrl) -> Result<Self> {
+        let tls = cfg!(any(feature = "rustls", feature = "rustls-no-provider", feature = "native-tls"));
+        if base_url.is_https() && !tls {
+            return Err(Error::config(
+                "an https base URL needs one of the features `rustls`, `rustls-no-provider`, `native-tls`",
+            ));
+        }
         let builder = reqwest::Client::builder()
             .redirect(redirect::Policy::none())
             .retry(reqwest::retry::never())

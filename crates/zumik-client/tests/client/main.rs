@@ -1,10 +1,12 @@
 //! Tests of the client from the outside. One binary, one module a subject.
 
+mod branch;
 mod common;
 mod environment;
 mod errors;
 mod http;
 mod leaks;
 mod options;
+mod purge;
 mod retries;
 mod spans;
