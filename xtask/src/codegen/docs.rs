@@ -93,6 +93,23 @@ pub(crate) fn inline(text: &str) -> String {
     escape(&text.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
+/// The first sentence of a description.
+pub(crate) fn summary(description: &str) -> String {
+    let text = inline(description);
+    first_sentence(&text).map_or(text.as_str(), |(first, _)| first).to_owned()
+}
+
+/// A text made to stand behind a colon: it begins in lower case, unless its first word is a name.
+pub(crate) fn behind_colon(text: &str) -> String {
+    let mut chars = text.chars();
+    match (chars.next(), chars.next()) {
+        (Some(first), Some(second)) if first.is_uppercase() && (second.is_lowercase() || second == ' ') => {
+            first.to_lowercase().chain([second]).chain(chars).collect()
+        }
+        _ => text.to_owned(),
+    }
+}
+
 fn is_list(block: &str) -> bool {
     block.lines().any(|line| line.starts_with("- ") || line.starts_with("1. ") || line.starts_with("```"))
 }

@@ -28,9 +28,17 @@ pub(crate) fn format(root: &Path, code: TokenStream) -> Result<String> {
 fn spaced(code: &str) -> String {
     let mut text = String::with_capacity(code.len() + code.len() / 16);
     let mut previous = "";
+    // What the last item of the file was, for imports that take several lines.
+    let mut last = None;
     for line in code.lines() {
-        if ends_item(previous, line) {
+        let starts_item = indent(line) == 0 && !line.starts_with('}');
+        if starts_item && ends_item(previous) && (last.is_none() || last != kind(line))
+            || is_member_behind_another(previous, line)
+        {
             text.push('\n');
+        }
+        if starts_item {
+            last = kind(line);
         }
         text.push_str(line);
         text.push('\n');
@@ -39,32 +47,31 @@ fn spaced(code: &str) -> String {
     text
 }
 
-fn ends_item(previous: &str, line: &str) -> bool {
-    let indent = |line: &str| line.len() - line.trim_start().len();
-    let (before, now) = (previous.trim_start(), line.trim_start());
-    if indent(previous) != indent(line) || now.is_empty() || now.starts_with('}') || before.is_empty() {
+fn indent(line: &str) -> usize {
+    line.len() - line.trim_start().len()
+}
+
+/// Whether this line of the file ends an item. So does the documentation of the file.
+fn ends_item(line: &str) -> bool {
+    indent(line) == 0 && (line.ends_with('}') || line.ends_with(';') || line.starts_with("//!"))
+}
+
+/// Whether this line starts a member of an `impl` or a trait that stands behind another one.
+fn is_member_behind_another(previous: &str, line: &str) -> bool {
+    if indent(previous) != 4 || indent(line) != 4 {
         return false;
     }
-    match indent(line) {
-        0 => {
-            let is_documented = before.starts_with("//!") && !now.starts_with("//!");
-            let ended = before.ends_with('}') || before.ends_with(';');
-            is_documented || ended && (kind(before).is_none() || kind(before) != kind(now))
-        }
-        4 => before == "}" || before.ends_with(';') && starts_function(now),
-        _ => false,
-    }
+    let (before, now) = (previous.trim_start(), line.trim_start());
+    let starts_function = ["///", "#[", "fn ", "pub fn "].iter().any(|start| now.starts_with(start));
+    before == "}" && !now.starts_with('}') || before.ends_with(';') && starts_function
 }
 
 /// Items of one line that stand together: modules, re-exports, and imports by where they come from.
 fn kind(line: &str) -> Option<u8> {
-    let starts = ["#[cfg", "mod ", "pub mod ", "pub use ", "use std::", "use crate::", "use super::", "use "];
+    let starts =
+        ["//!", "#[cfg", "mod ", "pub mod ", "pub use ", "use std::", "use crate::", "use super::", "use "];
     let found = starts.iter().position(|start| line.starts_with(start))?;
-    Some(if found < 3 { 0 } else { u8::try_from(found).unwrap_or(u8::MAX) })
-}
-
-fn starts_function(line: &str) -> bool {
-    ["///", "#[", "fn ", "pub fn "].iter().any(|start| line.starts_with(start))
+    Some(if (1..4).contains(&found) { 1 } else { u8::try_from(found).unwrap_or(u8::MAX) })
 }
 
 /// The style of the workspace.

@@ -5,12 +5,11 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::open_enum::open_enum;
 use crate::{
     DiagnosticId, ExecutionProfile, Extra, ObjectType, PrivacyMode, ProjectId, ReceiptKeyId,
     ReuseEvidenceLevel,
 };
-
-use crate::open_enum::open_enum;
 
 /// The traces to score.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -4,9 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ArtifactId, BranchId, Event, EventId, Extra, ObjectType, Patch, SessionBranch};
-
 use crate::open_enum::open_enum;
+use crate::{ArtifactId, BranchId, Event, EventId, Extra, ObjectType, Patch, SessionBranch};
 
 /// A merge into the branch of the path, with the guards under which it may happen.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -5,9 +5,8 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{ArtifactId, Extra, ObjectType, ProjectId, PurgeJobId, PurgeReceiptId, Signature};
-
 use crate::open_enum::open_enum;
+use crate::{ArtifactId, Extra, ObjectType, ProjectId, PurgeJobId, PurgeReceiptId, Signature};
 
 /// What to purge.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

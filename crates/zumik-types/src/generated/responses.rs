@@ -7,13 +7,12 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::open_enum::open_enum;
+use crate::redact::Redacted;
 use crate::{
     AgentHints, BranchId, BundleId, ErrorType, ExecutionProfile, Extra, ModelAliasReleaseId, ObjectType,
     ProjectId, Qos, QosOutcome, ResponseId, SessionId, SnapshotId, TraceId,
 };
-
-use crate::open_enum::open_enum;
-use crate::redact::Redacted;
 
 /// A generation with state and QoS.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]

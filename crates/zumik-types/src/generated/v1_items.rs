@@ -23,13 +23,13 @@ use crate::{ConversationId, Extra, RawMember};
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum V1InputItem {
-    /// `message`
+    /// `message`: a message of the input.
     Message(V1InputMessage),
-    /// `function_call`
+    /// `function_call`: a call of a function, in the output and, sent back, in the input.
     FunctionCall(V1FunctionCall),
-    /// `function_call_output`
+    /// `function_call_output`: the result of a function call.
     FunctionCallOutput(V1FunctionCallOutput),
-    /// `compaction`
+    /// `compaction`: a sealed summary that stands for earlier items.
     Compaction(V1CompactionItem),
     /// An object whose tag this version does not know.
     Unrecognized(RawMember),
@@ -147,11 +147,11 @@ open_enum!(V1Role, User = "user", Assistant = "assistant", System = "system", De
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum V1InputPart {
-    /// `input_text`
+    /// `input_text`: a text that goes into the model.
     InputText(V1InputText),
-    /// `input_image`
+    /// `input_image`: an image that goes into the model.
     InputImage(V1InputImage),
-    /// `output_text`
+    /// `output_text`: a text that the model said earlier, in an assistant message of the input.
     OutputText(V1AssistantText),
     /// An object whose tag this version does not know.
     Unrecognized(RawMember),

@@ -7,10 +7,9 @@ use std::fmt;
 use serde::de::MapAccess;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::{Extra, JsonObject, MessageId, RawMember, V1FunctionCall, V1ItemStatus, V1Role};
-
 use crate::redact::Redacted;
 use crate::union::tagged::{self, Members, Tagged};
+use crate::{Extra, JsonObject, MessageId, RawMember, V1FunctionCall, V1ItemStatus, V1Role};
 
 /// One item of the output.
 ///
@@ -20,11 +19,11 @@ use crate::union::tagged::{self, Members, Tagged};
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum V1OutputItem {
-    /// `message`
+    /// `message`: a message of the model.
     Message(V1OutputMessage),
-    /// `function_call`
+    /// `function_call`: a call of a function, in the output and, sent back, in the input.
     FunctionCall(V1FunctionCall),
-    /// `reasoning`
+    /// `reasoning`: reasoning of the model, as far as the provider shows it.
     Reasoning(V1ReasoningItem),
     /// An object whose tag this version does not know.
     Unrecognized(RawMember),
@@ -108,9 +107,9 @@ pub struct V1OutputMessage {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum V1OutputContent {
-    /// `output_text`
+    /// `output_text`: a text of the model.
     OutputText(V1OutputText),
-    /// `refusal`
+    /// `refusal`: a refusal of the model.
     Refusal(V1Refusal),
     /// An object whose tag this version does not know.
     Unrecognized(RawMember),

@@ -7,13 +7,12 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::open_enum::open_enum;
+use crate::redact::Redacted;
 use crate::{
     Extra, JsonObject, ObjectType, V1ConversationParam, V1ConversationReference, V1OutputItem, V1ResponseId,
     V1ResponseInput, V1TextConfig, V1Tool, V1ToolChoice,
 };
-
-use crate::open_enum::open_enum;
-use crate::redact::Redacted;
 
 /// A generation in OpenAI's Responses shape.
 ///

@@ -56,11 +56,11 @@ impl crate::lenient::Absent for V1TextConfig {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum V1TextFormat {
-    /// `text`
+    /// `text`: plain text.
     Text(V1PlainTextFormat),
-    /// `json_object`
+    /// `json_object`: a JSON object of any shape.
     JsonObject(V1JsonObjectFormat),
-    /// `json_schema`
+    /// `json_schema`: a JSON value that follows a schema.
     JsonSchema(V1JsonSchemaFormat),
     /// An object whose tag this version does not know.
     Unrecognized(RawMember),

@@ -21,7 +21,7 @@ use crate::{Extra, JsonObject, RawMember};
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum V1Tool {
-    /// `function`
+    /// `function`: a function that the model may call.
     Function(V1FunctionTool),
     /// An object whose tag this version does not know.
     Unrecognized(RawMember),
@@ -144,7 +144,7 @@ open_enum!(V1ToolChoiceMode, None = "none", Auto = "auto", Required = "required"
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum V1ToolChoiceTarget {
-    /// `function`
+    /// `function`: a function that the model must call.
     Function(V1ToolChoiceFunction),
     /// An object whose tag this version does not know.
     Unrecognized(RawMember),

@@ -29,19 +29,8 @@ pub(super) fn open_enum(def: &TypeDef, variants: &[Variant]) -> TokenStream {
 fn variant_doc(variant: &Variant) -> Doc {
     match &variant.description {
         Some(description) => {
-            Doc::line(format!("`{}`: {}", variant.wire, lower_first(&docs::inline(description))))
+            Doc::line(format!("`{}`: {}", variant.wire, docs::behind_colon(&docs::inline(description))))
         }
         None => Doc::line(format!("`{}`", variant.wire)),
-    }
-}
-
-/// Continues a sentence behind a colon: lower case, unless the first word is a name.
-fn lower_first(text: &str) -> String {
-    let mut chars = text.chars();
-    match (chars.next(), chars.next()) {
-        (Some(first), Some(second)) if first.is_uppercase() && (second.is_lowercase() || second == ' ') => {
-            first.to_lowercase().chain([second]).chain(chars).collect()
-        }
-        _ => text.to_owned(),
     }
 }

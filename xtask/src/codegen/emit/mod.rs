@@ -94,7 +94,7 @@ fn definition(api: &Api, def: &TypeDef) -> TokenStream {
         Kind::Id { prefixes } => ids::id(def, prefixes),
         Kind::Enum { variants } => enums::open_enum(def, variants),
         Kind::Object(object) => objects::object(api, def, object),
-        Kind::Tagged(union) => unions::tagged(def, union),
+        Kind::Tagged(union) => unions::tagged(api, def, union),
         Kind::Shape(union) => unions::shape(def, union),
     }
 }

@@ -5,9 +5,9 @@ use quote::{format_ident, quote};
 
 use super::{Imports, types};
 use crate::codegen::docs::{self, Doc};
-use crate::codegen::ir::{JsonKind, ShapeMember, ShapeUnion, TaggedUnion, Type, TypeDef};
+use crate::codegen::ir::{Api, JsonKind, ShapeMember, ShapeUnion, TaggedUnion, Type, TypeDef};
 
-pub(super) fn tagged(def: &TypeDef, union: &TaggedUnion) -> TokenStream {
+pub(super) fn tagged(api: &Api, def: &TypeDef, union: &TaggedUnion) -> TokenStream {
     let name = format_ident!("{}", def.name);
     let doc = Doc::description(&def.description)
         .and(match &union.default {
@@ -25,7 +25,12 @@ pub(super) fn tagged(def: &TypeDef, union: &TaggedUnion) -> TokenStream {
     let variants: Vec<_> = union.members.iter().map(|member| format_ident!("{}", member.name)).collect();
     let tys: Vec<_> = union.members.iter().map(|member| format_ident!("{}", member.ty)).collect();
     let wires: Vec<_> = union.members.iter().map(|member| &member.wire).collect();
-    let docs = wires.iter().map(|wire| Doc::line(format!("`{wire}`")).outer());
+    let by_name = api.by_name();
+    let docs = union.members.iter().map(|member| {
+        let description = by_name.get(member.ty.as_str()).map(|def| docs::summary(&def.description));
+        Doc::line(format!("`{}`: {}", member.wire, docs::behind_colon(&description.unwrap_or_default())))
+            .outer()
+    });
     let decoders = union
         .members
         .iter()
