@@ -10,3 +10,4 @@ mod options;
 mod purge;
 mod retries;
 mod spans;
+mod wire;
