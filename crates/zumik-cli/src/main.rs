@@ -1,1 +1,47 @@
-fn main() {}
+//! The `zumik` command: an embedded Zumik server, its keys, and a tour of the API.
+
+mod args;
+mod data;
+mod failure;
+mod keys;
+mod logging;
+mod quickstart;
+mod serve;
+mod signals;
+mod term;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Cli, Command};
+use crate::failure::Failure;
+use crate::logging::Log;
+
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.report();
+            failure.exit_code()
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::because("cannot start the runtime", &e))?;
+    let log = Log { level: cli.log.log_level, format: cli.log.log_format };
+    let ended = runtime.block_on(async {
+        match cli.command {
+            Command::Serve(args) => serve::run(args, log).await,
+            Command::Keys(args) => keys::run(args.command, log),
+            Command::Quickstart(args) => quickstart::run(args, log).await,
+        }
+    });
+    // Whoever asked twice to stop does not wait for what still runs.
+    runtime.shutdown_background();
+    ended
+}

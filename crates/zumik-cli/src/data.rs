@@ -1,0 +1,69 @@
+//! The data folder that a command works on.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+use zumik_server::seal::MasterKey;
+use zumik_server::store::sqlite::{OpenError, Registry};
+
+use crate::args::DataArgs;
+use crate::failure::Failure;
+use crate::term;
+
+/// The folder that was named, or the user's own; always an absolute path.
+pub(crate) fn folder(args: &DataArgs) -> Result<PathBuf, Failure> {
+    let folder = match &args.data {
+        Some(folder) if folder.as_os_str().is_empty() => {
+            return Err(Failure::usage("the data folder has an empty name; name one with --data DIR"));
+        }
+        Some(folder) => folder.clone(),
+        None => dirs::data_dir()
+            .ok_or_else(|| {
+                Failure::usage("there is no user data folder on this machine; name one with --data DIR")
+            })?
+            .join("zumik"),
+    };
+    std::path::absolute(&folder).map_err(|e| Failure::because("cannot tell where the data folder is", &e))
+}
+
+/// The key of `ZUMIK_MASTER_KEY`, if it is set.
+pub(crate) fn master_key() -> Result<Option<MasterKey>, Failure> {
+    match env::var("ZUMIK_MASTER_KEY") {
+        Ok(text) if !text.is_empty() => MasterKey::parse(&text)
+            .map(Some)
+            .map_err(|error| Failure::usage(format_args!("ZUMIK_MASTER_KEY: {error}"))),
+        Err(env::VarError::NotUnicode(_)) => {
+            Err(Failure::usage("ZUMIK_MASTER_KEY is not 64 hexadecimal digits"))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// The file in a data folder that makes it one.
+const DATABASE: &str = "zumik.db";
+
+/// Opens the projects and keys of a folder, also beside a server that runs on it.
+pub(crate) fn registry(args: &DataArgs) -> Result<Registry, Failure> {
+    let folder = folder(args)?;
+    if !folder.join(DATABASE).is_file() {
+        let shown = term::printable(&folder.display().to_string());
+        return Err(Failure::failed(format_args!(
+            "{shown} is no data folder; name one with --data DIR, or make it: zumik serve --data {shown}"
+        )));
+    }
+    Registry::open(&folder).map_err(|error| refusal(&error, &folder))
+}
+
+/// Why a data folder cannot be used, and the way out.
+pub(crate) fn refusal(error: &OpenError, folder: &Path) -> Failure {
+    let way_out = match error {
+        OpenError::InUse(_) => "stop that one, or name another folder with --data DIR",
+        OpenError::Seal(_) => {
+            "set ZUMIK_MASTER_KEY to the key of this folder, or name another with --data DIR"
+        }
+        _ => "name another folder with --data DIR",
+    };
+    let shown = folder.display().to_string();
+    let failure = Failure::because(format_args!("cannot open the data folder {shown}"), error);
+    Failure::failed(format_args!("{failure}; {way_out}"))
+}

@@ -1,0 +1,76 @@
+//! Step 8: one document is purged, and the receipt proves it without the server.
+
+use zumik_client::types::Guarantee;
+
+use super::documents::{Document, Library};
+use super::turns::Conversation;
+use crate::failure::Failure;
+use crate::quickstart::Tour;
+use crate::quickstart::report::PurgeSummary;
+use crate::term::{self, GOOD, styled};
+
+/// What the purge must promise at least: nothing that was cached before can come back.
+const REQUIRED: Guarantee = Guarantee::VerifiedNamespaceInvalidation;
+
+pub(crate) async fn purge(
+    tour: &mut Tour<'_>,
+    library: &Library,
+    talk: &Conversation,
+) -> Result<PurgeSummary, Failure> {
+    tour.title("Purge, with proof", "proof.verify(&keys)?.require(guarantee)?")?;
+    let document =
+        library.documents.last().ok_or_else(|| Failure::failed("there is no document to purge"))?;
+    let keys = tour.zk.receipt_keys().list().await.map_err(Failure::call)?;
+    let proof = tour.zk.purge_jobs().purge([&document.artifact]).await.map_err(Failure::call)?;
+    let path = term::printable(&document.path);
+    tour.screen.item("purged", format_args!("{path}  {}", document.artifact))?;
+    for processor in &proof.receipt.processors {
+        tour.screen.item(
+            "",
+            format_args!("{} {}: {}", processor.processor, processor.action, processor.guarantee),
+        )?;
+    }
+
+    let verified = proof
+        .verify(&keys)
+        .map_err(|e| Failure::because("the purge receipt does not verify", &e))?
+        .require(REQUIRED)
+        .map_err(|e| Failure::because("the purge receipt promises too little", &e))?;
+    tour.screen.item("receipt", format_args!("{}  {}", verified.id, verified.digest()))?;
+    tour.screen.item(
+        "verified",
+        format_args!(
+            "{} offline, signed by {}",
+            styled(GOOD, verified.guarantee.as_str()),
+            verified.key_id()
+        ),
+    )?;
+
+    gone(tour, document).await?;
+    let session = tour.zk.sessions().retrieve(&talk.session.id).await.map_err(Failure::call)?;
+    tour.screen.item("session", format_args!("{}: it was built on the document", session.status))?;
+    Ok(PurgeSummary {
+        artifact_id: document.artifact.to_string(),
+        path: document.path.clone(),
+        purge_job_id: proof.job.id.to_string(),
+        receipt_id: verified.id.to_string(),
+        digest: verified.digest().to_string(),
+        guarantee: verified.guarantee.to_string(),
+        verified: true,
+        status_after: 404,
+    })
+}
+
+/// Asks for the document once more: it must not be there.
+async fn gone(tour: &mut Tour<'_>, document: &Document) -> Result<(), Failure> {
+    match tour.zk.artifacts().retrieve(&document.artifact).await {
+        Err(error) if error.is_not_found() => tour
+            .screen
+            .item("asked for", format_args!("{}: {}", document.artifact, styled(GOOD, "404, gone"))),
+        Err(error) => Err(Failure::call(error)),
+        Ok(_) => Err(Failure::failed(format_args!(
+            "{} was purged, but the server still has it",
+            document.artifact
+        ))),
+    }
+}

@@ -1,0 +1,135 @@
+//! `zumik serve`: the server of one data folder, until it is told to stop.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+
+use serde::Serialize;
+use zumik_server::config::{self, Settings};
+use zumik_server::{Drained, RunningServer, Server, StartError};
+
+use crate::args::{LogFormat, ServeArgs};
+use crate::data;
+use crate::failure::Failure;
+use crate::logging::{self, Log};
+use crate::signals::Signals;
+use crate::term::{self, FAINT, STRONG, Screen, styled};
+
+/// Where a server listens when nothing is said.
+const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8787);
+
+/// What a program reads: the first line of standard output with `--json`.
+#[derive(Serialize)]
+struct Ready<'a> {
+    url: &'a str,
+    /// Nothing when the folder had a key and none was given: it keeps only hashes.
+    api_key: Option<&'a str>,
+    project_id: &'a str,
+    data: &'a Path,
+}
+
+pub(crate) async fn run(args: ServeArgs, log: Log) -> Result<(), Failure> {
+    let folder = data::folder(&args.data)?;
+    let settings = settings(&args, &folder)?;
+    logging::start(with_settings(log, &settings), "info", None)?;
+    let mut signals = Signals::listen()?;
+
+    let mut builder = Server::builder().listen(LISTEN).settings(&settings).data(&folder);
+    if let Some(key) = args.api_key {
+        builder = builder.api_key(key);
+    }
+    if let Some(key) = data::master_key()? {
+        builder = builder.master_key(key);
+    }
+    let server = builder.start().await.map_err(|error| refusal(error, &folder, &settings))?;
+    match announce(&server, &folder, args.json) {
+        // A script may read the first line and close the pipe: the server is what it wanted.
+        Ok(()) | Err(Failure::NobodyReads) => {}
+        Err(failure) => return Err(failure),
+    }
+    if !server.address().ip().is_loopback() {
+        tracing::warn!(address = %server.address(), "other machines can reach this server, and it speaks plain HTTP");
+    }
+
+    signals.stop().await;
+    tracing::info!("stopping: running requests finish; asked once more, the server ends at once");
+    tokio::select! {
+        biased;
+        () = signals.stop() => Err(Failure::Interrupted),
+        drained = server.shutdown() => {
+            if drained == Drained::Partly {
+                tracing::warn!("some requests took too long and were broken off");
+            }
+            tracing::info!("stopped");
+            Ok(())
+        }
+    }
+}
+
+/// Options first, then the environment, then `zumik.toml`.
+fn settings(args: &ServeArgs, folder: &Path) -> Result<Settings, Failure> {
+    let mut settings = Settings::default();
+    settings.listen = args.listen;
+    settings.metrics = args.metrics;
+    settings.complete(folder).map_err(|error| Failure::because("the settings cannot be used", &error))
+}
+
+fn with_settings(log: Log, settings: &Settings) -> Log {
+    let format = settings.log.format.map(|format| match format {
+        config::LogFormat::Text => LogFormat::Text,
+        config::LogFormat::Json => LogFormat::Json,
+    });
+    Log { level: log.level.or_else(|| settings.log.level.clone()), format: log.format.or(format) }
+}
+
+fn announce(server: &RunningServer, folder: &Path, json: bool) -> Result<(), Failure> {
+    let key = Some(server.api_key()).filter(|key| !key.is_empty());
+    if json {
+        let project_id = server.project_id().as_str();
+        return term::print_json(&Ready { url: server.url(), api_key: key, project_id, data: folder });
+    }
+    let mut screen = Screen::new(false);
+    screen.line(format_args!("{} at {}", styled(STRONG, "Zumik is ready"), server.url()))?;
+    screen.item("data", term::printable(&folder.display().to_string()))?;
+    screen.item("project", server.project_id())?;
+    if let Some(metrics) = server.metrics_address() {
+        screen.item("metrics", format_args!("http://{metrics}/metrics"))?;
+    }
+    screen.line("")?;
+    match key {
+        Some(key) => {
+            screen.line("In another shell (the key is shown this once; the folder keeps only its hash):")?;
+            screen.line(format_args!("export ZUMIK_BASE_URL={}", server.url()))?;
+            screen.line(format_args!("export ZUMIK_API_KEY={key}"))
+        }
+        None => {
+            screen
+                .line("In another shell, with the key of the first start, or one of `zumik keys create`:")?;
+            screen.line(format_args!("export ZUMIK_BASE_URL={}", server.url()))?;
+            screen.line(format_args!("export ZUMIK_API_KEY={}", styled(FAINT, "zk_live_…")))
+        }
+    }
+}
+
+/// Why the server did not start, and the way out.
+fn refusal(error: StartError, folder: &Path, settings: &Settings) -> Failure {
+    match error {
+        StartError::Listen { address, source } => {
+            let option = if settings.metrics == Some(address) { "--metrics" } else { "--listen" };
+            let why = match source.kind() {
+                io::ErrorKind::AddrInUse => "another program uses the port".to_owned(),
+                io::ErrorKind::AddrNotAvailable => "this machine does not have the address".to_owned(),
+                _ => source.to_string(),
+            };
+            Failure::failed(format_args!(
+                "cannot listen on {address}: {why}; choose another with {option} HOST:PORT, where port 0 takes a free one"
+            ))
+        }
+        StartError::ApiKey => Failure::usage(format_args!("--api-key: {error}")),
+        StartError::ApiKeyTaken => {
+            Failure::failed(format_args!("--api-key: {error}; give another one, or none"))
+        }
+        StartError::Open(error) => data::refusal(&error, folder),
+        other => Failure::because("cannot start the server", &other),
+    }
+}
