@@ -12,9 +12,25 @@ pub(crate) fn any<T: Arbitrary + 'static>() -> BoxedStrategy<T> {
     proptest::prelude::any::<T>().boxed()
 }
 
+/// Texts that match. A regular expression that is a strategy itself would be parsed anew for every text.
+#[expect(clippy::expect_used, reason = "the expressions are constants of this crate")]
+fn matching(regex: &str) -> BoxedStrategy<String> {
+    proptest::string::string_regex(regex).expect("a regular expression").boxed()
+}
+
+thread_local! {
+    // A large object has hundreds of these inside; made once, they are only counted.
+    static TEXT: BoxedStrategy<String> =
+        prop_oneof![4 => matching("[ -~]{0,24}"), 2 => matching("\\PC{0,12}"), 1 => any::<String>()].boxed();
+    static NEW_NAME: BoxedStrategy<String> = matching("x_[a-z]{1,8}");
+    static NEW_VALUE: BoxedStrategy<String> = matching("[a-z_]{1,16}");
+    static ID_SUFFIX: BoxedStrategy<String> = matching("[0-9a-hjkmnp-tv-z]{1,26}");
+    static JSON: BoxedStrategy<Value> = nested_json();
+}
+
 /// Any text, with a leaning to what breaks encoders.
 pub(crate) fn text() -> BoxedStrategy<String> {
-    prop_oneof![4 => "[ -~]{0,24}", 2 => "\\PC{0,12}", 1 => any::<String>()].boxed()
+    TEXT.with(Clone::clone)
 }
 
 /// A known value, or one that no version knows.
@@ -22,12 +38,13 @@ pub(crate) fn open_enum<E>(known: &'static [E]) -> BoxedStrategy<E>
 where
     E: Clone + std::fmt::Debug + From<String> + 'static,
 {
-    prop_oneof![4 => proptest::sample::select(known), 1 => "[a-z_]{1,16}".prop_map(E::from)].boxed()
+    prop_oneof![4 => proptest::sample::select(known), 1 => NEW_VALUE.with(Clone::clone).prop_map(E::from)]
+        .boxed()
 }
 
 /// An id with a suffix as servers mint it.
 pub(crate) fn id<I: std::fmt::Debug + 'static>(with_suffix: fn(&str) -> I) -> BoxedStrategy<I> {
-    "[0-9a-hjkmnp-tv-z]{1,26}".prop_map(move |suffix| with_suffix(&suffix)).boxed()
+    ID_SUFFIX.with(Clone::clone).prop_map(move |suffix| with_suffix(&suffix)).boxed()
 }
 
 /// A whole second between 1970 and 2100.
@@ -45,6 +62,10 @@ pub(crate) fn number() -> BoxedStrategy<f64> {
 
 /// Any JSON value, a few levels deep.
 pub(crate) fn json() -> BoxedStrategy<Value> {
+    JSON.with(Clone::clone)
+}
+
+fn nested_json() -> BoxedStrategy<Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),
@@ -68,12 +89,12 @@ pub(crate) fn json_object() -> BoxedStrategy<JsonObject> {
 
 /// Members that no version knows.
 pub(crate) fn extra() -> BoxedStrategy<Extra> {
-    vec(("x_[a-z]{1,8}", json()), 0..3).prop_map(|members| members.into_iter().collect()).boxed()
+    vec((NEW_NAME.with(Clone::clone), json()), 0..3).prop_map(|members| members.into_iter().collect()).boxed()
 }
 
 /// An object with a tag that no version knows.
 pub(crate) fn raw_member(tag_name: &'static str) -> BoxedStrategy<RawMember> {
-    ("x_[a-z]{1,8}", extra())
+    (NEW_NAME.with(Clone::clone), extra())
         .prop_map(move |(tag, members)| RawMember::new(tag_name, tag, members.into()))
         .boxed()
 }

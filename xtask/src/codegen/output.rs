@@ -147,3 +147,43 @@ fn stale(root: &Path, files: &Files, folders: &[&str]) -> Result<Vec<String>> {
     stale.sort();
     Ok(stale)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FOLDERS: &[&str] = &["out"];
+
+    fn files(texts: &[(&str, &str)]) -> Files {
+        texts.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect()
+    }
+
+    #[test]
+    fn what_was_written_does_not_differ() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = files(&[("out/a.rs", "a\n"), ("out/deep/b.rs", "b\n")]);
+        write(folder.path(), &files, FOLDERS).unwrap();
+        assert_eq!(difference(folder.path(), &files, FOLDERS).unwrap(), "");
+    }
+
+    #[test]
+    fn a_changed_a_missing_and_a_stale_file_are_reported() {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), &files(&[("out/a.rs", "old\n"), ("out/old.rs", "x\n")]), FOLDERS).unwrap();
+        let now = files(&[("out/a.rs", "new\n"), ("out/b.rs", "b\n")]);
+        let report = difference(folder.path(), &now, FOLDERS).unwrap();
+        for line in ["-old", "+new", "+++ out/b.rs (generated)", "out/old.rs is no longer generated"] {
+            assert!(report.lines().any(|reported| reported == line), "{line} is not in\n{report}");
+        }
+    }
+
+    #[test]
+    fn writing_removes_what_is_no_longer_generated() {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), &files(&[("out/a.rs", "a\n"), ("out/old.rs", "x\n")]), FOLDERS).unwrap();
+        fs::write(folder.path().join("beside.rs"), "mine").unwrap();
+        write(folder.path(), &files(&[("out/a.rs", "a\n")]), FOLDERS).unwrap();
+        assert!(!folder.path().join("out/old.rs").exists());
+        assert!(folder.path().join("beside.rs").exists());
+    }
+}
