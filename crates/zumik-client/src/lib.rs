@@ -1,4 +1,113 @@
-//! The async Rust client of the Zumik API.
+//! The async Rust client of the Zumik API: an inference control plane that gives long-running agents addressable,
+//! causal state, and proof of deletion.
+//!
+//! ```no_run
+//! use zumik_client::Zumik;
+//! use zumik_client::types::{ArtifactType, BundleItem, Event};
+//!
+//! #[tokio::main]
+//! async fn main() -> zumik_client::Result<()> {
+//!     let zk = Zumik::from_env()?; // ZUMIK_API_KEY, ZUMIK_BASE_URL
+//!
+//!     let policy = zk.artifacts().create(ArtifactType::Policy, "Run the linter before every commit.").await?;
+//!     let bundle = zk.bundles().create([BundleItem::new(&policy.id, "system")]).await?;
+//!     let session = zk.sessions().create().base_bundle_ids([&bundle.id]).await?;
+//!
+//!     let mut branch = zk.branch(&session.id, &session.default_branch_id).at_head().await?;
+//!     let note = zk.artifacts().create(ArtifactType::TextContext, "CI is red on main.").await?;
+//!     branch.append(Event::user_message(&note.id)).await?;
+//!
+//!     let answer = zk.responses().create("code.fast", "Why did CI fail?").session(&session.id).send().await?;
+//!     println!("{:?} ({:?})", answer.output_text, answer.meta().execution_mode());
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # Calls
+//!
+//! What an operation requires is an argument of its method, what is optional is a setter. Nothing happens until the
+//! [`Call`] is awaited, which gives the value, or [sent](Call::send), which gives the [`Response`]: the value, the
+//! headers of the answer as typed [`Meta`], and its raw bytes.
+//!
+//! Every call also takes options of its own: [`timeout`](Call::timeout), [`max_retries`](Call::max_retries),
+//! [`idempotency_key`](Call::idempotency_key), [`header`](Call::header), [`query`](Call::query),
+//! [`body_field`](Call::body_field), [`hints`](Call::hints). What should hold for all calls is set on the
+//! [builder](Zumik::builder), or for a variant of a client on [`with`](Zumik::with).
+//!
+//! An endpoint is a plain value, in [`api`]. It can be built without a client, printed, compared, and sent later:
+//!
+//! ```
+//! # async fn example(zk: &zumik_client::Zumik) -> zumik_client::Result<()> {
+//! use zumik_client::api::sessions::CreateSession;
+//!
+//! let request = CreateSession::new();
+//! assert_eq!(request, CreateSession::default());
+//! let session = zk.call(request).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Where this version does not know an endpoint yet, [`Zumik::request`] reaches it.
+//!
+//! # Ids
+//!
+//! Each kind of id is a type, so that they cannot be mixed up:
+//!
+//! ```compile_fail,E0277
+//! # async fn example(zk: &zumik_client::Zumik, session: &zumik_client::types::SessionId) -> zumik_client::Result<()> {
+//! zk.artifacts().retrieve(session).await?; // a session is no artifact
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Parsing one checks its prefix; whatever it holds, it stays one segment of the path.
+//!
+//! # Errors
+//!
+//! There is one [`Error`]. Its text is one line that says everything; its [`kind`](Error::kind) tells what it is, its
+//! [`code`](Error::code) what the server called it, and its [`outcome`](Error::outcome) whether anything may have
+//! happened.
+//!
+//! # Retries
+//!
+//! Calls are repeated by themselves where repeating cannot do harm: what was not sent, what the server says it did not
+//! begin (429 of throughput, 503), and what may have happened if the operation bears it, or under an idempotency key.
+//! Every POST carries one, made once per call; all attempts send the same key and the same bytes. The wait is the
+//! larger of what the server asks for and a random back-off; more than a minute is not slept but returned. All clones
+//! of a client share a retry budget, so that an outage is not multiplied. Money (402, `quota_exceeded`), a deadline of
+//! the caller's own, and a lost compare-and-swap are never repeated.
+//!
+//! # Branches
+//!
+//! [`Zumik::branch`] puts a [`BranchCursor`] on a branch. Every append is a compare-and-swap; losing one is a typed
+//! [`BranchConflict`], and nothing is resolved silently. An append whose answer was lost is found again in the history.
+//!
+//! # Deletion, proven
+//!
+//! `zk.purge_jobs().purge(ids)` gives job and signed receipt in one [`PurgeProof`]. With the feature `verify` it is
+//! checked offline.
+//!
+//! # Watching it
+//!
+//! Each call is a [`tracing`] span `zumik.call`, each attempt a `zumik.attempt` below it, with the field names of
+//! OpenTelemetry. No level shows a body, a key or a full URL, and `Debug` of everything here prints sizes of prompts and
+//! contents, not their text.
+//!
+//! # Tests of your own
+//!
+//! The feature `testing` has a fake transport: scripted answers and faults, recorded requests, virtual time.
+//!
+//! # Features
+//!
+//! | Feature | What it adds |
+//! | --- | --- |
+//! | `rustls` (default) | TLS by rustls with ring, and the certificates of the system |
+//! | `rustls-no-provider` | TLS by rustls with the provider that your process has installed |
+//! | `native-tls` | TLS by the library of the operating system |
+//! | `verify` | Offline verification of receipts |
+//! | `testing` | [`testing`](https://docs.rs/zumik-client/latest/zumik_client/testing) |
+//!
+//! All are additive; with several kinds of TLS, `rustls` is used. It needs a tokio runtime with time and I/O enabled.
 #![deny(missing_docs)]
 
 /// The operations of the API, one module a sub-client: what `zk.artifacts()` and its kin give, and the endpoints as

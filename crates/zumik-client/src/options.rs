@@ -119,6 +119,8 @@ pub(crate) struct CallOptions {
     pub(crate) timeout: Option<Duration>,
     pub(crate) attempt_timeout: Option<Duration>,
     pub(crate) max_retries: Option<u32>,
+    pub(crate) reject_placeholder: Option<bool>,
+    pub(crate) reject_openrouter_fallback: Option<bool>,
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     pub(crate) query: Vec<(String, String)>,
     pub(crate) body_fields: Vec<(String, Value)>,
@@ -172,6 +174,8 @@ impl fmt::Debug for CallOptions {
             .field("timeout", &self.timeout)
             .field("attempt_timeout", &self.attempt_timeout)
             .field("max_retries", &self.max_retries)
+            .field("reject_placeholder", &self.reject_placeholder)
+            .field("reject_openrouter_fallback", &self.reject_openrouter_fallback)
             .field("headers", &self.headers.iter().map(|(name, _)| name).collect::<Vec<_>>())
             .field("query", &names(&self.query))
             .field("body_fields", &self.body_fields.iter().map(|(name, _)| name).collect::<Vec<_>>())
@@ -214,6 +218,20 @@ macro_rules! call_options {
         /// Sets how many more attempts may follow a failed one.
         pub fn max_retries(mut self, retries: u32) -> Self {
             self.options.max_retries = Some(retries);
+            self
+        }
+
+        /// Sets whether an answer that no model made is an error; see
+        /// [`Options::reject_placeholder`](crate::Options::reject_placeholder).
+        pub fn reject_placeholder(mut self, reject: bool) -> Self {
+            self.options.reject_placeholder = Some(reject);
+            self
+        }
+
+        /// Sets whether an answer of the last-resort bridge is an error; see
+        /// [`Options::reject_openrouter_fallback`](crate::Options::reject_openrouter_fallback).
+        pub fn reject_openrouter_fallback(mut self, reject: bool) -> Self {
+            self.options.reject_openrouter_fallback = Some(reject);
             self
         }
 

@@ -17,6 +17,7 @@ use crate::response::Meta;
 use crate::transport::{HttpResponse, TransportError};
 
 /// What came back of one attempt.
+#[expect(clippy::large_enum_variant, reason = "there is one at a time, and nearly always the large variant")]
 #[derive(Debug)]
 pub(crate) enum Attempt {
     /// An answer, whole.
@@ -85,6 +86,14 @@ impl Attempt {
     pub(crate) fn status(&self) -> Option<StatusCode> {
         match self {
             Self::Answered(answer) => Some(answer.meta.status()),
+            Self::Failed(_) | Self::TimedOut => None,
+        }
+    }
+
+    /// How many bytes of body came, if an answer came.
+    pub(crate) fn body_size(&self) -> Option<usize> {
+        match self {
+            Self::Answered(answer) => Some(answer.body.len()),
             Self::Failed(_) | Self::TimedOut => None,
         }
     }

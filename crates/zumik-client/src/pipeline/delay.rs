@@ -61,14 +61,16 @@ fn duration(text: &str, per_second: f64) -> Option<Duration> {
 mod tests {
     use super::*;
 
-    fn read(headers: &[(&'static str, &str)]) -> Option<Duration> {
+    type Headers<'a> = &'a [(&'static str, &'static str)];
+
+    fn read(headers: Headers<'_>) -> Option<Duration> {
         let headers = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
         retry_after(&headers.collect(), SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000))
     }
 
     #[test]
     fn retry_after_is_read_in_every_form() {
-        let table: &[(&[(&'static str, &str)], Option<u64>)] = &[
+        let table: &[(Headers<'_>, Option<u64>)] = &[
             (&[("retry-after", "2")], Some(2_000)),
             (&[("retry-after", " 2 ")], Some(2_000)),
             (&[("retry-after", "0.25")], Some(250)),

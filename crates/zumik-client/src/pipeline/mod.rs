@@ -84,7 +84,7 @@ async fn run(client: &Zumik, call: &Prepared) -> Result<(Meta, Bytes)> {
 async fn attempt(client: &Zumik, call: &Prepared, number: u32) -> Attempt {
     let shared = client.shared();
     let limit = call.deadline.min(delay::after(Instant::now(), call.attempt_timeout));
-    let span = spans::attempt(number);
+    let span = spans::attempt(call, number);
     let exchange = async {
         let answer = shared.transport.send(call.request.clone()).await?;
         Attempt::read(answer, number, shared.ambient.as_ref()).await

@@ -144,8 +144,13 @@ impl Prepared {
             deadline: delay::after(Instant::now(), timeout),
             attempt_timeout: options.attempt_timeout.or(defaults.attempt_timeout).unwrap_or(unlimited),
             max_retries: options.max_retries.unwrap_or(defaults.max_retries),
-            reject_placeholder: defaults.reject_placeholder.unwrap_or(!shared.base_url.is_loopback()),
-            reject_openrouter_fallback: defaults.reject_openrouter_fallback,
+            reject_placeholder: options
+                .reject_placeholder
+                .or(defaults.reject_placeholder)
+                .unwrap_or(!shared.base_url.is_loopback()),
+            reject_openrouter_fallback: options
+                .reject_openrouter_fallback
+                .unwrap_or(defaults.reject_openrouter_fallback),
         })
     }
 }

@@ -95,11 +95,13 @@ struct Answer {
 }
 
 /// The span of one attempt.
-pub(crate) fn attempt(number: u32) -> Span {
+pub(crate) fn attempt(call: &Prepared, number: u32) -> Span {
     debug_span!(
         "zumik.attempt",
         http.request.resend_count = (number > 1).then(|| number - 1),
+        http.request.body.size = call.request.body.len(),
         http.response.status_code = field::Empty,
+        http.response.body.size = field::Empty,
         error.r#type = field::Empty,
     )
 }
@@ -111,6 +113,7 @@ pub(crate) fn record_attempt(span: &Span, attempt: &Attempt) {
     }
     let status = attempt.status();
     span.record("http.response.status_code", status.map(|status| status.as_u16()));
+    span.record("http.response.body.size", attempt.body_size());
     if !status.is_some_and(|status| status.is_success()) {
         span.record("error.type", attempt.seen().label());
     }

@@ -1,4 +1,5 @@
 //! Tests of the client from the outside. One binary, one module a subject.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 mod branch;
 mod common;

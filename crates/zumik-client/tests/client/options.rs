@@ -174,9 +174,11 @@ async fn a_placeholder_is_refused_unless_the_server_is_on_this_machine() {
     assert_eq!((error.kind(), error.outcome()), (ErrorKind::Placeholder, Outcome::Ambiguous));
     assert!(error.is_placeholder() && !error.is_retryable());
     assert_eq!(error.body().as_ref(), b"{\"done\":true}");
+    assert!(fake.client().call(Generate).reject_placeholder(true).await.unwrap_err().is_placeholder());
 
     let hosted = fake.builder().base_url("https://api.zumik.ai").build().unwrap();
     assert!(hosted.call(Generate).await.unwrap_err().is_placeholder());
+    hosted.call(Generate).reject_placeholder(false).await.unwrap();
     let lenient = hosted.with(|o| o.reject_placeholder(false));
     let answer = lenient.call(Generate).send().await.unwrap();
     assert_eq!(answer.meta().execution_mode().unwrap().as_str(), "placeholder");
@@ -190,6 +192,8 @@ async fn an_answer_of_the_bridge_is_taken_unless_it_is_refused() {
     hosted.call(Generate).await.unwrap();
     let strict = hosted.with(|o| o.reject_openrouter_fallback(true));
     assert_eq!(strict.call(Generate).await.unwrap_err().kind(), ErrorKind::OpenrouterFallback);
+    let call = hosted.call(Generate).reject_openrouter_fallback(true);
+    assert_eq!(call.await.unwrap_err().kind(), ErrorKind::OpenrouterFallback);
 }
 
 #[tokio::test]

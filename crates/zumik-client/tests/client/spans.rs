@@ -94,6 +94,9 @@ async fn a_call_is_a_span_and_each_attempt_a_child_of_it() {
     assert_eq!(first.get("http.request.resend_count"), None);
     assert_eq!(first.get("http.response.status_code"), Some("429"));
     assert_eq!(first.get("error.type"), Some("rate_limit_exceeded"));
+    let size = fake.requests()[0].body.len().to_string();
+    assert_eq!(first.get("http.request.body.size"), Some(size.as_str()));
+    assert_eq!(second.get("http.response.body.size"), Some("13"));
     assert_eq!(second.get("http.request.resend_count"), Some("1"));
     assert_eq!(second.get("http.response.status_code"), Some("200"));
     assert_eq!(second.get("error.type"), None);
