@@ -76,18 +76,19 @@ impl<'de, A: MapAccess<'de>> Members<A> {
 
     /// For a type that has no field for the tag.
     pub(crate) fn decode<T: Deserialize<'de>>(self) -> Result<T, A::Error> {
-        T::deserialize(MapAccessDeserializer::new(self.others))
+        T::deserialize(MapAccessDeserializer::new(Entries::new(self.tag_name, None, self.others)))
     }
 
     /// For a type that has a field for the tag.
     pub(crate) fn decode_with_tag<T: Deserialize<'de>>(self) -> Result<T, A::Error> {
-        let tag = self.tag_was_sent.then_some((self.tag_name, self.tag));
-        T::deserialize(MapAccessDeserializer::new(Prepended { name: tag, value: None, others: self.others }))
+        let tag = self.tag_was_sent.then_some(self.tag);
+        T::deserialize(MapAccessDeserializer::new(Entries::new(self.tag_name, tag, self.others)))
     }
 
     /// For a tag that no type is known for.
     pub(crate) fn into_raw(self) -> Result<RawMember, A::Error> {
-        let members = JsonObject::deserialize(MapAccessDeserializer::new(self.others))?;
+        let entries = Entries::new(self.tag_name, None, self.others);
+        let members = JsonObject::deserialize(MapAccessDeserializer::new(entries))?;
         Ok(RawMember::new(self.tag_name, self.tag, members))
     }
 }
@@ -111,7 +112,10 @@ impl<'de, U: Tagged> Visitor<'de> for UnionVisitor<U> {
             }
             members.insert(name.into_owned(), map.next_value()?);
         }
-        while let Some((name, value)) = map.next_entry()? {
+        while let Some((name, value)) = map.next_entry::<String, _>()? {
+            if members.contains_key(&name) {
+                return Err(A::Error::custom(format_args!("duplicate field `{name}`")));
+            }
             members.insert(name, value);
         }
         let (tag, tag_was_sent) = match (members.remove(U::TAG), U::DEFAULT) {
@@ -125,23 +129,35 @@ impl<'de, U: Tagged> Visitor<'de> for UnionVisitor<U> {
     }
 }
 
-/// Gives the tag first, then the other members.
-struct Prepended<A> {
-    name: Option<(&'static str, String)>,
+/// Gives the tag first, if there is one to give, then the other members. A second tag among them is refused, as every
+/// repeated member is.
+struct Entries<A> {
+    tag_name: &'static str,
+    /// The tag, until its name was asked for.
+    tag: Option<String>,
+    /// The tag, after its name was asked for.
     value: Option<String>,
     others: A,
 }
 
-impl<'de, A: MapAccess<'de>> MapAccess<'de> for Prepended<A> {
+impl<A> Entries<A> {
+    fn new(tag_name: &'static str, tag: Option<String>, others: A) -> Self {
+        Self { tag_name, tag, value: None, others }
+    }
+}
+
+impl<'de, A: MapAccess<'de>> MapAccess<'de> for Entries<A> {
     type Error = A::Error;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, A::Error> {
-        match self.name.take() {
-            Some((name, tag)) => {
-                self.value = Some(tag);
-                seed.deserialize(name.into_deserializer()).map(Some)
-            }
-            None => self.others.next_key_seed(seed),
+        if let Some(tag) = self.tag.take() {
+            self.value = Some(tag);
+            return seed.deserialize(self.tag_name.into_deserializer()).map(Some);
+        }
+        match self.others.next_key()? {
+            None => Ok(None),
+            Some(Text(name)) if name == self.tag_name => Err(A::Error::duplicate_field(self.tag_name)),
+            Some(Text(name)) => seed.deserialize(name.into_deserializer()).map(Some),
         }
     }
 
@@ -185,6 +201,23 @@ mod tests {
         let json = json!({"type": "message", "role": "user", "content": "hi"});
         let item: V1InputItem = serde_json::from_value(json.clone()).unwrap();
         assert_eq!(serde_json::to_value(item).unwrap(), json);
+    }
+
+    #[test]
+    fn a_repeated_member_is_refused_wherever_the_tag_stands() {
+        for (json, repeated) in [
+            (
+                r#"{"type":"function_call","call_id":"c","name":"n","arguments":"{}","type":"message"}"#,
+                "type",
+            ),
+            (r#"{"type":"function_call","call_id":"c","name":"n","name":"m","arguments":"{}"}"#, "name"),
+            (r#"{"call_id":"c","name":"n","name":"m","arguments":"{}","type":"function_call"}"#, "name"),
+            (r#"{"name":"n","type":"new","type":"function_call"}"#, "type"),
+            (r#"{"type":"new","type":"function_call"}"#, "type"),
+        ] {
+            let error = output(json).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("duplicate field `{repeated}`")), "{json}: {error}");
+        }
     }
 
     #[test]
