@@ -295,7 +295,9 @@ impl From<StoreError> for ApiError {
         let message = sentence(&error.to_string());
         match error {
             StoreError::NotFound { kind, id } => Self::missing(kind, &id),
-            StoreError::Reference { param, problem } => Self::invalid(param, sentence(&problem)),
+            StoreError::Reference { param, problem } => {
+                Self::invalid(param, cut(sentence(&problem), LONGEST))
+            }
             StoreError::Conflict { guard, branch } => {
                 Self::branch_version_conflict(guard.param(), message, branch)
             }
@@ -324,15 +326,22 @@ fn sentence(message: &str) -> String {
         .collect()
 }
 
+/// Most characters of a message that repeats what a caller sent.
+const LONGEST: usize = 512;
+
 /// The beginning of a value that a caller sent, short and printable enough to stand in a message.
 pub(crate) fn excerpt(value: &str) -> String {
-    const SHOWN: usize = 64;
-    let mut shown: String =
-        value.chars().take(SHOWN).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
-    if value.chars().nth(SHOWN).is_some() {
-        shown.push('…');
+    let printable = |c: char| if c.is_control() { '\u{fffd}' } else { c };
+    cut(value.chars().take(66).map(printable).collect(), 64)
+}
+
+/// The first `most` characters of a text, with an ellipsis when there are more.
+fn cut(mut text: String, most: usize) -> String {
+    if let Some((end, _)) = text.char_indices().nth(most) {
+        text.truncate(end);
+        text.push('…');
     }
-    shown
+    text
 }
 
 #[cfg(test)]

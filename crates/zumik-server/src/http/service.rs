@@ -181,3 +181,104 @@ fn chain(error: &(dyn std::error::Error + Send + Sync + 'static)) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use async_trait::async_trait;
+    use axum::body::to_bytes;
+    use http::header::{AUTHORIZATION, CONTENT_TYPE};
+    use tokio::sync::Semaphore;
+    use tower_service::Service;
+
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::config::LimitSettings;
+    use crate::domain::{Scopes, key_hash};
+    use crate::engine::{Engine, EngineError, Generated, Prompted};
+    use crate::mint::RandomMint;
+    use crate::store::memory::MemoryStore;
+    use crate::store::{NewKey, Store};
+
+    const KEY: &str = "zk_test_0123456789abcdef";
+
+    async fn api(engine: Arc<dyn Engine>) -> Api {
+        let (clock, mint) = (Arc::new(SystemClock), Arc::new(RandomMint::default()));
+        let store = Arc::new(MemoryStore::new(clock.clone(), mint.clone()));
+        let project = store.ensure_project("test", chrono::Utc::now()).await.unwrap();
+        let key = NewKey {
+            name: "test".to_owned(),
+            scopes: Scopes::INFERENCE_ONLY,
+            hash: key_hash(KEY.as_bytes()),
+            masked: String::new(),
+        };
+        store.create_key(&project.id, key, chrono::Utc::now()).await.unwrap();
+        Api::new(Arc::new(App::new(store, engine, clock, mint, &LimitSettings::default()).unwrap()))
+    }
+
+    fn generation() -> Request<Body> {
+        Request::post("/v2/responses")
+            .header(AUTHORIZATION, format!("Bearer {KEY}"))
+            .header(CONTENT_TYPE, "application/json")
+            .header(idempotency::KEY, "k")
+            .body(Body::from(r#"{"model":"auto","input":"canary"}"#))
+            .unwrap()
+    }
+
+    struct Panics;
+
+    #[async_trait]
+    impl Engine for Panics {
+        async fn generate(&self, request: &Prompted<'_>) -> Result<Generated, EngineError> {
+            panic!("{}", request.messages[0].text);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_a_fault_like_any_other_and_tells_nothing() {
+        let mut api = api(Arc::new(Panics)).await;
+        let response = api.call(generation()).await.unwrap();
+        assert_eq!(response.status(), 500);
+        assert!(response.headers().contains_key("agent-trace-id"));
+        assert_eq!(response.headers()["agent-idempotent-replay"], "false");
+        let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        let body = String::from_utf8_lossy(&body);
+        assert!(body.contains("internal_error") && !body.contains("canary"), "{body}");
+    }
+
+    /// Tells when a call begins and when it is dropped.
+    struct Endless {
+        began: Arc<Semaphore>,
+        dropped: Arc<Semaphore>,
+    }
+
+    struct OnDrop(Arc<Semaphore>);
+
+    impl Drop for OnDrop {
+        fn drop(&mut self) {
+            self.0.add_permits(1);
+        }
+    }
+
+    #[async_trait]
+    impl Engine for Endless {
+        async fn generate(&self, _: &Prompted<'_>) -> Result<Generated, EngineError> {
+            let _call = OnDrop(Arc::clone(&self.dropped));
+            self.began.add_permits(1);
+            std::future::pending().await
+        }
+    }
+
+    #[tokio::test]
+    async fn a_client_that_goes_away_cancels_the_call_of_the_engine() {
+        let (began, dropped) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+        let engine = Endless { began: Arc::clone(&began), dropped: Arc::clone(&dropped) };
+        let mut api = api(Arc::new(engine)).await;
+        let request = tokio::spawn(api.call(generation()));
+        let within = Duration::from_secs(10);
+        tokio::time::timeout(within, began.acquire()).await.unwrap().unwrap().forget();
+        request.abort();
+        tokio::time::timeout(within, dropped.acquire()).await.unwrap().unwrap().forget();
+    }
+}

@@ -64,8 +64,8 @@ pub enum StartError {
          A-Z a-z 0-9 - _"
     )]
     ApiKey,
-    /// The API key that was given is revoked, or belongs to another project of the data folder.
-    #[error("the API key is revoked, or it belongs to another project of this data folder")]
+    /// The API key that was given belongs to another project than the default one.
+    #[error("the API key belongs to another project of this data folder; give another one, or none")]
     ApiKeyTaken,
     /// The store cannot be opened.
     #[error(transparent)]
@@ -198,7 +198,10 @@ impl Builder {
                 hash: key_hash(api_key.as_bytes()),
                 masked: masked_key(&api_key),
             };
-            store.create_key(&project, key, now).await?;
+            store.create_key(&project, key, now).await.map_err(|error| match error {
+                StoreError::Reference { .. } => StartError::ApiKeyTaken,
+                other => other.into(),
+            })?;
         }
         let interrupted = store.fail_open_responses().await?;
         if interrupted > 0 {

@@ -265,6 +265,7 @@ fn array<'v>(path: Path<'_>, value: &'v Value) -> Result<&'v [Value]> {
     }
 }
 
+/// Only form is checked here. Whether the id names anything is for the store to say, in the same words.
 fn id<T: FromStr<Err = InvalidId>>(path: Path<'_>, value: &Value) -> Result<T> {
     let text = text(path, value)?;
     text.parse()
