@@ -119,7 +119,7 @@ pub(crate) struct ServeArgs {
 
     /// Print one JSON object when ready: url, api_key, project_id, data
     ///
-    /// `api_key` is null when the folder had a key already and none was given.
+    /// `api_key` is null when the folder had a key already and none was given. With --metrics also: metrics.
     #[arg(long)]
     pub json: bool,
 }
@@ -261,7 +261,7 @@ pub(crate) struct QuickstartArgs {
     pub folder: PathBuf,
 
     /// At most this many files, in the order of their paths
-    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub max_files: u32,
 
     /// Print one JSON object at the end instead of the tour

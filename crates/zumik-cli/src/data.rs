@@ -13,9 +13,6 @@ use crate::term;
 /// The folder that was named, or the user's own; always an absolute path.
 pub(crate) fn folder(args: &DataArgs) -> Result<PathBuf, Failure> {
     let folder = match &args.data {
-        Some(folder) if folder.as_os_str().is_empty() => {
-            return Err(Failure::usage("the data folder has an empty name; name one with --data DIR"));
-        }
         Some(folder) => folder.clone(),
         None => dirs::data_dir()
             .ok_or_else(|| {
@@ -23,7 +20,15 @@ pub(crate) fn folder(args: &DataArgs) -> Result<PathBuf, Failure> {
             })?
             .join("zumik"),
     };
-    std::path::absolute(&folder).map_err(|e| Failure::because("cannot tell where the data folder is", &e))
+    let folder = std::path::absolute(&folder)
+        .map_err(|e| Failure::because("cannot tell where the data folder is", &e))?;
+    match folder.ancestors().find(|ancestor| ancestor.exists()) {
+        Some(ancestor) if !ancestor.is_dir() => Err(Failure::failed(format_args!(
+            "{} is no folder, so no data can be kept there; name another with --data DIR",
+            ancestor.display()
+        ))),
+        _ => Ok(folder),
+    }
 }
 
 /// The key of `ZUMIK_MASTER_KEY`, if it is set.

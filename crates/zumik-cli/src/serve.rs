@@ -26,6 +26,9 @@ struct Ready<'a> {
     api_key: Option<&'a str>,
     project_id: &'a str,
     data: &'a Path,
+    /// Address of the metrics, when they were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metrics: Option<String>,
 }
 
 pub(crate) async fn run(args: ServeArgs, log: Log) -> Result<(), Failure> {
@@ -84,16 +87,23 @@ fn with_settings(log: Log, settings: &Settings) -> Log {
 
 fn announce(server: &RunningServer, folder: &Path, json: bool) -> Result<(), Failure> {
     let key = Some(server.api_key()).filter(|key| !key.is_empty());
+    let metrics = server.metrics_address().map(|address| format!("http://{address}/metrics"));
     if json {
         let project_id = server.project_id().as_str();
-        return term::print_json(&Ready { url: server.url(), api_key: key, project_id, data: folder });
+        return term::print_json(&Ready {
+            url: server.url(),
+            api_key: key,
+            project_id,
+            data: folder,
+            metrics,
+        });
     }
     let mut screen = Screen::new(false);
     screen.line(format_args!("{} at {}", styled(STRONG, "Zumik is ready"), server.url()))?;
     screen.item("data", term::printable(&folder.display().to_string()))?;
     screen.item("project", server.project_id())?;
-    if let Some(metrics) = server.metrics_address() {
-        screen.item("metrics", format_args!("http://{metrics}/metrics"))?;
+    if let Some(metrics) = metrics {
+        screen.item("metrics", metrics)?;
     }
     screen.line("")?;
     match key {

@@ -1,14 +1,18 @@
 //! `zumik serve` as a process.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::fs;
+use std::io::{Read, Write};
 use std::net::TcpListener;
 
 use rustix::process::Signal;
-use support::{Serving, json, output, refused, stderr, stdout, zumik};
-use zumik_client::ErrorKind;
-use zumik_client::types::ArtifactType;
+use support::{Serving, output, refused, stderr, stdout, zumik};
+use tokio::task::JoinHandle;
+use zumik_client::types::{ArtifactType, NativeResponse};
+use zumik_client::{ErrorKind, Zumik};
 
 #[tokio::test]
 async fn a_fresh_folder_gets_a_project_and_a_key_that_works() {
@@ -103,7 +107,7 @@ fn a_folder_that_cannot_be_is_refused() {
     let said =
         refused(&output(zumik(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(file.join("below"))), 1);
     assert!(said.contains("--data"), "{said}");
-    refused(&output(&mut zumik(["serve", "--data", ""])), 2);
+    assert_eq!(output(&mut zumik(["serve", "--data", ""])).status.code(), Some(2));
 }
 
 #[test]
@@ -155,10 +159,106 @@ fn help_and_version_are_results_and_wrong_usage_is_not() {
 }
 
 #[test]
-fn a_newer_database_is_refused() {
+fn a_database_of_a_newer_version_or_another_program_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let mut server = Serving::start(folder.path());
     server.signal(Signal::TERM);
     server.wait();
-    let _ = json;
+
+    // The schema version is the four bytes at 60 of an SQLite file.
+    let database = folder.path().join("zumik.db");
+    let mut bytes = fs::read(&database).unwrap();
+    bytes[60..64].copy_from_slice(&9_999_u32.to_be_bytes());
+    fs::write(&database, bytes).unwrap();
+    for command in [["serve", "--listen", "127.0.0.1:0"].as_slice(), &["keys", "list"]] {
+        let said = refused(&output(zumik(command.iter().copied()).arg("--data").arg(folder.path())), 1);
+        assert!(said.contains("9999") && said.contains("newer"), "{said}");
+    }
+
+    fs::write(&database, "not a database at all, but long enough to have a header").unwrap();
+    let said = refused(&output(zumik(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(folder.path())), 1);
+    assert!(said.contains("--data"), "{said}");
+}
+
+#[test]
+fn a_lost_master_key_is_told_as_such() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = Serving::start(folder.path());
+    server.signal(Signal::TERM);
+    server.wait();
+    let start = |key: &str| {
+        let mut command = zumik(["serve", "--listen", "127.0.0.1:0", "--data"]);
+        output(command.arg(folder.path()).env("ZUMIK_MASTER_KEY", key))
+    };
+    let said = refused(&start(&"ab".repeat(32)), 1);
+    assert!(said.contains("ZUMIK_MASTER_KEY"), "{said}");
+    let said = refused(&start("too short"), 2);
+    assert!(said.contains("64") && !said.contains("too short"), "{said}");
+}
+
+#[tokio::test]
+async fn a_running_request_is_finished_before_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = Serving::slow(folder.path(), 700);
+    let client = server.client(server.key());
+    let running = in_flight(&client).await;
+    server.signal(Signal::TERM);
+    let answer = running.await.unwrap().unwrap();
+    assert!(answer.output_text.is_some_and(|text| text.starts_with("[placeholder]")));
+    assert_eq!(server.wait().0.code(), Some(0));
+}
+
+#[tokio::test]
+async fn asked_twice_the_server_ends_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = Serving::slow(folder.path(), 600_000);
+    let client = server.client(server.key());
+    let running = in_flight(&client).await;
+    server.signal(Signal::INT);
+    // The first request to stop has come when new requests are refused.
+    while client.artifacts().list().await.is_ok() {}
+    server.signal(Signal::INT);
+    assert_eq!(server.wait().0.code(), Some(130));
+    assert!(running.await.unwrap().is_err());
+}
+
+/// A generation that is being worked on: of two with the same key, one runs and the other is told so.
+async fn in_flight(client: &Zumik) -> JoinHandle<zumik_client::Result<NativeResponse>> {
+    let generate = |client: Zumik| async move {
+        client.responses().create("code.fast", "Wait for me.").idempotency_key("the-same").await
+    };
+    let mut one = tokio::spawn(generate(client.clone()));
+    let mut other = tokio::spawn(generate(client.clone()));
+    let (told, running) = tokio::select! {
+        told = &mut one => (told, other),
+        told = &mut other => (told, one),
+    };
+    assert_eq!(told.unwrap().unwrap_err().kind(), ErrorKind::KeyInFlight);
+    running
+}
+
+#[tokio::test]
+async fn metrics_have_an_address_of_their_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Serving::with(folder.path(), ["--metrics", "127.0.0.1:0"]);
+    let metrics = server.ready["metrics"].as_str().unwrap();
+    let address = metrics.strip_prefix("http://").and_then(|rest| rest.strip_suffix("/metrics")).unwrap();
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    let mut page = String::new();
+    stream.read_to_string(&mut page).unwrap();
+    assert!(page.starts_with("HTTP/1.1 200"), "{page}");
+    assert!(page.contains("# EOF"), "{page}");
+}
+
+#[test]
+fn the_file_in_the_folder_sets_what_nobody_said() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("zumik.toml"), "metrics = '127.0.0.1:0'").unwrap();
+    let server = Serving::start(folder.path());
+    assert!(server.ready["metrics"].is_string(), "{}", server.ready);
+    let broken = tempfile::tempdir().unwrap();
+    fs::write(broken.path().join("zumik.toml"), "metrix = 1").unwrap();
+    let said = refused(&output(zumik(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(broken.path())), 1);
+    assert!(said.contains("zumik.toml") && said.contains("metrix"), "{said}");
 }

@@ -67,12 +67,23 @@ impl Serving {
 
     /// The same with more arguments.
     pub(crate) fn with<'a>(data: &Path, more: impl IntoIterator<Item = &'a str>) -> Self {
-        let mut child = zumik(["serve", "--listen", "127.0.0.1:0", "--json", "--log-level", "off", "--data"])
-            .arg(data)
-            .args(more)
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("zumik serve starts");
+        Self::spawn(Self::command(data).args(more))
+    }
+
+    /// A server that takes so many milliseconds for each generation.
+    pub(crate) fn slow(data: &Path, delay_ms: u32) -> Self {
+        Self::spawn(Self::command(data).env("ZUMIK_PLACEHOLDER_DELAY_MS", delay_ms.to_string()))
+    }
+
+    fn command(data: &Path) -> Command {
+        let mut command =
+            zumik(["serve", "--listen", "127.0.0.1:0", "--json", "--log-level", "off", "--data"]);
+        command.arg(data);
+        command
+    }
+
+    fn spawn(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("zumik serve starts");
         let mut stdout = BufReader::new(child.stdout.take().expect("a pipe"));
         let mut line = String::new();
         stdout.read_line(&mut line).expect("a line");
