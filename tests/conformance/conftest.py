@@ -1,8 +1,8 @@
-"""Where the server is, and fresh state for each test.
+"""Where the server is, and who calls it.
 
 The suite runs against any server: `ZUMIK_BASE_URL` and `ZUMIK_API_KEY` say which. `ZUMIK_FOREIGN_API_KEY` is a key of
 another project and `ZUMIK_READ_API_KEY` one of the same project with the scope `read`; tests that need one of them are
-left out without it. `cargo test -p zumik-tests --test conformance` sets all four.
+left out without it. `cargo xtask test` sets all four.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def base_url() -> str:
     return os.environ["ZUMIK_BASE_URL"]
 
 
-@pytest.fixture(params=[False, True], ids=["omits", "nulls"])
+@pytest.fixture(scope="session", params=[False, True], ids=["omits", "nulls"])
 def client(request: pytest.FixtureRequest, base_url: str) -> Iterator[ZumikClient]:
     """The documented client, once leaving absent arguments out and once sending them as null."""
     client = ZumikClient(os.environ["ZUMIK_API_KEY"], base_url, nulls=request.param)
@@ -42,7 +42,7 @@ def client(request: pytest.FixtureRequest, base_url: str) -> Iterator[ZumikClien
     client.close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def http(base_url: str) -> Iterator[httpx.Client]:
     """Bare httpx with the key, for what the documented client cannot say."""
     headers = {"Authorization": f"Bearer {os.environ['ZUMIK_API_KEY']}"}
@@ -50,7 +50,14 @@ def http(base_url: str) -> Iterator[httpx.Client]:
         yield http
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
+def anonymous(base_url: str) -> Iterator[httpx.Client]:
+    """Bare httpx without a key."""
+    with httpx.Client(base_url=base_url, timeout=30.0) as http:
+        yield http
+
+
+@pytest.fixture(scope="session")
 def foreign(base_url: str) -> Iterator[ZumikClient]:
     """The documented client of another project on the same server."""
     client = ZumikClient(setting("ZUMIK_FOREIGN_API_KEY"), base_url)
@@ -58,7 +65,7 @@ def foreign(base_url: str) -> Iterator[ZumikClient]:
     client.close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def reader(base_url: str) -> Iterator[ZumikClient]:
     """The documented client with a key of the scope `read`."""
     client = ZumikClient(setting("ZUMIK_READ_API_KEY"), base_url)

@@ -104,11 +104,14 @@ def test_a_file_list_pages_only_when_asked(http: httpx.Client) -> None:
 
 def test_the_history_of_a_fork_holds_what_it_inherited(http: httpx.Client, client: ZumikClient, session: Json) -> None:
     root = session["default_branch_id"]
+    head = None
     for version in range(4):
-        client.append_event(session["id"], root, expected_version=version, event_type="note")
+        guards = {"expected_version": version, "expected_head_event_id": head}
+        head = client.append_event(session["id"], root, **guards, event_type="note")["id"]
     history = http.get(f"/v2/sessions/{session['id']}/branches/{root}/events").json()["data"]
     fork = client.create_branch(session["id"], root, history[2]["id"])
-    own = client.append_event(session["id"], fork["id"], expected_version=3, event_type="note")
+    guards = {"expected_version": fork["version"], "expected_head_event_id": fork["head_event_id"]}
+    own = client.append_event(session["id"], fork["id"], **guards, event_type="note")
     path = f"/v2/sessions/{session['id']}/branches/{fork['id']}/events"
     assert http.get(path).json()["data"] == [*history[:3], own]
     newest = http.get(f"{path}?order=desc&limit=2").json()

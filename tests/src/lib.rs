@@ -1,1 +1,56 @@
 //! Whole-system tests: a real client against a real server.
+//!
+//! This library is what they share. It also holds the code of the book: each Rust block of the guide is a documentation
+//! test that runs against an embedded server.
+
+pub mod http;
+pub mod log;
+pub mod operations;
+pub mod process;
+pub mod server;
+
+use std::error::Error;
+
+use zumik_client::Zumik;
+use zumik_server::Server;
+
+/// Runs a block of the guide with a client of a fresh embedded server.
+///
+/// # Panics
+/// When the block gives an error.
+pub fn guide<F>(block: F)
+where
+    F: AsyncFnOnce(Zumik) -> Result<(), Box<dyn Error>>,
+{
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let result: Result<(), Box<dyn Error>> = runtime.block_on(async {
+        let server = Server::builder().start().await?;
+        let zk = Zumik::builder().base_url(server.url()).api_key(server.api_key()).build()?;
+        block(zk).await
+    });
+    if let Err(error) = result {
+        panic!("{error}");
+    }
+}
+
+/// The pages whose Rust blocks are tests.
+#[cfg(doctest)]
+mod book {
+    macro_rules! pages {
+        ($($page:ident: $path:literal;)*) => {
+            $(#[doc = include_str!(concat!("../../", $path))] struct $page;)*
+        };
+    }
+
+    pages! {
+        Readme: "README.md";
+        Start: "docs/guide/start.md";
+        Artifacts: "docs/guide/artifacts.md";
+        Branches: "docs/guide/branches.md";
+        Merges: "docs/guide/merges.md";
+        Responses: "docs/guide/responses.md";
+        Diagnostics: "docs/guide/diagnostics.md";
+        Purge: "docs/guide/purge.md";
+        Testing: "docs/guide/testing.md";
+    }
+}

@@ -1,3 +1,12 @@
 //! Whole-system tests: a real client and strangers' clients against a real server, over loopback.
 
+mod conformance;
+mod crash;
 mod docs;
+mod hostile;
+mod isolation;
+mod race;
+mod restart;
+mod scopes;
+mod thread;
+mod twins;

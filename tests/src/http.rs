@@ -1,0 +1,139 @@
+//! Plain HTTP with a key: for what the client would never send, and for answers byte by byte.
+
+use bytes::Bytes;
+use reqwest::header::{CONTENT_TYPE, HeaderMap};
+use reqwest::{Method, RequestBuilder, StatusCode};
+use serde_json::Value;
+
+use crate::operations::{Body, Request, file_form};
+
+/// A whole answer.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: Bytes,
+}
+
+impl Answer {
+    /// The body as JSON; null when it is not.
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+
+    /// `error.code` of the contract's envelope, after checking that it is one.
+    ///
+    /// # Panics
+    /// When the body is not the envelope.
+    pub fn error(&self) -> Value {
+        let error = &self.json()["error"];
+        for member in ["message", "type"] {
+            assert!(error[member].is_string(), "no error.{member}: {self:?}");
+        }
+        for member in ["code", "param"] {
+            assert!(error.get(member).is_some(), "no error.{member}: {self:?}");
+        }
+        assert!(self.headers.contains_key("agent-trace-id"), "no trace id: {self:?}");
+        error.clone()
+    }
+}
+
+/// A bare reqwest client.
+pub fn bare() -> reqwest::Client {
+    // The workspace builds reqwest without a provider of cryptography. One that is installed already serves as well.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::new()
+}
+
+/// A client of one server with one key, or with none.
+#[derive(Debug, Clone)]
+pub struct Http {
+    client: reqwest::Client,
+    base_url: String,
+    key: Option<String>,
+}
+
+impl Http {
+    /// With a key.
+    pub fn new(base_url: &str, key: &str) -> Self {
+        Self { client: bare(), base_url: base_url.to_owned(), key: Some(key.to_owned()) }
+    }
+
+    /// The same server without a key.
+    #[must_use]
+    pub fn without_key(&self) -> Self {
+        Self { key: None, ..self.clone() }
+    }
+
+    /// A request to this server.
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self.client.request(method, format!("{}{path}", self.base_url));
+        match &self.key {
+            Some(key) => request.bearer_auth(key),
+            None => request,
+        }
+    }
+
+    /// Sends a request of the table with changes by `change`.
+    pub async fn send_with(
+        &self,
+        request: &Request,
+        change: impl FnOnce(RequestBuilder) -> RequestBuilder,
+    ) -> Answer {
+        let method = request.operation.method.as_str().parse().expect("a method of HTTP");
+        let builder = self.request(method, &request.path);
+        let builder = match &request.body {
+            Body::Empty => builder,
+            Body::Json(body) => builder.json(body),
+            Body::File => builder.multipart(file_form()),
+        };
+        answer(change(builder)).await
+    }
+
+    /// Sends a request of the table.
+    pub async fn send(&self, request: &Request) -> Answer {
+        self.send_with(request, |builder| builder).await
+    }
+
+    /// Sends raw bytes as JSON.
+    pub async fn send_bytes(&self, request: &Request, media_type: &str, body: impl Into<Bytes>) -> Answer {
+        let method = request.operation.method.as_str().parse().expect("a method of HTTP");
+        let builder = self.request(method, &request.path);
+        answer(builder.header(CONTENT_TYPE, media_type).body(body.into())).await
+    }
+
+    /// Gets an answer.
+    pub async fn get(&self, path: &str) -> Answer {
+        answer(self.request(Method::GET, path)).await
+    }
+
+    /// Posts JSON and reads the answer, which must be a success.
+    ///
+    /// # Panics
+    /// When it is not.
+    pub async fn post(&self, path: &str, body: Value) -> Value {
+        let answer = answer(self.request(Method::POST, path).json(&body)).await;
+        assert_eq!(answer.status, 200, "POST {path}: {answer:?}");
+        answer.json()
+    }
+
+    /// Uploads a small file.
+    ///
+    /// # Panics
+    /// When it is refused.
+    pub async fn upload(&self) -> Value {
+        let answer = answer(self.request(Method::POST, "/v1/files").multipart(file_form())).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.json()
+    }
+}
+
+/// Sends a request and reads the whole answer.
+async fn answer(request: RequestBuilder) -> Answer {
+    let response = request.send().await.expect("an answer");
+    let (status, headers) = (response.status(), response.headers().clone());
+    Answer { status, headers, body: response.bytes().await.expect("a whole body") }
+}

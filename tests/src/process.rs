@@ -1,0 +1,86 @@
+//! The real command: `zumik serve` as a process of its own.
+
+use std::env;
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+
+/// The `zumik` command beside the running test. `cargo test --workspace` builds it; when it is missing (one package was
+/// tested alone), it is built now.
+pub fn zumik() -> PathBuf {
+    let test = env::current_exe().expect("the path of the running test");
+    let folder = test.ancestors().nth(2).expect("a test is in target/PROFILE/deps");
+    let zumik = folder.join(format!("zumik{}", env::consts::EXE_SUFFIX));
+    if !zumik.exists() {
+        let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let target = folder.parent().expect("a profile's folder is in the target folder");
+        let status = Command::new(cargo)
+            .args(["build", "--quiet", "--package", "zumik-cli", "--bin", "zumik", "--target-dir"])
+            .arg(target)
+            .status()
+            .expect("cargo starts");
+        assert!(status.success(), "the zumik command does not build");
+    }
+    zumik
+}
+
+/// Runs a `zumik` command to its end and reads the JSON that it prints.
+pub fn run<S: AsRef<OsStr>>(zumik: &Path, arguments: impl IntoIterator<Item = S>) -> Value {
+    let output = Command::new(zumik).args(arguments).stderr(Stdio::inherit()).output().expect("zumik starts");
+    assert!(output.status.success(), "zumik failed: {}", output.status);
+    serde_json::from_slice(&output.stdout).expect("zumik prints JSON")
+}
+
+/// A running `zumik serve` on a free port. It is killed when dropped.
+#[derive(Debug)]
+pub struct ServeProcess {
+    child: Child,
+    /// Base URL.
+    pub url: String,
+    /// The key that it printed; empty when the folder had one already.
+    pub api_key: String,
+}
+
+impl ServeProcess {
+    /// Starts a server on a data folder and waits until it takes requests.
+    pub fn start(zumik: &Path, data: &Path) -> Self {
+        let mut child = Command::new(zumik)
+            .args(["serve", "--listen", "127.0.0.1:0", "--json", "--log-level", "error", "--data"])
+            .arg(data)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("zumik serve starts");
+        let stdout = child.stdout.take().expect("standard output is a pipe");
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line).expect("zumik serve prints a line");
+        let ready: Value = serde_json::from_str(&line).expect("the first line is JSON");
+        let text = |member: &str| ready[member].as_str().unwrap_or_default().to_owned();
+        Self { url: text("url"), api_key: text("api_key"), child }
+    }
+
+    /// The process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Ends it as a crash does (SIGKILL), and waits until it is gone.
+    pub fn kill(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        // A process that has ended by itself cannot be killed; then there is nothing left to do.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for ServeProcess {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
