@@ -1,0 +1,77 @@
+//! What the client adds to a call: the same request by `zumik-client` and by bare reqwest with typed serde, one after the
+//! other on one connection each, against the same server.
+
+use std::time::{Duration, Instant};
+
+use zumik_client::Zumik;
+use zumik_client::types::{Artifact, ArtifactType, TokenCount};
+use zumik_tests::process::ServeProcess;
+
+use crate::report::{Report, Row, median, micros, ratio};
+use crate::{Plan, Result};
+
+/// Calls of one side before the other has its turn: short enough that both meet the same machine.
+const TURN: usize = 50;
+
+/// Measures a GET and a POST.
+pub fn measure(plan: &Plan, report: &mut Report) -> Result {
+    let folder = plan.folder()?;
+    let server = ServeProcess::start(&plan.zumik, folder.path());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(compare(plan, report, &server))
+}
+
+async fn compare(plan: &Plan, report: &mut Report, server: &ServeProcess) -> Result {
+    let turns = plan.pick(100, 10);
+    let zk = Zumik::builder().base_url(&server.url).api_key(server.api_key.as_str()).build()?;
+    let bare = zumik_tests::http::bare();
+    let artifact = zk.artifacts().create(ArtifactType::Policy, "Run the linter before every commit.").await?;
+    let retrieve = format!("{}/v2/artifacts/{}", server.url, artifact.id);
+    let count = format!("{}/v2/token-counts", server.url);
+    let key = &server.api_key;
+
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    for _ in 0..turns {
+        for _ in 0..TURN {
+            let start = Instant::now();
+            zk.artifacts().retrieve(&artifact.id).await?;
+            ours.push(start.elapsed());
+        }
+        for _ in 0..TURN {
+            let start = Instant::now();
+            let _: Artifact =
+                bare.get(&retrieve).bearer_auth(key).send().await?.error_for_status()?.json().await?;
+            theirs.push(start.elapsed());
+        }
+    }
+    add(report, "GET, retrieve an artifact", &ours, &theirs);
+
+    let input = "Summarize the diff in three bullets.";
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    for _ in 0..turns {
+        for _ in 0..TURN {
+            let start = Instant::now();
+            zk.token_counts().create(input).await?;
+            ours.push(start.elapsed());
+        }
+        for _ in 0..TURN {
+            let body = serde_json::json!({ "input": input });
+            let start = Instant::now();
+            let call = bare.post(&count).bearer_auth(key).json(&body).send().await?;
+            let _: TokenCount = call.error_for_status()?.json().await?;
+            theirs.push(start.elapsed());
+        }
+    }
+    add(report, "POST, count tokens", &ours, &theirs);
+    Ok(())
+}
+
+fn add(report: &mut Report, what: &str, ours: &[Duration], theirs: &[Duration]) {
+    let (ours, theirs) = (median(ours), median(theirs));
+    report.add(Row {
+        what: format!("Client call: {what}"),
+        value: micros(ours),
+        baseline: format!("bare reqwest with typed serde: {}", micros(theirs)),
+        ratio: ratio(ours, theirs),
+    });
+}
