@@ -2,6 +2,8 @@
 //! `sqlite` the durable one; `conformance` holds both to the same laws. A handler knows the trait only.
 
 mod answer;
+#[cfg(test)]
+mod conformance;
 mod error;
 pub mod memory;
 mod receipt;

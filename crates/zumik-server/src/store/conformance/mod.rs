@@ -1,0 +1,133 @@
+//! The laws of a store, one function each, run against every store. A law that only one store can break
+//! (crashes, files, locks) is tested beside that store.
+
+mod artifacts;
+mod branches;
+mod bundles;
+mod diagnostics;
+mod events;
+mod files;
+mod idempotency;
+mod keys;
+mod merges;
+mod model;
+mod prompts;
+mod purge;
+mod responses;
+mod sessions;
+mod snapshots;
+mod tenancy;
+mod world;
+
+pub(in crate::store) use world::World;
+
+/// One test for each law and store.
+macro_rules! laws {
+    ($($subject:ident: $($law:ident),+;)+) => {
+        mod memory {$($(
+            #[tokio::test]
+            async fn $law() {
+                super::$subject::$law(super::World::memory().await).await;
+            }
+        )+)+}
+
+        mod sqlite {$($(
+            #[tokio::test]
+            async fn $law() {
+                super::$subject::$law(super::World::sqlite().await).await;
+            }
+        )+)+}
+    };
+}
+
+laws! {
+    keys:
+        a_key_is_known_until_it_is_revoked,
+        a_key_that_is_registered_again_stays_as_it_is,
+        a_key_of_another_project_is_refused,
+        projects_are_made_once_by_name;
+    idempotency:
+        a_repeat_gives_the_same_bytes_and_changes_nothing,
+        a_repeat_is_answered_before_any_check,
+        a_key_with_another_request_is_refused,
+        a_key_counts_for_one_path_of_one_project,
+        a_refused_write_leaves_its_key_free,
+        an_answer_is_forgotten_after_a_day,
+        twins_have_one_effect,
+        a_reserved_key_is_in_flight_until_it_is_released,
+        a_lease_runs_out_unless_it_is_renewed,
+        a_lost_lease_commits_nothing,
+        a_committed_generation_is_replayed;
+    artifacts:
+        an_artifact_is_shown_without_its_content,
+        artifacts_are_listed_oldest_first,
+        a_deleted_artifact_is_gone_and_cannot_be_referenced,
+        an_ephemeral_artifact_goes_after_a_day;
+    bundles:
+        a_bundle_keeps_its_items_as_they_were_given,
+        a_bundle_of_a_missing_artifact_names_the_item,
+        a_deleted_bundle_is_gone_but_sessions_still_list_it;
+    sessions:
+        a_session_begins_with_an_empty_root_branch,
+        a_session_of_a_missing_bundle_names_it,
+        a_session_is_archived_and_made_active_again,
+        an_archived_session_takes_no_writes,
+        a_deleted_session_takes_everything_with_it;
+    branches:
+        a_fork_shares_the_history_up_to_its_point,
+        a_fork_of_an_empty_branch_is_empty,
+        a_fork_needs_a_branch_and_an_event_of_its_session,
+        branches_are_listed_oldest_first;
+    events:
+        appended_events_form_a_chain,
+        an_append_with_a_stale_version_reports_the_current_head,
+        an_append_with_a_stale_head_reports_the_current_head,
+        an_append_that_expects_no_head_needs_an_empty_branch,
+        a_payload_that_names_a_missing_artifact_is_refused,
+        of_many_writers_one_wins_each_version,
+        pages_follow_the_history_in_both_orders,
+        a_page_begins_behind_an_event_of_the_history_only,
+        a_deep_fork_reads_like_a_long_branch;
+    merges:
+        a_checkpoint_appends_one_event,
+        a_compaction_appends_one_checkpoint,
+        a_rebase_appends_copies_in_order,
+        a_fork_merge_leaves_both_branches_alone,
+        a_merge_without_common_history_takes_the_whole_source,
+        a_merge_of_nothing_new_is_refused,
+        a_merge_checks_its_source_and_payload,
+        a_stale_merge_changes_nothing;
+    snapshots:
+        a_snapshot_pins_the_version_and_the_manifest,
+        a_manifest_names_only_what_exists;
+    prompts:
+        a_prompt_is_bundles_then_history,
+        a_snapshot_prompt_is_exactly_its_manifest,
+        unknown_and_contradictory_state_names_its_field,
+        deleted_content_names_the_field_that_led_to_it,
+        a_generation_needs_an_active_session;
+    responses:
+        a_response_is_kept_until_it_expires,
+        a_cancelled_response_stays_cancelled,
+        an_ended_response_is_cancelled_without_effect,
+        open_responses_fail_at_a_restart,
+        a_deleted_v1_response_is_gone;
+    files:
+        a_file_is_stored_and_read_back,
+        the_number_of_files_is_limited_under_concurrency,
+        the_bytes_of_files_are_limited,
+        an_expired_file_is_gone_and_makes_room,
+        files_are_listed_by_page_and_purpose;
+    diagnostics:
+        a_report_is_signed_and_kept_as_it_was_answered;
+    purge:
+        a_purge_takes_everything_that_depends_on_the_artifact,
+        a_purge_leaves_everything_else_alone,
+        a_receipt_verifies_offline,
+        a_deleted_artifact_can_be_purged_once,
+        a_purge_of_a_missing_artifact_changes_nothing,
+        a_purge_drops_kept_answers_that_hold_the_content,
+        a_repeated_purge_is_replayed;
+    tenancy:
+        objects_of_another_project_are_as_missing_ones;
+}

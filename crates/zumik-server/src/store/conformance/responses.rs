@@ -1,0 +1,135 @@
+use chrono::TimeDelta;
+use serde_json::json;
+use ulid::Ulid;
+use zumik_types::{
+    NativeResponse, QosCompletion, ResponseId, ResponseStatus, V1Response, V1ResponseId, V1ResponseStatus,
+};
+
+use super::world::{World, fresh, key, not_found};
+use crate::store::{Answer, Generation, ProjectCtx, StoredResponse};
+
+fn suffix() -> String {
+    Ulid::from_parts(0, rand::random()).to_string().to_ascii_lowercase()
+}
+
+/// A response as a handler makes it.
+pub(super) fn native(ctx: &ProjectCtx, text: &str) -> NativeResponse {
+    serde_json::from_value(json!({
+        "id": ResponseId::with_suffix(&suffix()), "object": "response", "project_id": ctx.project,
+        "created_at": ctx.now, "status": "completed", "model": "code.fast", "session_id": null,
+        "branch_id": null, "output_text": text, "execution_profile": "managed_provider",
+        "alias_release_id": null, "trace_id": ctx.trace,
+        "usage": {
+            "input_tokens": 10, "output_tokens": 2, "candidate_reuse_tokens": 0, "realized_reused_tokens": 0,
+            "missed_opportunity_tokens": 0, "reuse_evidence_level": "unknown"
+        },
+        "qos_outcome": {
+            "admission": "admitted", "completion": "completed", "target_met": null, "ttft_ms": 1,
+            "latency_ms": 2, "deadline_met": null, "degraded": false, "fallback_used": false,
+            "reason_code": null
+        },
+        "error": null
+    }))
+    .unwrap()
+}
+
+fn v1(ctx: &ProjectCtx, status: V1ResponseStatus) -> V1Response {
+    serde_json::from_value(json!({
+        "id": V1ResponseId::with_suffix(&suffix()), "object": "response",
+        "created_at": ctx.now.timestamp(), "status": status, "background": true, "error": null,
+        "incomplete_details": null, "instructions": null, "max_output_tokens": null, "model": "code.balanced",
+        "output": [{
+            "type": "message", "id": "msg_1", "status": "completed", "role": "assistant",
+            "content": [{"type": "output_text", "text": "text", "annotations": []}]
+        }],
+        "parallel_tool_calls": true, "previous_response_id": null, "conversation": null, "store": true,
+        "temperature": 1.0, "text": {"format": {"type": "text"}}, "tool_choice": "auto", "tools": [],
+        "top_p": 1.0, "truncation": "disabled", "usage": null, "metadata": {"run": "nightly"}
+    }))
+    .unwrap()
+}
+
+async fn commit(world: &World, ctx: &ProjectCtx, response: StoredResponse) {
+    let answer = Answer::json(&ctx.trace, &()).unwrap();
+    let expires_at = world.ctx().now + TimeDelta::days(30);
+    let generation = Generation { response: Some(response), expires_at, materialized: Vec::new(), answer };
+    world.store.commit_generation(ctx, generation, None).await.unwrap();
+}
+
+async fn commit_native(world: &World, status: ResponseStatus) -> NativeResponse {
+    let ctx = world.ctx();
+    let mut response = native(&ctx, "text");
+    response.status = status;
+    commit(world, &ctx, StoredResponse::Native(Box::new(response.clone()))).await;
+    response
+}
+
+async fn commit_v1(world: &World, status: V1ResponseStatus) -> V1Response {
+    let ctx = world.ctx();
+    let response = v1(&ctx, status);
+    commit(world, &ctx, StoredResponse::V1(Box::new(response.clone()))).await;
+    response
+}
+
+pub(super) async fn a_response_is_kept_until_it_expires(world: World) {
+    let response = commit_native(&world, ResponseStatus::Completed).await;
+    let other = commit_v1(&world, V1ResponseStatus::Completed).await;
+    assert_eq!(world.store.retrieve_response(&world.ctx(), &response.id).await.unwrap(), response);
+    assert_eq!(world.store.retrieve_v1_response(&world.ctx(), &other.id).await.unwrap(), other);
+    world.advance(TimeDelta::days(30));
+    not_found(world.store.retrieve_response(&world.ctx(), &response.id).await);
+    not_found(world.store.cancel_v1_response(&world.ctx(), &other.id, None).await);
+    assert_eq!(world.store.sweep(world.ctx().now).await.unwrap().responses, 2);
+    not_found(world.store.retrieve_v1_response(&world.ctx(), &other.id).await);
+}
+
+pub(super) async fn a_cancelled_response_stays_cancelled(world: World) {
+    let response = commit_v1(&world, V1ResponseStatus::Queued).await;
+    let k = || key("/v1/responses/cancel", "k", "");
+    let cancelled = fresh(world.store.cancel_v1_response(&world.ctx(), &response.id, k()).await);
+    assert_eq!((&cancelled.status, cancelled.output.len()), (&V1ResponseStatus::Cancelled, 0));
+    let mut finished = response.clone();
+    finished.status = V1ResponseStatus::Completed;
+    let ended = world.store.finish_response(&world.ctx(), StoredResponse::V1(Box::new(finished))).await;
+    assert_eq!(ended.unwrap(), StoredResponse::V1(Box::new(cancelled.clone())));
+    assert_eq!(world.store.retrieve_v1_response(&world.ctx(), &response.id).await.unwrap(), cancelled);
+    assert!(world.store.cancel_v1_response(&world.ctx(), &response.id, k()).await.unwrap().is_replay());
+
+    let response = commit_native(&world, ResponseStatus::InProgress).await;
+    let cancelled = fresh(world.store.cancel_response(&world.ctx(), &response.id, None).await);
+    assert_eq!((&cancelled.status, &cancelled.output_text), (&ResponseStatus::Cancelled, &None));
+    assert_eq!(cancelled.qos_outcome.completion, Some(QosCompletion::Cancelled));
+    assert_eq!(cancelled.qos_outcome.reason_code.as_deref(), Some("cancelled_by_client"));
+}
+
+pub(super) async fn an_ended_response_is_cancelled_without_effect(world: World) {
+    let response = commit_native(&world, ResponseStatus::Completed).await;
+    assert_eq!(fresh(world.store.cancel_response(&world.ctx(), &response.id, None).await), response);
+    let queued = commit_v1(&world, V1ResponseStatus::Queued).await;
+    let mut finished = queued.clone();
+    finished.status = V1ResponseStatus::Completed;
+    let finished = StoredResponse::V1(Box::new(finished));
+    assert_eq!(world.store.finish_response(&world.ctx(), finished.clone()).await.unwrap(), finished);
+    let cancelled = fresh(world.store.cancel_v1_response(&world.ctx(), &queued.id, None).await);
+    assert_eq!(cancelled.status, V1ResponseStatus::Completed);
+}
+
+pub(super) async fn open_responses_fail_at_a_restart(world: World) {
+    let open = commit_native(&world, ResponseStatus::Queued).await;
+    let open_v1 = commit_v1(&world, V1ResponseStatus::InProgress).await;
+    let ended = commit_native(&world, ResponseStatus::Completed).await;
+    assert_eq!(world.store.fail_open_responses().await.unwrap(), 2);
+    assert_eq!(world.store.fail_open_responses().await.unwrap(), 0);
+    let failed = world.store.retrieve_response(&world.ctx(), &open.id).await.unwrap();
+    assert_eq!((failed.status, failed.error.is_some()), (ResponseStatus::Failed, true));
+    let failed = world.store.retrieve_v1_response(&world.ctx(), &open_v1.id).await.unwrap();
+    assert_eq!((failed.status, failed.error.is_some()), (V1ResponseStatus::Failed, true));
+    assert_eq!(world.store.retrieve_response(&world.ctx(), &ended.id).await.unwrap(), ended);
+}
+
+pub(super) async fn a_deleted_v1_response_is_gone(world: World) {
+    let response = commit_v1(&world, V1ResponseStatus::Completed).await;
+    world.store.delete_v1_response(&world.ctx(), &response.id).await.unwrap();
+    not_found(world.store.retrieve_v1_response(&world.ctx(), &response.id).await);
+    not_found(world.store.delete_v1_response(&world.ctx(), &response.id).await);
+}
