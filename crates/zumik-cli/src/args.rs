@@ -23,11 +23,12 @@ const STYLES: Styles = Styles::styled()
     version,
     styles = STYLES,
     arg_required_else_help = true,
+    max_term_width = 100,
     after_help = "\
 Examples:
-  zumik quickstart              the tour: every call for real, over the files of this folder
-  zumik serve                   a server on http://127.0.0.1:8787, data in your user folder
-  zumik serve --data ./zumik    the same, data in ./zumik
+  zumik quickstart             the tour, every call for real, over your files
+  zumik serve                  a server on http://127.0.0.1:8787
+  zumik serve --data ./zumik   the same, with its data in ./zumik
   zumik keys create --project ci --scopes read
 
 Results go to standard output, logs and errors to standard error.
@@ -56,7 +57,14 @@ pub(crate) struct LogArgs {
     ///
     /// Default: info for `serve`, error for the other commands. Logs never contain prompts, answers, contents or keys,
     /// at any level.
-    #[arg(long, global = true, value_name = "LEVEL", env = "ZUMIK_LOG", help_heading = "Logging")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "LEVEL",
+        env = "ZUMIK_LOG",
+        hide_short_help = true,
+        help_heading = "Logging"
+    )]
     pub log_level: Option<String>,
 
     /// One line of text (the default) or one JSON object per log record
@@ -66,6 +74,7 @@ pub(crate) struct LogArgs {
         value_name = "FORMAT",
         value_enum,
         env = "ZUMIK_LOG_FORMAT",
+        hide_short_help = true,
         help_heading = "Logging"
     )]
     pub log_format: Option<LogFormat>,
@@ -86,18 +95,18 @@ pub(crate) enum LogFormat {
 #[command(after_help = "\
 Examples:
   zumik serve
-  zumik serve --data ./zumik --listen 127.0.0.1:0 --json    a free port; the first line of output tells which
+  zumik serve --data ./zumik --listen 127.0.0.1:0 --json
   zumik serve --api-key zk_live_0123456789abcdef0123456789abcdef
 
-Environment:
-  ZUMIK_MASTER_KEY              the key that seals all contents: 64 hexadecimal digits. Without it the folder
-                                holds one of its own, made at the first start.
-  ZUMIK_REQUESTS_PER_MINUTE     limit of each API key [default: none]
-  ZUMIK_PURGE_JOBS_PER_MINUTE   limit of each project [default: none]
-  ZUMIK_DRAIN_SECONDS           how long a stop waits for running requests [default: 30]
-  ZUMIK_PLACEHOLDER_DELAY_MS    time that an answer without a model takes [default: 0]
+More settings in the environment:
+  ZUMIK_MASTER_KEY             seals all contents: 64 hexadecimal digits; without
+                               it the folder holds one, made at the first start
+  ZUMIK_REQUESTS_PER_MINUTE    limit of each API key [default: none]
+  ZUMIK_PURGE_JOBS_PER_MINUTE  limit of each project [default: none]
+  ZUMIK_DRAIN_SECONDS          most time a stop waits for requests [default: 30]
+  ZUMIK_PLACEHOLDER_DELAY_MS   time an answer without a model takes [default: 0]
 
-What is set neither here nor in the environment is read from zumik.toml in the data folder.")]
+What is set neither here nor there is read from zumik.toml in the data folder.")]
 pub(crate) struct ServeArgs {
     /// Address to listen on; port 0 takes a free one [default: 127.0.0.1:8787]
     #[arg(long, value_name = "HOST:PORT", env = "ZUMIK_LISTEN", value_parser = socket_address)]
@@ -126,10 +135,10 @@ pub(crate) struct ServeArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct DataArgs {
-    /// Folder that holds everything the server keeps
+    /// Folder with everything that a server keeps [default: zumik in your data folder]
     ///
-    /// Made when it does not exist. Without this option: `zumik` in your data folder, which is $XDG_DATA_HOME or
-    /// ~/.local/share on Linux, ~/Library/Application Support on macOS, %APPDATA% on Windows.
+    /// Your data folder is $XDG_DATA_HOME or ~/.local/share on Linux, ~/Library/Application Support on macOS,
+    /// %APPDATA% on Windows. `serve` makes the folder when it does not exist.
     #[arg(long, value_name = "DIR", env = "ZUMIK_DATA")]
     pub data: Option<PathBuf>,
 }
@@ -241,7 +250,7 @@ pub(crate) struct RevokeKeyArgs {
 /// Starts a server on a temporary folder and drives it with the Rust client, every call for real: uploads the text
 /// files below FOLDER as artifacts, bundles them, opens a session, holds a few turns, lets two writers collide,
 /// forks, merges, pins a snapshot, generates with a QoS target, scores the reuse in what just happened, purges one
-/// document and verifies the signed receipt offline. Nothing is kept.
+/// document and verifies the signed receipt offline. Nothing is kept, and nothing leaves this machine.
 ///
 /// Hidden files, files that .gitignore or .ignore excludes, symbolic links and the folders target and node_modules
 /// are passed over. A file that is not UTF-8 text, is empty or is too large for one request is reported and skipped.
@@ -253,8 +262,9 @@ Examples:
   zumik quickstart --json | jq .calls
 
 Environment:
-  ZUMIK_BASE_URL, ZUMIK_API_KEY   both set: use that server instead of an embedded one. The files are then
-                                  uploaded there, and what the tour made is deleted at the end.")]
+  ZUMIK_BASE_URL, ZUMIK_API_KEY   when both are set, the tour uses that server:
+                                  the files are uploaded there, and deleted in
+                                  the end with all else that the tour made")]
 pub(crate) struct QuickstartArgs {
     /// Folder whose text files are the documents
     #[arg(value_name = "FOLDER", default_value = ".")]

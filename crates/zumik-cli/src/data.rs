@@ -7,7 +7,7 @@ use zumik_server::seal::MasterKey;
 use zumik_server::store::sqlite::{OpenError, Registry};
 
 use crate::args::DataArgs;
-use crate::failure::Failure;
+use crate::failure::{self, Failure};
 use crate::term;
 
 /// The folder that was named, or the user's own; always an absolute path.
@@ -69,6 +69,9 @@ pub(crate) fn refusal(error: &OpenError, folder: &Path) -> Failure {
         _ => "name another folder with --data DIR",
     };
     let shown = folder.display().to_string();
-    let failure = Failure::because(format_args!("cannot open the data folder {shown}"), error);
-    Failure::failed(format_args!("{failure}; {way_out}"))
+    let why = failure::chain(error);
+    match why.contains(&shown) {
+        true => Failure::failed(format_args!("{why}; {way_out}")),
+        false => Failure::failed(format_args!("cannot open the data folder {shown}: {why}; {way_out}")),
+    }
 }

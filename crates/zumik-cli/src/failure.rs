@@ -85,7 +85,7 @@ impl Display for Failure {
 }
 
 /// An error and its sources, joined by colons. A source that its parent already quotes is not said twice.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(source) = next {

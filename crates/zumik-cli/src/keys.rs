@@ -69,9 +69,10 @@ fn list(args: &ListKeysArgs) -> Result<(), Failure> {
 }
 
 fn revoke(args: &RevokeKeyArgs) -> Result<(), Failure> {
-    let id: KeyId = args.id.parse().map_err(|error| {
-        Failure::usage(format_args!("{error}; the id of a key begins with key_, see zumik keys list"))
-    })?;
+    let id: KeyId = args
+        .id
+        .parse()
+        .map_err(|error| Failure::usage(format_args!("{error}; zumik keys list shows the ids")))?;
     let record = data::registry(&args.data)?.revoke_key(&id, Utc::now()).map_err(|error| match error {
         StoreError::NotFound { .. } => {
             Failure::failed(format_args!("this folder has no key {id}; see zumik keys list for those it has"))

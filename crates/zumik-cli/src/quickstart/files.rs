@@ -22,8 +22,8 @@ const PASSED_OVER: [&str; 2] = ["target", "node_modules"];
 pub(crate) struct Found {
     pub texts: Vec<Text>,
     pub skipped: Vec<Skipped>,
-    /// Whether the walk ended at a limit, with files left that were not looked at.
-    pub more: bool,
+    /// The limit that ended the walk, with files left that were not looked at.
+    pub ended_by: Option<Limit>,
 }
 
 impl Found {
@@ -31,6 +31,15 @@ impl Found {
     pub(crate) fn total_bytes(&self) -> u64 {
         self.texts.iter().map(|text| text.content.len() as u64).sum()
     }
+}
+
+/// What ends a walk early.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Limit {
+    /// The number of documents.
+    Files,
+    /// The bytes of all documents together.
+    Bytes,
 }
 
 /// A file that is a document.
@@ -80,7 +89,7 @@ pub(crate) fn collect(folder: &Path, limit: usize, mut room: usize) -> Result<Fo
         )));
     }
 
-    let mut found = Found { texts: Vec::new(), skipped: Vec::new(), more: false };
+    let mut found = Found { texts: Vec::new(), skipped: Vec::new(), ended_by: None };
     for entry in walk(folder) {
         let entry = match entry {
             Ok(entry) => entry,
@@ -94,13 +103,13 @@ pub(crate) fn collect(folder: &Path, limit: usize, mut room: usize) -> Result<Fo
             continue;
         }
         if found.texts.len() == limit {
-            found.more = true;
+            found.ended_by = Some(Limit::Files);
             break;
         }
         let path = relative(folder, entry.path());
         match read(entry.path()) {
             Ok(content) if content.len() > room => {
-                found.more = true;
+                found.ended_by = Some(Limit::Bytes);
                 break;
             }
             Ok(content) => {
@@ -268,11 +277,11 @@ mod tests {
         }
         let found = collect(folder.path(), 3, ROOM).unwrap();
         assert_eq!(paths(&found), ["0.txt", "1.txt", "2.txt"]);
-        assert!(found.more);
-        assert!(!collect(folder.path(), 5, ROOM).unwrap().more);
+        assert_eq!(found.ended_by, Some(Limit::Files));
+        assert_eq!(collect(folder.path(), 5, ROOM).unwrap().ended_by, None);
 
         let found = collect(folder.path(), 5, 9).unwrap();
-        assert_eq!((found.texts.len(), found.more), (2, true));
+        assert_eq!((found.texts.len(), found.ended_by), (2, Some(Limit::Bytes)));
     }
 
     #[test]

@@ -81,8 +81,11 @@ async fn hold(
     screen: &mut Screen,
 ) -> Result<Summary, Failure> {
     let found = files::collect(&args.folder, args.max_files as usize, target.prompt_room())?;
-    let server =
-        if target.is_embedded() { "an embedded server on a temporary folder" } else { "your server" };
+    let server = if target.is_embedded() {
+        "an embedded server on a temporary folder"
+    } else {
+        "the server of ZUMIK_BASE_URL"
+    };
     screen.line(format_args!(
         "{}  {server}, {}",
         styled(STRONG, "Zumik quickstart"),
@@ -91,6 +94,8 @@ async fn hold(
 
     let mut tour = Tour { zk: &target.zk, screen, made, traces: generation::Traces::new(), steps: 0 };
     let tour = &mut tour;
+    // Before there is anything to prove: a receipt and the keys that verify it must not come from one answer.
+    let keys = tour.zk.receipt_keys().list().await.map_err(Failure::call)?;
     let files = FilesSummary::of(&found);
     let library = documents::upload(tour, found).await?;
     let mut talk = turns::hold(tour, &library).await?;
@@ -99,7 +104,7 @@ async fn hold(
     let snapshot = branches::pin(tour, &talk).await?;
     let generation = generation::over_snapshot(tour, &talk, &snapshot).await?;
     let diagnostic = reuse::diagnose(tour).await?;
-    let purge = purge::purge(tour, &library, &talk).await?;
+    let purge = purge::purge(tour, &library, &talk, &keys).await?;
 
     let calls = meter.calls();
     tour.title("What it took", "one tracing span a call")?;

@@ -43,7 +43,7 @@ impl FilesSummary {
         Self {
             uploaded: found.texts.len(),
             bytes: found.total_bytes(),
-            more: found.more,
+            more: found.ended_by.is_some(),
             skipped: found.skipped.clone(),
         }
     }

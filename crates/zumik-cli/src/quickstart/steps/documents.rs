@@ -9,7 +9,7 @@ use zumik_client::types::{ArtifactId, ArtifactType, Bundle, BundleItem};
 
 use crate::failure::Failure;
 use crate::quickstart::Tour;
-use crate::quickstart::files::{Found, Text};
+use crate::quickstart::files::{Found, Limit, Text};
 use crate::term::{self, FAINT, WARN, styled};
 
 /// Uploads that are under way at the same time.
@@ -95,7 +95,11 @@ async fn create(tour: &Tour<'_>, text: Text) -> Result<Document, Failure> {
 }
 
 fn report_files(tour: &mut Tour<'_>, found: &Found) -> Result<(), Failure> {
-    let more = if found.more { ", the first of more (--max-files)" } else { "" };
+    let more = match found.ended_by {
+        None => "",
+        Some(Limit::Files) => ", the first of more (--max-files)",
+        Some(Limit::Bytes) => ", the first of more: one prompt should not be larger",
+    };
     tour.screen.item(
         "found",
         format_args!(

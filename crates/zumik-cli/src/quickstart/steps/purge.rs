@@ -1,6 +1,6 @@
 //! Step 8: one document is purged, and the receipt proves it without the server.
 
-use zumik_client::types::Guarantee;
+use zumik_client::types::{Guarantee, ReceiptKeySet};
 
 use super::documents::{Document, Library};
 use super::turns::Conversation;
@@ -16,23 +16,21 @@ pub(crate) async fn purge(
     tour: &mut Tour<'_>,
     library: &Library,
     talk: &Conversation,
+    keys: &ReceiptKeySet,
 ) -> Result<PurgeSummary, Failure> {
     tour.title("Purge, with proof", "proof.verify(&keys)?.require(guarantee)?")?;
     let document =
         library.documents.last().ok_or_else(|| Failure::failed("there is no document to purge"))?;
-    let keys = tour.zk.receipt_keys().list().await.map_err(Failure::call)?;
     let proof = tour.zk.purge_jobs().purge([&document.artifact]).await.map_err(Failure::call)?;
     let path = term::printable(&document.path);
     tour.screen.item("purged", format_args!("{path}  {}", document.artifact))?;
-    for processor in &proof.receipt.processors {
-        tour.screen.item(
-            "",
-            format_args!("{} {}: {}", processor.processor, processor.action, processor.guarantee),
-        )?;
+    for step in &proof.receipt.processors {
+        let done = format!("{} {}: {}", step.processor, step.action, step.guarantee);
+        tour.screen.item("", term::printable(&done))?;
     }
 
     let verified = proof
-        .verify(&keys)
+        .verify(keys)
         .map_err(|e| Failure::because("the purge receipt does not verify", &e))?
         .require(REQUIRED)
         .map_err(|e| Failure::because("the purge receipt promises too little", &e))?;
