@@ -48,33 +48,23 @@ pub fn bare() -> reqwest::Client {
     reqwest::Client::new()
 }
 
-/// A client of one server with one key, or with none.
+/// A client of one server with one key.
 #[derive(Debug, Clone)]
 pub struct Http {
     client: reqwest::Client,
     base_url: String,
-    key: Option<String>,
+    key: String,
 }
 
 impl Http {
-    /// With a key.
+    /// For a base URL and a key.
     pub fn new(base_url: &str, key: &str) -> Self {
-        Self { client: bare(), base_url: base_url.to_owned(), key: Some(key.to_owned()) }
-    }
-
-    /// The same server without a key.
-    #[must_use]
-    pub fn without_key(&self) -> Self {
-        Self { key: None, ..self.clone() }
+        Self { client: bare(), base_url: base_url.to_owned(), key: key.to_owned() }
     }
 
     /// A request to this server.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let request = self.client.request(method, format!("{}{path}", self.base_url));
-        match &self.key {
-            Some(key) => request.bearer_auth(key),
-            None => request,
-        }
+        self.client.request(method, format!("{}{path}", self.base_url)).bearer_auth(&self.key)
     }
 
     /// Sends a request of the table with changes by `change`.
