@@ -48,6 +48,8 @@ pub(crate) enum Command {
     Serve(ServeArgs),
     Keys(KeysArgs),
     Quickstart(QuickstartArgs),
+    Diagnose(DiagnoseArgs),
+    Lint(LintArgs),
 }
 
 /// Where the log goes is fixed (standard error); how much of it and in which form is not.
@@ -275,6 +277,59 @@ pub(crate) struct QuickstartArgs {
     pub max_files: u32,
 
     /// Print one JSON object at the end instead of the tour
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Score the reuse in captured traces
+///
+/// The Workload Reuse Score, the waterfall from input to realized tokens, and what to do about it. Computed here: nothing
+/// is sent. With --api-key the traces, which hold numbers and no text, go to a server that signs the report.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+FILE has one JSON object a line, each an element of `traces` as
+POST /v2/diagnostics takes them.
+
+Examples:
+  zumik diagnose zumik-traces.jsonl
+  zumik diagnose zumik-traces.jsonl --json | jq .workload_reuse_score")]
+pub(crate) struct DiagnoseArgs {
+    /// File of traces; - is standard input
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+
+    /// Have the report made and signed by a server
+    #[arg(long, value_name = "KEY")]
+    pub api_key: Option<String>,
+
+    /// The server for --api-key [default: https://api.zumik.ai]
+    #[arg(long, value_name = "URL", env = "ZUMIK_BASE_URL")]
+    pub base_url: Option<String>,
+
+    /// Print the report as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Check whether the layout of a prompt lets providers cache it
+///
+/// Providers cache exact prefixes: what is stable must come first and must not change. Nothing is sent.
+///
+/// Exit code 0 without a finding of medium or high severity, 1 with one, 2 when the file is no prompt.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+FILE is {\"messages\": [...]}, an array of {role, content}, or the same with a
+`kind` to each block (tools, response_schema, document, ...).
+
+Examples:
+  zumik lint prompt.json
+  cat prompt.json | zumik lint - --json")]
+pub(crate) struct LintArgs {
+    /// File with a prompt as JSON; - is standard input
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+
+    /// Print the findings as JSON
     #[arg(long)]
     pub json: bool,
 }

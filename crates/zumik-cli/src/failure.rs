@@ -13,6 +13,8 @@ pub(crate) enum Failure {
     Failed(String),
     /// What was asked for makes no sense. Exit code 2.
     Usage(String),
+    /// The command did what it was asked, and what it found is on standard output: exit code 1.
+    Findings,
     /// Ctrl-C. Exit code 130, as shells expect.
     Interrupted,
     /// Whoever read our output has gone (`zumik … | head`): end silently, exit code 0.
@@ -57,7 +59,7 @@ impl Failure {
     /// Writes the line to standard error.
     pub(crate) fn report(&self) {
         match self {
-            Self::NobodyReads => {}
+            Self::NobodyReads | Self::Findings => {}
             Self::Interrupted => term::print_error(styled(WARN, self)),
             _ => term::print_error(format_args!("{} {self}", styled(BAD, "error:"))),
         }
@@ -66,7 +68,7 @@ impl Failure {
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
             Self::NobodyReads => 0,
-            Self::Failed(_) => 1,
+            Self::Failed(_) | Self::Findings => 1,
             Self::Usage(_) => 2,
             Self::Interrupted => 130,
         })
@@ -79,7 +81,7 @@ impl Display for Failure {
         match self {
             Self::Failed(message) | Self::Usage(message) => f.write_str(&term::printable(message)),
             Self::Interrupted => f.write_str("interrupted"),
-            Self::NobodyReads => Ok(()),
+            Self::NobodyReads | Self::Findings => Ok(()),
         }
     }
 }

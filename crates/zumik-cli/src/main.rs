@@ -1,11 +1,16 @@
-//! The `zumik` command: an embedded Zumik server, its keys, and a tour of the API.
+//! The `zumik` command: an embedded Zumik server, its keys, a tour of the API, and
+//! tools that look at prompts and traces.
 
 mod args;
 mod data;
+mod diagnose;
 mod failure;
+mod input;
 mod keys;
+mod lint;
 mod logging;
 mod quickstart;
+mod reuse;
 mod serve;
 mod signals;
 mod term;
@@ -38,6 +43,8 @@ fn run(cli: Cli) -> Result<(), Failure> {
         match cli.command {
             Command::Serve(args) => serve::run(args, log).await,
             Command::Keys(args) => keys::run(args.command, log),
+            Command::Diagnose(args) => diagnose::run(args, log).await,
+            Command::Lint(args) => lint::run(&args, log),
             Command::Quickstart(args) => quickstart::run(args, log).await,
         }
     });

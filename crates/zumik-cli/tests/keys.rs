@@ -1,4 +1,5 @@
 //! `zumik keys`, beside a running server.
+#![cfg(unix)]
 
 mod support;
 

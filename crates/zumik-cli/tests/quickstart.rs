@@ -1,5 +1,5 @@
 //! `zumik quickstart`: the tour as a process, over folders as they are out there.
-
+#![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a test that cannot set its folder up has failed")]
 
 mod support;
@@ -97,7 +97,6 @@ fn in_a_pipe_the_tour_is_plain_lines() {
     assert!(!text.contains("zk_live_"), "no key: {text}");
 }
 
-#[cfg(unix)]
 #[test]
 fn hostile_files_are_reported_and_skipped() {
     use std::ffi::OsStr;

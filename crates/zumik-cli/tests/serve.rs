@@ -1,5 +1,5 @@
 //! `zumik serve` as a process.
-
+#![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;

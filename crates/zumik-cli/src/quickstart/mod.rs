@@ -6,7 +6,6 @@ mod meter;
 mod report;
 mod steps;
 mod target;
-mod waterfall;
 
 use zumik_client::Zumik;
 

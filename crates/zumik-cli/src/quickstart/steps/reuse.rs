@@ -1,12 +1,10 @@
 //! Step 7: how much of what was sent could have been reused, from the traces of this very tour.
 
-use zumik_client::types::DiagnosticReport;
-
 use crate::failure::Failure;
 use crate::quickstart::Tour;
 use crate::quickstart::report::DiagnosticSummary;
-use crate::quickstart::waterfall;
-use crate::term::{self, FAINT, STRONG, styled};
+use crate::reuse::Reuse;
+use crate::term::{FAINT, styled};
 
 pub(crate) async fn diagnose(tour: &mut Tour<'_>) -> Result<DiagnosticSummary, Failure> {
     tour.title("Diagnostic", "zk.diagnostics().create(traces)")?;
@@ -15,10 +13,11 @@ pub(crate) async fn diagnose(tour: &mut Tour<'_>) -> Result<DiagnosticSummary, F
     let diagnostic = tour.zk.diagnostics().create(traces).await.map_err(Failure::call)?;
     let report = &diagnostic.report;
     tour.screen.item("traces", format_args!("{asked} of this tour: numbers only, no text"))?;
-    for line in waterfall::bars(&report.waterfall, term::width()) {
-        tour.screen.line(line)?;
+    Reuse::of(report).show(tour.screen)?;
+    if report.waterfall.realized_reused_tokens == 0 {
+        let why = "realized is 0: no provider reported a cache hit, and no number is made up";
+        tour.screen.item("", styled(FAINT, why))?;
     }
-    score(tour, report)?;
     Ok(DiagnosticSummary {
         id: diagnostic.id.to_string(),
         traces: asked,
@@ -26,15 +25,4 @@ pub(crate) async fn diagnose(tour: &mut Tour<'_>) -> Result<DiagnosticSummary, F
         band: report.band.to_string(),
         waterfall: report.waterfall.clone(),
     })
-}
-
-fn score(tour: &mut Tour<'_>, report: &DiagnosticReport) -> Result<(), Failure> {
-    let score = format!("{} of 100", report.workload_reuse_score);
-    tour.screen.item("score", format_args!("{}, {}", styled(STRONG, score), report.band))?;
-    tour.screen.item("advice", term::printable(&report.recommendation.summary))?;
-    if report.waterfall.realized_reused_tokens == 0 {
-        let why = "realized is 0 because no provider cache answered; the opportunity is real";
-        tour.screen.item("", styled(FAINT, why))?;
-    }
-    Ok(())
 }

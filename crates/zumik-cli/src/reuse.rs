@@ -1,15 +1,55 @@
-//! The reuse waterfall as bars: input, eligible, candidate, realized, and the gap that was missed.
+//! A report on reuse for the terminal: the waterfall as bars (input, eligible, candidate, realized, and the gap that
+//! was missed), then the score.
 
 use anstyle::Style;
-use zumik_client::types::ReuseWaterfall;
+use zumik_client::types::{DiagnosticReport, ReuseBand, ReuseRecommendation, ReuseWaterfall};
+use zumik_insight::UnsignedReport;
 
-use crate::term::{self, BAR, FAINT, GOOD, WARN, styled};
+use crate::failure::Failure;
+use crate::term::{self, BAR, FAINT, GOOD, STRONG, Screen, WARN, styled};
+
+/// What is shown of a report, signed or not.
+pub(crate) struct Reuse<'a> {
+    waterfall: &'a ReuseWaterfall,
+    score: u64,
+    band: &'a ReuseBand,
+    recommendation: &'a ReuseRecommendation,
+}
+
+impl<'a> Reuse<'a> {
+    pub(crate) fn of(report: &'a DiagnosticReport) -> Self {
+        Self {
+            waterfall: &report.waterfall,
+            score: report.workload_reuse_score,
+            band: &report.band,
+            recommendation: &report.recommendation,
+        }
+    }
+
+    pub(crate) fn of_unsigned(report: &'a UnsignedReport) -> Self {
+        Self {
+            waterfall: &report.waterfall,
+            score: report.workload_reuse_score,
+            band: &report.band,
+            recommendation: &report.recommendation,
+        }
+    }
+
+    pub(crate) fn show(&self, screen: &mut Screen) -> Result<(), Failure> {
+        for line in bars(self.waterfall, term::width()) {
+            screen.line(line)?;
+        }
+        let score = styled(STRONG, format_args!("{} of 100", self.score)).to_string();
+        screen.item("score", format_args!("{score}, {}", term::printable(self.band.as_str())))?;
+        screen.item("advice", term::printable(&self.recommendation.summary))
+    }
+}
 
 /// Columns that the words and numbers beside a bar take.
 const BESIDE: usize = 36;
 
 /// The lines of a waterfall for a terminal of `width` columns.
-pub(crate) fn bars(flow: &ReuseWaterfall, width: usize) -> Vec<String> {
+fn bars(flow: &ReuseWaterfall, width: usize) -> Vec<String> {
     let columns = width.saturating_sub(BESIDE).clamp(10, 60);
     let whole = flow.input_tokens;
     let draw = |tokens| term::bar(tokens, whole, columns);
