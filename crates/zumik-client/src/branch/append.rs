@@ -20,7 +20,7 @@ enum Trace {
     Found(Box<Event>),
     /// Another event is in its place.
     Absent,
-    /// An equal event is in its place, but nothing tells it from one of another writer.
+    /// The event in its place may be it, but nothing tells it from one of another writer.
     Unclear,
 }
 
@@ -28,7 +28,7 @@ impl BranchCursor {
     /// Appends an event where the cursor is, and moves the cursor behind it.
     ///
     /// An append whose answer was lost is sent again as the same bytes under the same key, also by a second call of
-    /// this method with an equal event. If the server then reports a conflict, the history is searched for the event
+    /// this method with an equal event, and when the future of the first was dropped. If the server then reports a conflict, the history is searched for the event
     /// first: one with the same place, type and payload counts as the one that was sent. An event without a payload
     /// has nothing to recognize it by and is never claimed. Give each writer an artifact of its own.
     ///
@@ -41,36 +41,40 @@ impl BranchCursor {
     }
 
     pub(super) async fn append_event(&mut self, event: NewEvent) -> Result<Event> {
-        let earlier =
-            self.unsettled.take().filter(|earlier| earlier.at == self.position && earlier.event == event);
+        let same = |earlier: &Unsettled| earlier.at == self.position && earlier.event == event;
+        let earlier = self.unsettled.take().filter(same);
         let resumed = earlier.is_some();
         let key = earlier.map_or_else(|| self.client.shared().ambient.key(), |earlier| earlier.key);
+        // Kept while the request is on its way: the caller may drop this future, and append again.
+        self.unsettled =
+            Some(Unsettled { at: self.position.clone(), event: event.clone(), key: key.clone() });
 
         let events = self.client.events();
         let call = events
             .append(&self.session_id, &self.branch_id, self.position.version, event.clone())
             .expected_head_event_id(self.expected_head());
-        let error = match call.idempotency_key(&key).await {
-            Ok(event) => return Ok(self.moved_to(event)),
-            Err(error) => error,
+        let appended = match call.idempotency_key(key).await {
+            Err(error) if error.is_branch_conflict() => self.settle(error, &event, resumed).await,
+            Err(error) if resumed => Err(error.with_outcome(Outcome::Ambiguous)),
+            appended => appended,
         };
-        if error.is_branch_conflict() {
-            return self.settle(error, &event, resumed).await;
+        match appended {
+            Ok(event) => Ok(self.moved_to(event)),
+            Err(error) => {
+                self.unsettled = self.unsettled.take().filter(|_| error.outcome() == Outcome::Ambiguous);
+                Err(error)
+            }
         }
-        if resumed || error.outcome() == Outcome::Ambiguous {
-            self.unsettled = Some(Unsettled { at: self.position.clone(), event, key });
-        }
-        Err(error)
     }
 
     /// A conflict: with others, or with the event of an own attempt whose answer was lost.
-    async fn settle(&mut self, conflict: Error, event: &NewEvent, resumed: bool) -> Result<Event> {
+    async fn settle(&self, conflict: Error, event: &NewEvent, resumed: bool) -> Result<Event> {
         let conflict = self.complete_conflict(conflict).await;
         if !resumed && conflict.outcome() != Outcome::Ambiguous {
             return Err(conflict);
         }
         match self.look_for(event).await {
-            Ok(Trace::Found(event)) => Ok(self.moved_to(*event)),
+            Ok(Trace::Found(event)) => Ok(*event),
             // The place is taken, so no late attempt can take it any more.
             Ok(Trace::Absent) => Err(conflict.with_outcome(Outcome::Rejected)),
             Ok(Trace::Unclear) | Err(_) => Err(conflict.with_outcome(Outcome::Ambiguous)),
@@ -78,6 +82,7 @@ impl BranchCursor {
     }
 
     fn moved_to(&mut self, event: Event) -> Event {
+        self.unsettled = None;
         self.position = BranchPosition::new(event.sequence, Some(event.id.clone()));
         event
     }
@@ -85,9 +90,14 @@ impl BranchCursor {
     /// Looks at the event right behind the cursor.
     async fn look_for(&self, wanted: &NewEvent) -> Result<Trace> {
         let Some(found) = self.next_event().await? else { return Ok(Trace::Absent) };
-        let same_parent = self.position.head.is_none() || found.parent_event_id == self.position.head;
+        let same_parent = match (&found.parent_event_id, &self.position.head) {
+            (Some(parent), Some(head)) => parent == head,
+            // A server need not say, and a cursor need not know.
+            (None, _) | (_, None) => true,
+        };
         let same = found.event_type == wanted.event_type && found.payload_ref == wanted.payload_ref;
         Ok(match () {
+            () if found.event_type.as_str().is_empty() => Trace::Unclear,
             () if !same || !same_parent || found.merged_from.is_some() => Trace::Absent,
             () if wanted.payload_ref.is_none() => Trace::Unclear,
             () => Trace::Found(Box::new(found)),

@@ -87,8 +87,9 @@ impl BranchCursor {
         F: FnMut(BranchState) -> D + Send,
         D: Future<Output = Decision> + Send,
     {
-        let mut conflict = None;
-        for round in 1.. {
+        let (mut round, mut conflict) = (0, None);
+        loop {
+            round += 1;
             let state = BranchState { cursor: self.clone(), conflict: conflict.take(), round };
             let event = match decide(state).await {
                 Decision::Append(event) => event,
@@ -111,7 +112,6 @@ impl BranchCursor {
             }
             tokio::time::sleep(self.pause(round)).await;
         }
-        Ok(Appended::Aborted)
     }
 
     fn pause(&self, round: u32) -> Duration {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT};
 use http::{Method, Uri};
 use serde_json::{Map, Value};
 use tokio::time::Instant;
@@ -108,7 +108,6 @@ impl Prepared {
 
         let headers = &mut request.headers;
         headers.insert(USER_AGENT, AGENT);
-        headers.insert(ACCEPT, JSON);
         if target.authorized {
             headers.insert(AUTHORIZATION, shared.authorization.clone());
         }
@@ -119,7 +118,9 @@ impl Prepared {
             headers.insert(IDEMPOTENCY_KEY, value(IDEMPOTENCY_KEY.as_str(), &key)?);
         }
         for (name, text) in &parts.headers {
-            headers.insert(HeaderName::from_static(name), value(name, text)?);
+            let header: HeaderName =
+                name.parse().map_err(|_| BuildError::Header { name: (*name).to_owned() })?;
+            headers.insert(header, value(name, text)?);
         }
         headers.extend(defaults.headers.clone());
         for (name, value) in options.headers {
@@ -178,7 +179,12 @@ fn encode(body: Body, fields: Vec<(String, Value)>) -> Result<(Option<HeaderValu
         Body::Empty if fields.is_empty() => Ok((None, Bytes::new())),
         Body::Empty => Ok((Some(JSON), json(Map::new(), fields)?)),
         Body::Json(bytes) if fields.is_empty() => Ok((Some(JSON), bytes)),
-        Body::Json(bytes) => Ok((Some(JSON), json(serde_json::from_slice(&bytes)?, fields)?)),
+        Body::Json(bytes) => {
+            let object = serde_json::from_slice(&bytes).map_err(|_| {
+                BuildError::Invalid("the body is no JSON object, so no field can be set in it".to_owned())
+            })?;
+            Ok((Some(JSON), json(object, fields)?))
+        }
         Body::Multipart(form) if fields.is_empty() => {
             let (content_type, bytes) = form.encode();
             Ok((Some(value("content-type", &content_type)?), bytes))

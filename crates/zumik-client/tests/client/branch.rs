@@ -1,6 +1,7 @@
 //! The branch cursor: compare-and-swap, conflicts, lost answers, history, snapshots.
 
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use serde_json::{Value, json};
@@ -196,6 +197,17 @@ async fn an_event_of_another_writer_is_never_taken_for_ones_own() {
     other_parent["parent_event_id"] = "evt_x".into();
     assert_eq!(lost_with(other_parent, message(1)).await.outcome(), Outcome::Rejected);
 
+    let mut terse = event(4, 1);
+    terse
+        .as_object_mut()
+        .unwrap()
+        .retain(|member, _| ["id", "object", "sequence"].contains(&member.as_str()));
+    assert_eq!(
+        lost_with(terse, message(1)).await.outcome(),
+        Outcome::Ambiguous,
+        "the server says too little"
+    );
+
     let mut bare = event(4, 1);
     bare["event_type"] = "checkpoint".into();
     bare["payload_ref"] = Value::Null;
@@ -233,6 +245,35 @@ async fn an_append_that_ended_ambiguous_goes_on_under_its_key_when_it_is_called_
     fake.answer(Answer::json(event(5, 2)));
     cursor.append(message(2)).await.unwrap();
     assert_eq!(fake.requests()[5].idempotency_key(), Some("key-2"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_append_that_was_dropped_on_its_way_goes_on_under_its_key() {
+    let fake = FakeTransport::new();
+    fake.answer(Answer::hang());
+    let mut cursor = at(&fake, 3);
+    tokio::time::timeout(Duration::from_secs(1), cursor.append(message(1))).await.unwrap_err();
+
+    fake.answer(Answer::json(event(4, 1))).answer(Answer::json(event(5, 1)));
+    assert_eq!(cursor.append(message(1)).await.unwrap().sequence, 4);
+    assert_eq!(cursor.append(message(1)).await.unwrap().sequence, 5);
+    let keys: Vec<_> = fake.requests().iter().map(|r| r.idempotency_key().unwrap().to_owned()).collect();
+    assert_eq!(keys, ["key-1", "key-1", "key-2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_later_refusal_does_not_settle_what_an_earlier_append_may_have_done() {
+    let fake = FakeTransport::new();
+    for _ in 0..3 {
+        fake.answer(Answer::reset());
+    }
+    let mut cursor = at(&fake, 3);
+    cursor.append(message(1)).await.unwrap_err();
+    fake.answer(Answer::error(403, "invalid_request_error", "insufficient_scope"));
+    assert_eq!(cursor.append(message(1)).await.unwrap_err().outcome(), Outcome::Ambiguous);
+    fake.answer(Answer::json(event(4, 1)));
+    cursor.append(message(1)).await.unwrap();
+    assert!(fake.requests().iter().all(|request| request.idempotency_key() == Some("key-1")));
 }
 
 #[tokio::test(start_paused = true)]
