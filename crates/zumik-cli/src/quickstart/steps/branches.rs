@@ -34,8 +34,22 @@ pub(crate) async fn collide(
     };
     let conflict = error.branch_conflict().cloned().ok_or_else(|| Failure::call(error))?;
     tour.screen.item(winner, format_args!("{} as event {}", styled(GOOD, "appended"), won.sequence))?;
-    tour.screen.item(loser, format_args!("{}: {conflict}", styled(BAD, "409 branch_version_conflict")))?;
+    show_conflict(tour, loser, &conflict)?;
     resolve(tour, talk, cursor, loser, Event::note(&note), &conflict).await
+}
+
+fn show_conflict(tour: &mut Tour<'_>, loser: &str, conflict: &BranchConflict) -> Result<(), Failure> {
+    let code = styled(BAD, "409 branch_version_conflict").to_string();
+    let expected = conflict.expected.version;
+    match &conflict.current {
+        Some(current) => tour.screen.item(
+            loser,
+            format_args!("{code}: expected version {expected}, the branch is at {}", current.version),
+        ),
+        None => {
+            tour.screen.item(loser, format_args!("{code}: the branch is no longer at version {expected}"))
+        }
+    }
 }
 
 /// The loser reads the branch again, sees that the other note does not change its own, and appends behind it.
