@@ -302,7 +302,7 @@ pub(crate) struct DiagnoseArgs {
     #[arg(long, value_name = "KEY")]
     pub api_key: Option<String>,
 
-    /// The server for --api-key [default: https://api.zumik.ai]
+    /// The server for --api-key [default: the hosted one, api.zumik.ai]
     #[arg(long, value_name = "URL", env = "ZUMIK_BASE_URL")]
     pub base_url: Option<String>,
 
