@@ -96,7 +96,6 @@ impl State {
         for entry in self.artifacts.values_mut() {
             if entry.expires_at.is_some_and(|end| whole_seconds(end) <= second) {
                 entry.revoked = true;
-                entry.expires_at = None;
                 remove_content(entry);
                 swept.artifacts += 1;
             }
@@ -112,7 +111,9 @@ impl State {
     }
 }
 
+/// What is gone does not expire again.
 fn remove_content(entry: &mut ArtifactEntry) {
     entry.content = None;
+    entry.expires_at = None;
     entry.artifact.metadata.clear();
 }

@@ -1,0 +1,83 @@
+//! Everything that can be read: of both projects, what is listed and every id that was ever given, as its owner and
+//! as a stranger.
+
+use serde_json::{Value, json};
+use zumik_server::store::{EventPage, FilePage, PromptState};
+use zumik_types::SortOrder;
+
+use crate::command::KEYS;
+use crate::known::Known;
+use crate::outcome;
+use crate::request::generation_key;
+use crate::subject::Subject;
+
+/// Everything that can be read.
+pub(crate) async fn all(subject: &Subject, known: &Known) -> Value {
+    let mut projects = Vec::new();
+    for foreign in [false, true] {
+        let lists = lists(subject, foreign).await;
+        projects.push(json!([lists, objects(subject, known, foreign, foreign).await]));
+        projects.push(objects(subject, known, foreign, !foreign).await);
+    }
+    json!([projects, outcome::read(subject.store.list_receipt_keys().await)])
+}
+
+async fn lists(subject: &Subject, foreign: bool) -> Value {
+    let (store, ctx) = (&subject.store, subject.ctx(foreign));
+    let files = FilePage { purpose: None, after: None, limit: None, order: SortOrder::Asc };
+    let mut lists = vec![
+        outcome::read(store.list_artifacts(&ctx).await),
+        outcome::page(store.list_files(&ctx, files).await),
+    ];
+    for name in KEYS {
+        lists.push(match store.recall(&ctx, &generation_key(name)).await {
+            Ok(answer) => json!(answer.as_ref().map(outcome::kept)),
+            Err(error) => outcome::refusal(&error),
+        });
+    }
+    lists.into()
+}
+
+/// The objects of `owner`, read by the project `reader`.
+async fn objects(subject: &Subject, known: &Known, owner: bool, reader: bool) -> Value {
+    let (store, ctx, objects) = (&subject.store, subject.ctx(reader), known.of(owner));
+    let mut all = Vec::new();
+    for (id, _) in &objects.artifacts {
+        all.push(outcome::read(store.retrieve_artifact(&ctx, id).await));
+    }
+    for id in &objects.bundles {
+        all.push(outcome::read(store.retrieve_bundle(&ctx, id).await));
+        let state = PromptState { bundle_id: Some(id.clone()), ..PromptState::default() };
+        all.push(outcome::prompt(store.read_prompt(&ctx, state).await));
+    }
+    for id in &objects.sessions {
+        all.push(outcome::read(store.retrieve_session(&ctx, id).await));
+        all.push(outcome::read(store.list_branches(&ctx, id).await));
+    }
+    for (session, branch) in &objects.branches {
+        all.push(outcome::read(store.retrieve_branch(&ctx, session, branch).await));
+        let page = EventPage { after: None, limit: 1000, order: SortOrder::Asc };
+        all.push(outcome::page(store.list_events(&ctx, session, branch, page).await));
+        all.push(outcome::read(store.list_snapshots(&ctx, session, branch).await));
+        let state = PromptState { branch_id: Some(branch.clone()), ..PromptState::default() };
+        all.push(outcome::prompt(store.read_prompt(&ctx, state).await));
+    }
+    for (session, branch, id) in &objects.snapshots {
+        all.push(outcome::read(store.retrieve_snapshot(&ctx, session, branch, id).await));
+        let state = PromptState { snapshot_id: Some(id.clone()), ..PromptState::default() };
+        all.push(outcome::prompt(store.read_prompt(&ctx, state).await));
+    }
+    for id in &objects.files {
+        all.push(outcome::read(store.retrieve_file(&ctx, id).await));
+        let content = store.retrieve_file_content(&ctx, id).await;
+        all.push(outcome::read(content.map(|bytes| bytes.to_vec())));
+    }
+    for id in &objects.purges {
+        all.push(outcome::read(store.retrieve_purge_job(&ctx, id).await));
+        all.push(outcome::read(store.retrieve_purge_receipt(&ctx, id).await));
+    }
+    for id in &objects.responses {
+        all.push(outcome::read(store.retrieve_response(&ctx, id).await));
+    }
+    all.into()
+}

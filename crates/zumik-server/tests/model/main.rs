@@ -1,0 +1,91 @@
+//! The model test: any sequence of commands gives the same answers and leaves the same state on every store.
+//!
+//! The stores get the same ids and the same time, so that answers are compared as they are, ids and signatures
+//! included. A run prints its seed when it fails; `PROPTEST_RNG_SEED` repeats it, `PROPTEST_CASES` asks for more.
+
+mod command;
+mod export;
+mod known;
+mod mint;
+mod outcome;
+mod request;
+mod responses;
+mod subject;
+
+use std::env;
+
+use proptest::collection::vec;
+use proptest::test_runner::{Config, RngSeed, TestCaseError, TestCaseResult, TestError, TestRunner};
+
+use crate::command::{Step, step};
+use crate::known::Known;
+use crate::request::Request;
+use crate::subject::Subject;
+
+/// Sequences of one run, and commands of the longest.
+const CASES: u32 = 24;
+const LONGEST: usize = 100;
+
+#[test]
+fn every_store_gives_the_same_answers_and_keeps_the_same_state() {
+    let mut config = Config {
+        failure_persistence: None,
+        max_shrink_iters: 5_000,
+        max_shrink_time: 60_000,
+        ..Config::default()
+    };
+    if env::var_os("PROPTEST_CASES").is_none() {
+        config.cases = CASES;
+    }
+    let seed = match config.rng_seed {
+        RngSeed::Fixed(seed) => seed,
+        RngSeed::Random => rand::random(),
+    };
+    config.rng_seed = RngSeed::Fixed(seed);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let failed =
+        TestRunner::new(config).run(&vec(step(), 1..=LONGEST), |steps| runtime.block_on(compare(steps)));
+    match failed {
+        Ok(()) => {}
+        Err(TestError::Fail(reason, steps)) => {
+            let steps: Vec<_> = steps.iter().map(|step| format!("  {step:?}")).collect();
+            panic!("{reason}\nPROPTEST_RNG_SEED={seed}, the shortest sequence:\n{}", steps.join("\n"));
+        }
+        Err(TestError::Abort(reason)) => panic!("{reason}\nPROPTEST_RNG_SEED={seed}"),
+    }
+}
+
+/// Runs a sequence on the model and on the durable store.
+async fn compare(steps: Vec<Step>) -> TestCaseResult {
+    let mut model = Subject::memory().await;
+    let mut durable = Subject::sqlite().await;
+    let mut known = Known::default();
+    let mut asked: Vec<(bool, Request)> = Vec::new();
+    for (at, step) in steps.iter().enumerate() {
+        if step.reopen {
+            durable = durable.reopen().await;
+        }
+        let repeated = step.repeats.filter(|_| !asked.is_empty()).map(|index| index.get(&asked).clone());
+        let (foreign, request) = match repeated {
+            Some(repeated) => repeated,
+            None => (step.foreign, step.command.resolve(&model, &known, step.foreign).await),
+        };
+        asked.push((foreign, request.clone()));
+        let expected = model.run(at, foreign, &request).await;
+        let found = durable.run(at, foreign, &request).await;
+        same(&format!("answer {at}, to {request:?}"), &found, &expected)?;
+        known.learn(foreign, &expected);
+    }
+    let expected = export::all(&model, &known).await;
+    same("final export", &export::all(&durable, &known).await, &expected)?;
+    let durable = durable.reopen().await;
+    same("export after a restart", &export::all(&durable, &known).await, &expected)
+}
+
+fn same(what: &str, found: &serde_json::Value, expected: &serde_json::Value) -> TestCaseResult {
+    if found == expected {
+        return Ok(());
+    }
+    let message = format!("{what}:\n  the durable store: {found}\n  the model:         {expected}");
+    Err(TestCaseError::fail(message))
+}
