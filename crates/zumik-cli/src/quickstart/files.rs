@@ -108,6 +108,11 @@ pub(crate) fn collect(folder: &Path, limit: usize, mut room: usize) -> Result<Fo
         }
         let path = relative(folder, entry.path());
         match read(entry.path()) {
+            Ok(content) if content.len() > room && found.texts.is_empty() => {
+                let detail =
+                    format!("{}, one prompt is at most {}", shown_bytes(content.len()), shown_bytes(room));
+                found.skipped.push(Skipped::new(path, Reason::TooLarge, detail));
+            }
             Ok(content) if content.len() > room => {
                 found.ended_by = Some(Limit::Bytes);
                 break;
@@ -126,6 +131,10 @@ pub(crate) fn collect(folder: &Path, limit: usize, mut room: usize) -> Result<Fo
         )));
     }
     Ok(found)
+}
+
+fn shown_bytes(number: usize) -> String {
+    term::bytes(number as u64)
 }
 
 fn walk(folder: &Path) -> ignore::Walk {
@@ -163,7 +172,7 @@ fn unreadable_entry(folder: &Path, error: &ignore::Error) -> Skipped {
 /// Reads one file as text, never more of it than one request can carry.
 fn read(path: &Path) -> Result<String, (Reason, String)> {
     let too_large = |size: u64| {
-        let allowed = term::bytes(LARGEST_CONTENT as u64);
+        let allowed = shown_bytes(LARGEST_CONTENT);
         (Reason::TooLarge, format!("{} as JSON, one request carries {allowed}", term::bytes(size)))
     };
     let unreadable = |error: io::Error| (Reason::Unreadable, error.to_string());
@@ -282,6 +291,16 @@ mod tests {
 
         let found = collect(folder.path(), 5, 9).unwrap();
         assert_eq!((found.texts.len(), found.ended_by), (2, Some(Limit::Bytes)));
+    }
+
+    #[test]
+    fn a_file_that_fills_more_than_the_prompt_gives_way_to_smaller_ones() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("a.txt"), "too much for this prompt").unwrap();
+        fs::write(folder.path().join("b.txt"), "fits").unwrap();
+        let found = collect(folder.path(), 5, 9).unwrap();
+        assert_eq!(paths(&found), ["b.txt"]);
+        assert_eq!((found.skipped[0].path.as_str(), found.skipped[0].reason), ("a.txt", Reason::TooLarge));
     }
 
     #[test]
