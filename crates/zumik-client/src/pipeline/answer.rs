@@ -1,10 +1,11 @@
 //! What came back of an attempt, and the success or error that it becomes.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::StatusCode;
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
-use std::time::Duration;
 use zumik_types::{ErrorType, EventId, ExecutionMode};
 
 use super::classify::{Seen, is_quota};
@@ -237,7 +238,7 @@ fn kind(status: StatusCode, api: &ApiError) -> ErrorKind {
 }
 
 /// A success whose body cannot be read. The operation was carried out.
-pub(super) fn undecodable(answer: RawResponse, error: DecodeError) -> Error {
+pub(crate) fn undecodable(answer: RawResponse, error: DecodeError) -> Error {
     let RawResponse { target, meta, body } = answer;
     let attempts = meta.attempts();
     Error::new(ErrorKind::Decode, format!("the answer is not what the contract says {error}"))

@@ -10,10 +10,13 @@ pub(crate) mod delay;
 mod prepare;
 mod spans;
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use tokio::time::{Instant, sleep, timeout_at};
 use tracing::Instrument as _;
 
+pub(crate) use self::answer::undecodable;
 pub(crate) use self::budget::Budget;
 pub(crate) use self::prepare::{Target, too_large};
 
@@ -22,7 +25,7 @@ use self::classify::{Pace, Verdict, classify};
 use self::prepare::Prepared;
 use crate::client::Zumik;
 use crate::endpoint::{BuildError, RequestParts};
-use crate::error::{Error, Outcome, Result};
+use crate::error::{Outcome, Result};
 use crate::options::CallOptions;
 use crate::response::Meta;
 use crate::transport::BoxFuture;
@@ -116,13 +119,7 @@ impl Default for Past {
 
 impl Past {
     /// How long to wait before the next attempt; `None` when there must not be one.
-    fn pause(
-        &self,
-        client: &Zumik,
-        call: &Prepared,
-        pace: Pace,
-        attempt: &Attempt,
-    ) -> Option<std::time::Duration> {
+    fn pause(&self, client: &Zumik, call: &Prepared, pace: Pace, attempt: &Attempt) -> Option<Duration> {
         let permitted = match pace {
             Pace::Backoff => self.retries < call.max_retries,
             Pace::InFlight => call.max_retries > 0,
@@ -133,9 +130,4 @@ impl Past {
         let affordable = || pace == Pace::InFlight || shared.budget.withdraw();
         (permitted && in_time && affordable()).then_some(pause)
     }
-}
-
-/// Turns the failure to read a successful answer into an error.
-pub(crate) fn undecodable(answer: RawResponse, error: crate::endpoint::DecodeError) -> Error {
-    answer::undecodable(answer, error)
 }
