@@ -63,7 +63,8 @@ fn is_member_behind_another(previous: &str, line: &str) -> bool {
     }
     let (before, now) = (previous.trim_start(), line.trim_start());
     let starts_function = ["///", "#[", "fn ", "pub fn "].iter().any(|start| now.starts_with(start));
-    before == "}" && !now.starts_with('}') || before.ends_with(';') && starts_function
+    let ends_item = before.ends_with(';') && !before.starts_with("//");
+    before == "}" && !now.starts_with('}') || ends_item && starts_function
 }
 
 /// Items of one line that stand together: modules, re-exports, and imports by where they come from.
@@ -175,6 +176,13 @@ mod tests {
         for line in ["-old", "+new", "+++ out/b.rs (generated)", "out/old.rs is no longer generated"] {
             assert!(report.lines().any(|reported| reported == line), "{line} is not in\n{report}");
         }
+    }
+
+    #[test]
+    fn members_stand_apart_but_a_comment_is_never_torn() {
+        let code = "impl A {\n    /// One;\n    /// two.\n    fn a() {}\n    type B = C;\n    fn b() {\n    }\n    fn c() {}\n}\n";
+        let apart = "impl A {\n    /// One;\n    /// two.\n    fn a() {}\n    type B = C;\n\n    fn b() {\n    }\n\n    fn c() {}\n}\n";
+        assert_eq!(spaced(code), apart);
     }
 
     #[test]

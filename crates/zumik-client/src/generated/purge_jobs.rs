@@ -35,7 +35,6 @@ impl<'c> PurgeJobs<'c> {
     /// 1. The handles are revoked.
     /// 2. The artifacts and the bundles that contain them are tombstoned and answer 404.
     /// 3. Sessions that use such a bundle, or have an event pointing to a purged artifact, become `tombstoned`;
-
     ///    snapshots whose manifest names such an artifact or event answer 404.
     /// 4. The purge generation of the project is raised by one, so that cached material of an older generation can
     ///    never be used again.
