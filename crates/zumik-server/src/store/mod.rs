@@ -14,6 +14,7 @@ pub mod sqlite;
 use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use serde_json::Value;
 use zumik_types::{
     AppendEventRequest, Artifact, ArtifactId, BranchId, BranchMerge, Bundle, BundleId, CreateArtifactRequest,
     CreateBundleRequest, CreatePurgeJobRequest, CreateSessionRequest, CreateSnapshotRequest, Diagnostic,
@@ -282,6 +283,9 @@ pub trait Store: Send + Sync + 'static {
     /// One `/v1` response.
     async fn retrieve_v1_response(&self, ctx: &ProjectCtx, id: &V1ResponseId) -> Result<V1Response>;
 
+    /// The input items of a `/v1` response, if they were kept.
+    async fn retrieve_input_items(&self, ctx: &ProjectCtx, id: &V1ResponseId) -> Result<Option<Vec<Value>>>;
+
     /// Stops a `/v1` response that has not ended; one that has is given unchanged.
     async fn cancel_v1_response(
         &self,
@@ -290,7 +294,7 @@ pub trait Store: Send + Sync + 'static {
         key: Option<Idempotency>,
     ) -> Result<Written<V1Response>>;
 
-    /// Removes a `/v1` response.
+    /// Removes a `/v1` response and its input items.
     async fn delete_v1_response(&self, ctx: &ProjectCtx, id: &V1ResponseId) -> Result<()>;
 
     // Files

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use serde_json::Value;
 use zumik_types::{
     ArtifactId, BranchId, BundleId, EventId, FileId, KeyId, NativeResponse, ProjectId, SessionId, SnapshotId,
     SortOrder, TraceId, V1Response,
@@ -149,6 +150,9 @@ pub enum StoredResponse {
 pub struct Generation {
     /// The response to keep; nothing for `store: false`.
     pub response: Option<StoredResponse>,
+    /// Input items of a `/v1` response, in OpenAI's shape, to be kept with it: for a request in the privacy mode
+    /// `encrypted_full_fidelity` only.
+    pub input_items: Option<Vec<Value>>,
     /// When the response goes.
     pub expires_at: DateTime<Utc>,
     /// Artifacts whose text was in the prompt. A purge of one of them drops the kept answer.

@@ -6,7 +6,7 @@ use zumik_types::{
     ResponseStatus, RetentionClass, SessionStatus, V1Response, V1ResponseError, V1ResponseStatus,
 };
 
-use super::{Guard, Result, StoreError, StoredResponse};
+use super::{Guard, Limit, MAX_FILE_BYTES, MAX_FILES, Result, StoreError, StoredResponse};
 
 /// How long the content of an `ephemeral` artifact is kept.
 const EPHEMERAL: TimeDelta = TimeDelta::hours(24);
@@ -54,6 +54,18 @@ pub(super) fn check_guards(
         return Ok(());
     };
     Err(StoreError::Conflict { guard, branch: branch.clone() })
+}
+
+/// Refuses a file of `new` bytes beside so many files with so many bytes.
+pub(super) fn check_file_limits(files: u64, bytes: u64, new: u64) -> Result<()> {
+    let limit = if files >= MAX_FILES {
+        Limit::Files(MAX_FILES)
+    } else if bytes.saturating_add(new) > MAX_FILE_BYTES {
+        Limit::FileBytes(MAX_FILE_BYTES)
+    } else {
+        return Ok(());
+    };
+    Err(StoreError::Limit { limit })
 }
 
 /// Refuses what only an active session takes.
@@ -141,5 +153,24 @@ impl StoredResponse {
                 });
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_file_and_the_last_byte_fit() {
+        let limit = |files, bytes, new| match check_file_limits(files, bytes, new) {
+            Ok(()) => None,
+            Err(StoreError::Limit { limit }) => Some(limit),
+            Err(other) => panic!("{other:?}"),
+        };
+        assert_eq!(limit(MAX_FILES - 1, 0, 1), None);
+        assert_eq!(limit(MAX_FILES, 0, 1), Some(Limit::Files(MAX_FILES)));
+        assert_eq!(limit(0, MAX_FILE_BYTES - 2, 2), None);
+        assert_eq!(limit(0, MAX_FILE_BYTES - 2, 3), Some(Limit::FileBytes(MAX_FILE_BYTES)));
+        assert_eq!(limit(0, 1, u64::MAX), Some(Limit::FileBytes(MAX_FILE_BYTES)));
     }
 }

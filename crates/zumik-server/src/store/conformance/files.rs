@@ -3,7 +3,7 @@ use chrono::TimeDelta;
 use zumik_types::{File, FileId, SortOrder};
 
 use super::world::{World, fresh, not_found, reference};
-use crate::store::{FilePage, Limit, MAX_FILE_BYTES, MAX_FILES, NewFile, StoreError};
+use crate::store::{FilePage, Limit, MAX_FILES, NewFile, StoreError};
 
 fn file(purpose: &str, content: impl Into<Bytes>) -> NewFile {
     NewFile {
@@ -56,21 +56,6 @@ pub(super) async fn the_number_of_files_is_limited_under_concurrency(world: Worl
     fresh(world.store.upload_file(&world.foreign(), file("batch", "text"), None).await);
     world.store.delete_file(&world.ctx(), &listed[0].id).await.unwrap();
     upload(&world, file("batch", "text")).await;
-}
-
-pub(super) async fn the_bytes_of_files_are_limited(world: World) {
-    const SIZE: u64 = 32 * 1024 * 1024;
-    let content = Bytes::from(vec![0; SIZE as usize]);
-    for _ in 0..MAX_FILE_BYTES / SIZE - 1 {
-        upload(&world, file("batch", content.clone())).await;
-    }
-    upload(&world, file("batch", content.slice(1..))).await;
-    let refused = world.store.upload_file(&world.ctx(), file("batch", "ab"), None).await;
-    assert!(
-        matches!(refused, Err(StoreError::Limit { limit: Limit::FileBytes(MAX_FILE_BYTES) })),
-        "{refused:?}"
-    );
-    upload(&world, file("batch", "a")).await;
 }
 
 pub(super) async fn an_expired_file_is_gone_and_makes_room(world: World) {

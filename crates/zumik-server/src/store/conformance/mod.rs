@@ -19,7 +19,7 @@ mod snapshots;
 mod tenancy;
 mod world;
 
-pub(in crate::store) use world::World;
+pub(in crate::store) use world::{World, fresh};
 
 /// One test for each law and store.
 macro_rules! laws {
@@ -110,12 +110,12 @@ laws! {
         a_response_is_kept_until_it_expires,
         a_cancelled_response_stays_cancelled,
         an_ended_response_is_cancelled_without_effect,
+        input_items_stay_with_their_response_and_go_with_it,
         open_responses_fail_at_a_restart,
         a_deleted_v1_response_is_gone;
     files:
         a_file_is_stored_and_read_back,
         the_number_of_files_is_limited_under_concurrency,
-        the_bytes_of_files_are_limited,
         an_expired_file_is_gone_and_makes_room,
         files_are_listed_by_page_and_purpose;
     diagnostics:

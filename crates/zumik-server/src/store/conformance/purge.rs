@@ -126,6 +126,7 @@ pub(super) async fn a_purge_drops_kept_answers_that_hold_the_content(world: Worl
     let Reserved::Held(lease) = world.store.reserve(&ctx, &k).await.unwrap() else { unreachable!() };
     let generation = Generation {
         response: None,
+        input_items: None,
         expires_at: ctx.now,
         materialized: vec![artifact.clone()],
         answer: Answer::json(&ctx.trace, &native(&ctx, "an answer that quotes the text")).unwrap(),

@@ -52,7 +52,9 @@ fn v1(ctx: &ProjectCtx, status: V1ResponseStatus) -> V1Response {
 async fn commit(world: &World, ctx: &ProjectCtx, response: StoredResponse) {
     let answer = Answer::json(&ctx.trace, &()).unwrap();
     let expires_at = world.ctx().now + TimeDelta::days(30);
-    let generation = Generation { response: Some(response), expires_at, materialized: Vec::new(), answer };
+    let input_items = Some(vec![json!({ "role": "user", "content": "canary" })]);
+    let materialized = Vec::new();
+    let generation = Generation { response: Some(response), input_items, expires_at, materialized, answer };
     world.store.commit_generation(ctx, generation, None).await.unwrap();
 }
 
@@ -112,6 +114,22 @@ pub(super) async fn an_ended_response_is_cancelled_without_effect(world: World) 
     assert_eq!(world.store.finish_response(&world.ctx(), finished.clone()).await.unwrap(), finished);
     let cancelled = fresh(world.store.cancel_v1_response(&world.ctx(), &queued.id, None).await);
     assert_eq!(cancelled.status, V1ResponseStatus::Completed);
+}
+
+pub(super) async fn input_items_stay_with_their_response_and_go_with_it(world: World) {
+    let queued = commit_v1(&world, V1ResponseStatus::Queued).await;
+    let items = async || world.store.retrieve_input_items(&world.ctx(), &queued.id).await;
+    let kept = Some(vec![json!({ "role": "user", "content": "canary" })]);
+    assert_eq!(items().await.unwrap(), kept);
+    let mut finished = queued.clone();
+    finished.status = V1ResponseStatus::Completed;
+    world.store.finish_response(&world.ctx(), StoredResponse::V1(Box::new(finished))).await.unwrap();
+    assert_eq!(items().await.unwrap(), kept);
+    let other = world.store.ensure_project("other", world.ctx().now).await.unwrap();
+    let stranger = ProjectCtx { project: other.id, ..world.ctx() };
+    not_found(world.store.retrieve_input_items(&stranger, &queued.id).await);
+    world.store.delete_v1_response(&world.ctx(), &queued.id).await.unwrap();
+    not_found(items().await);
 }
 
 pub(super) async fn open_responses_fail_at_a_restart(world: World) {

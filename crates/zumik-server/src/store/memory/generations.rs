@@ -1,5 +1,6 @@
 //! Prompts and responses of the model.
 
+use serde_json::Value;
 use zumik_types::{ArtifactId, BundleId, Event, Snapshot};
 
 use super::state::{ResponseEntry, ResponseKey, State};
@@ -140,6 +141,7 @@ impl State {
             let entry = ResponseEntry {
                 project: ctx.project.clone(),
                 response,
+                input_items: generation.input_items,
                 expires_at: whole_seconds(generation.expires_at),
             };
             self.responses.insert(key(&entry.response), entry);
@@ -168,6 +170,11 @@ impl State {
     pub(super) fn response(&self, ctx: &ProjectCtx, key: &ResponseKey) -> Result<StoredResponse> {
         let entry = self.responses.get(key).filter(|entry| is_kept(entry, ctx));
         entry.map(|entry| entry.response.clone()).ok_or_else(|| missing(key))
+    }
+
+    pub(super) fn input_items(&self, ctx: &ProjectCtx, key: &ResponseKey) -> Result<Option<Vec<Value>>> {
+        let entry = self.responses.get(key).filter(|entry| is_kept(entry, ctx));
+        entry.map(|entry| entry.input_items.clone()).ok_or_else(|| missing(key))
     }
 
     pub(super) fn delete_response(&mut self, ctx: &ProjectCtx, key: &ResponseKey) -> Result<()> {

@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use parking_lot::{MappedMutexGuard, Mutex, MutexGuard};
+use serde_json::Value;
 use zeroize::Zeroizing;
 use zumik_receipt::SigningKey;
 use zumik_types::{
@@ -177,8 +178,9 @@ impl Store for MemoryStore {
     ) -> Result<Written<Artifact>> {
         self.state()?.keyed(ctx, key, |state| {
             let artifact = state.create_artifact(ctx, request);
-            let id = artifact.id.clone();
-            Ok((artifact, vec![id]))
+            // Of the artifact the answer holds the metadata only.
+            let erasable = (!artifact.metadata.is_empty()).then(|| artifact.id.clone());
+            Ok((artifact, Vec::from_iter(erasable)))
         })
     }
 
@@ -363,6 +365,10 @@ impl Store for MemoryStore {
 
     async fn retrieve_v1_response(&self, ctx: &ProjectCtx, id: &V1ResponseId) -> Result<V1Response> {
         self.state()?.response(ctx, &ResponseKey::V1(id.clone()))?.v1()
+    }
+
+    async fn retrieve_input_items(&self, ctx: &ProjectCtx, id: &V1ResponseId) -> Result<Option<Vec<Value>>> {
+        self.state()?.input_items(ctx, &ResponseKey::V1(id.clone()))
     }
 
     async fn cancel_v1_response(

@@ -9,10 +9,8 @@ use zumik_types::{
 
 use super::state::{ArtifactEntry, BranchEntry, BundleEntry, FileEntry, State};
 use crate::store::receipt::sign_report;
-use crate::store::rules::{self, artifact_expiry, missing_artifact, whole_seconds};
-use crate::store::{
-    FilePage, Kind, Limit, MAX_FILE_BYTES, MAX_FILES, NewFile, Page, ProjectCtx, Result, StoreError,
-};
+use crate::store::rules::{self, artifact_expiry, check_file_limits, missing_artifact, whole_seconds};
+use crate::store::{FilePage, Kind, NewFile, Page, ProjectCtx, Result, StoreError};
 
 impl State {
     pub(super) fn create_artifact(&mut self, ctx: &ProjectCtx, request: CreateArtifactRequest) -> Artifact {
@@ -179,12 +177,7 @@ impl State {
         let present = self.files.values().filter(|entry| is_present(entry, ctx));
         let (files, stored) =
             present.fold((0, 0), |(files, stored), entry| (files + 1, stored + entry.file.bytes));
-        if files >= MAX_FILES {
-            return Err(StoreError::Limit { limit: Limit::Files(MAX_FILES) });
-        }
-        if stored + bytes > MAX_FILE_BYTES {
-            return Err(StoreError::Limit { limit: Limit::FileBytes(MAX_FILE_BYTES) });
-        }
+        check_file_limits(files, stored, bytes)?;
         let file = File {
             id: FileId::with_suffix(&self.mint.file_suffix()),
             object: ObjectType::File,

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use indexmap::IndexMap;
 use serde::Serialize;
+use serde_json::Value;
 use zeroize::Zeroizing;
 use zumik_receipt::SigningKey;
 use zumik_types::{
@@ -101,6 +102,7 @@ pub(super) enum ResponseKey {
 pub(super) struct ResponseEntry {
     pub(super) project: ProjectId,
     pub(super) response: StoredResponse,
+    pub(super) input_items: Option<Vec<Value>>,
     pub(super) expires_at: DateTime<Utc>,
 }
 

@@ -1,7 +1,10 @@
 //! The write-ahead log: kept small, and emptied when a purge needs to know that nothing is left in it.
 
+use std::time::Duration;
+
 use rusqlite::Connection;
 
+use super::connection::BUSY_TIMEOUT;
 use crate::store::Result;
 
 /// Pages in the log at which it is written back into the database file: 16 MiB.
@@ -9,6 +12,9 @@ const LIMIT: i64 = 4096;
 
 /// Groups between two looks at the log.
 const LOOK_EVERY: u32 = 8;
+
+/// How long a truncation waits for readers. No other write is done meanwhile.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Keeps the log of one database small. Belongs to the writer thread.
 #[derive(Default)]
@@ -35,11 +41,15 @@ impl Log {
             return;
         }
         self.groups = 0;
-        let done = checkpoint(conn, "NOOP").and_then(|log| match log.pages - log.written {
-            waiting if waiting < LIMIT => Ok(log),
-            // A log that grew far beyond the limit gives its space back.
-            _ if log.pages > 4 * LIMIT => checkpoint(conn, "TRUNCATE"),
-            _ => checkpoint(conn, "PASSIVE"),
+        let done = checkpoint(conn, "NOOP").map_err(Into::into).and_then(|log| {
+            if log.pages - log.written < LIMIT {
+                Ok(())
+            } else if log.pages < 4 * LIMIT {
+                checkpoint(conn, "PASSIVE").map(drop).map_err(Into::into)
+            } else {
+                // A log that grew far beyond the limit gives its space back.
+                self.truncate(conn).map(drop)
+            }
         });
         if let Err(error) = done {
             tracing::warn!(%error, "the write-ahead log could not be written back");
@@ -48,8 +58,10 @@ impl Log {
 
     /// Empties the log. Whether it is empty now.
     pub(super) fn truncate(&mut self, conn: &Connection) -> Result<bool> {
-        let log = checkpoint(conn, "TRUNCATE")?;
-        Ok(!log.busy && log.pages == 0)
+        conn.busy_timeout(PATIENCE)?;
+        let log = checkpoint(conn, "TRUNCATE");
+        conn.busy_timeout(BUSY_TIMEOUT)?;
+        Ok(log.map(|log| !log.busy && log.pages == 0)?)
     }
 
     /// Leaves no log behind at shutdown.

@@ -23,7 +23,7 @@ pub(super) fn place(kind: &str, key: &[u8]) -> Vec<u8> {
     [kind.as_bytes(), b":", key].concat()
 }
 
-/// Seals a text and lays it out as a record. It needs no database and may be done ahead.
+/// Lays a sealed text out as a record. It needs no database and may be done ahead.
 pub(super) fn record(sealed: &[u8]) -> Vec<u8> {
     let pages = (LENGTH + sealed.len()).div_ceil(OVERFLOW);
     // The header of the row takes a few bytes, more when the record is longer.
@@ -38,7 +38,7 @@ pub(super) fn record(sealed: &[u8]) -> Vec<u8> {
 }
 
 /// The sealed text in a record.
-fn sealed(record: &[u8]) -> Option<&[u8]> {
+pub(super) fn sealed(record: &[u8]) -> Option<&[u8]> {
     let start = LOCAL.checked_sub(2 + varint_bytes(12 + 2 * record.len()))?;
     let (length, text) = record.get(start..)?.split_first_chunk::<LENGTH>()?;
     text.get(..usize::try_from(u64::from_le_bytes(*length)).ok()?)

@@ -8,10 +8,8 @@ use super::contents::{place, record};
 use super::ids::{file_id, file_key};
 use super::times::{seconds, time};
 use super::{Db, Env};
-use crate::store::rules::whole_seconds;
-use crate::store::{
-    FilePage, Kind, Limit, MAX_FILE_BYTES, MAX_FILES, NewFile, Page, ProjectCtx, Result, StoreError,
-};
+use crate::store::rules::{check_file_limits, whole_seconds};
+use crate::store::{FilePage, Kind, NewFile, Page, ProjectCtx, Result, StoreError};
 
 /// A file ready to be inserted: minted and sealed ahead, outside of the writer thread.
 pub(super) struct SealedFile {
@@ -52,12 +50,7 @@ impl Db<'_> {
                 |row| Ok((row.get::<_, u64>(0)?, row.get::<_, u64>(1)?)),
             )?
             .unwrap_or_default();
-        if files >= MAX_FILES {
-            return Err(StoreError::Limit { limit: Limit::Files(MAX_FILES) });
-        }
-        if bytes + new.file.bytes > MAX_FILE_BYTES {
-            return Err(StoreError::Limit { limit: Limit::FileBytes(MAX_FILE_BYTES) });
-        }
+        check_file_limits(files, bytes, new.file.bytes)?;
         let content = self.insert_content(&new.record)?;
         self.run(
             "INSERT INTO files (public_id, project, filename, purpose, bytes, created_at, expires_at, content)

@@ -26,6 +26,8 @@ mod responses;
 mod sessions;
 mod snapshots;
 mod sweep;
+#[cfg(test)]
+mod tests;
 mod times;
 mod writer;
 
@@ -46,6 +48,9 @@ use super::Result;
 use crate::clock::{Clock, SystemClock};
 use crate::mint::{Mint, RandomMint};
 use crate::seal::{MasterKey, Vault};
+
+/// How often a purge tries to empty the log before it leaves that to the sweep.
+const TRUNCATIONS: usize = 4;
 
 /// How to open a data folder.
 pub struct Options {
@@ -155,13 +160,14 @@ impl SqliteStore {
     }
 
     async fn complete_purges_until(&self, newest: i64) -> Result<bool> {
-        let empty = self.writer.truncate_log().await?;
-        if empty {
-            self.writer.write(move |db| db.finish_purges(newest)).await?;
-        } else {
-            tracing::warn!("a purge waits: a reader holds on to the write-ahead log");
+        for _ in 0..TRUNCATIONS {
+            if self.writer.truncate_log().await? {
+                self.writer.write(move |db| db.finish_purges(newest)).await?;
+                return Ok(true);
+            }
         }
-        Ok(empty)
+        tracing::warn!("a purge waits: a reader holds on to the write-ahead log");
+        Ok(false)
     }
 }
 

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use serde_json::Value;
 use zumik_types::{
     AppendEventRequest, Artifact, ArtifactId, BranchId, BranchMerge, Bundle, BundleId, CreateArtifactRequest,
     CreateBundleRequest, CreatePurgeJobRequest, CreateSessionRequest, CreateSnapshotRequest, Diagnostic,
@@ -367,7 +368,10 @@ impl Store for SqliteStore {
     ) -> Result<()> {
         let (generation, sealed) = self
             .sealed(ctx, move |env, _| {
-                let sealed = generation.response.as_ref().map(|response| SealedResponse::new(env, response));
+                let sealed = generation
+                    .response
+                    .as_ref()
+                    .map(|response| SealedResponse::new(env, response)?.with_items(env, &generation));
                 let sealed = sealed.transpose()?;
                 Ok((generation, sealed))
             })
@@ -405,6 +409,11 @@ impl Store for SqliteStore {
     async fn retrieve_v1_response(&self, ctx: &ProjectCtx, id: &V1ResponseId) -> Result<V1Response> {
         let name = ResponseName::V1(id.clone());
         self.read(ctx, move |db, ctx| db.retrieve_response(ctx, &name)).await?.v1()
+    }
+
+    async fn retrieve_input_items(&self, ctx: &ProjectCtx, id: &V1ResponseId) -> Result<Option<Vec<Value>>> {
+        let name = ResponseName::V1(id.clone());
+        self.read(ctx, move |db, ctx| db.input_items(ctx, &name)).await
     }
 
     async fn cancel_v1_response(

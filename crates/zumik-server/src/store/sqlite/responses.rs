@@ -1,6 +1,7 @@
 //! Responses of both surfaces, sealed whole: they hold what a model said.
 
 use rusqlite::params;
+use serde_json::Value;
 use zumik_types::{ArtifactId, NativeResponse, ResponseId, V1Response, V1ResponseId};
 
 use super::contents::{place, record};
@@ -8,6 +9,9 @@ use super::ids::PublicId;
 use super::times::seconds;
 use super::{Db, Env};
 use crate::store::{Generation, Kind, Lease, ProjectCtx, Result, StoreError, StoredResponse};
+
+/// The kind of place that input items are sealed for.
+const INPUT_ITEMS: &str = "input items";
 
 /// Names a response of either surface.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +56,7 @@ pub(super) struct SealedResponse {
     key: [u8; 16],
     open: bool,
     record: Vec<u8>,
+    input_items: Option<Vec<u8>>,
 }
 
 impl SealedResponse {
@@ -63,7 +68,17 @@ impl SealedResponse {
             StoredResponse::V1(response) => serde_json::to_vec(response)?,
         };
         let sealed = env.vault.seal(&*env.mint, &place("response", &key), &text)?;
-        Ok(Self { name, key, open: response.is_open(), record: record(&sealed) })
+        Ok(Self { name, key, open: response.is_open(), record: record(&sealed), input_items: None })
+    }
+
+    /// With the input items that the generation wants to be kept.
+    pub(super) fn with_items(mut self, env: &Env, generation: &Generation) -> Result<Self> {
+        if let Some(items) = &generation.input_items {
+            let text = serde_json::to_vec(items)?;
+            let sealed = env.vault.seal(&*env.mint, &place(INPUT_ITEMS, &self.key), &text)?;
+            self.input_items = Some(record(&sealed));
+        }
+        Ok(self)
     }
 }
 
@@ -85,15 +100,17 @@ impl Db<'_> {
         let held = lease.map(|lease| Ok::<_, StoreError>((self.leased_answer(lease)?, lease))).transpose()?;
         if let Some(response) = response {
             let content = self.insert_content(&response.record)?;
+            let items = response.input_items.as_ref().map(|items| self.insert_content(items)).transpose()?;
             self.run(
-                "INSERT INTO responses (surface, public_id, project, open, content, expires_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                "INSERT INTO responses (surface, public_id, project, open, content, input_items, expires_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
                 params![
                     response.name.surface(),
                     response.key,
                     self.project(ctx)?,
                     response.open,
                     content,
+                    items,
                     seconds(generation.expires_at),
                 ],
             )?;
@@ -134,6 +151,16 @@ impl Db<'_> {
         self.open_response(name, found.content)
     }
 
+    /// The input items of a response, if they were kept.
+    pub(super) fn input_items(&self, ctx: &ProjectCtx, name: &ResponseName) -> Result<Option<Vec<Value>>> {
+        let found = self.find_response(ctx, name)?;
+        let key = name.key().ok_or_else(|| name.missing())?;
+        let content: Option<i64> =
+            self.value("SELECT input_items FROM responses WHERE id = ?1", [found.row])?;
+        let text = content.map(|content| self.open_content(content, &place(INPUT_ITEMS, &key))).transpose()?;
+        Ok(text.map(|text| serde_json::from_slice(&text)).transpose()?)
+    }
+
     pub(super) fn delete_response(&self, ctx: &ProjectCtx, name: &ResponseName) -> Result<()> {
         let found = self.find_response(ctx, name)?;
         self.erase_response(found.row)
@@ -141,9 +168,13 @@ impl Db<'_> {
 
     /// Removes a response with its text.
     pub(super) fn erase_response(&self, row: i64) -> Result<()> {
-        let content: Option<i64> =
-            self.one("SELECT content FROM responses WHERE id = ?1", [row], |row| row.get(0))?;
-        self.erase_content(content)?;
+        let contents: Option<[Option<i64>; 2]> =
+            self.one("SELECT content, input_items FROM responses WHERE id = ?1", [row], |row| {
+                Ok([row.get(0)?, row.get(1)?])
+            })?;
+        for content in contents.into_iter().flatten() {
+            self.erase_content(content)?;
+        }
         self.run("DELETE FROM responses WHERE id = ?1", [row])?;
         Ok(())
     }

@@ -129,6 +129,12 @@ impl Writer {
     }
 }
 
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
 fn work(conn: &Connection, env: &Env, tasks: &Receiver<Task>, mut log: Log) {
     let mut group = Vec::with_capacity(GROUP);
     while let Ok(task) = tasks.recv() {
@@ -206,5 +212,83 @@ fn rollback(conn: &Connection) {
         && let Err(error) = conn.execute_batch("ROLLBACK")
     {
         tracing::error!(%error, "a transaction could not be rolled back");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::super::{Options, SqliteStore};
+    use super::*;
+
+    fn insert(db: &Db<'_>, name: &str) -> Result<()> {
+        let key: [u8; 16] = db.env.mint.ulid(db.env.clock.now()).to_bytes();
+        db.run(
+            "INSERT INTO projects (public_id, name, created_at) VALUES (?1, ?2, 0)",
+            rusqlite::params![key, name],
+        )
+        .map(drop)
+    }
+
+    /// A store whose writer waits until the sender is dropped, so that what is queued becomes one group.
+    async fn held() -> (tempfile::TempDir, Arc<SqliteStore>, mpsc::Sender<()>) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(SqliteStore::open(Options::new(folder.path())).await.unwrap());
+        let (release, wait) = mpsc::channel::<()>();
+        let wait = Mutex::new(wait);
+        let holder = Arc::clone(&store);
+        tokio::spawn(async move {
+            let _ = holder.writer.write(move |_| Ok(wait.lock().recv().is_err())).await;
+        });
+        tokio::task::yield_now().await;
+        (folder, store, release)
+    }
+
+    fn names(store: &SqliteStore) -> Vec<String> {
+        store.readers.now(|db| db.all("SELECT name FROM projects ORDER BY name", [], |row| row.get(0))).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_write_that_fails_takes_no_other_of_its_group_with_it() {
+        let (_folder, store, release) = held().await;
+        let good = store.writer.write(|db| insert(db, "good"));
+        let panicking = store.writer.write(|db| -> Result<()> {
+            insert(db, "panicking")?;
+            panic!("planned");
+        });
+        let failing = store.writer.write(|db| -> Result<()> {
+            insert(db, "failing")?;
+            Err(StoreError::internal("planned"))
+        });
+        let refusing_late = store.writer.write(|db| -> Result<()> {
+            insert(db, "refusing")?;
+            Err(StoreError::KeyReused)
+        });
+        let refusing = store.writer.write(|_| -> Result<()> { Err(StoreError::InFlight) });
+        let later = store.writer.write(|db| insert(db, "later"));
+        let all = async { tokio::join!(good, panicking, failing, refusing_late, refusing, later) };
+        let (results, ()) = tokio::join!(all, async { drop(release) });
+        let (good, panicking, failing, refusing_late, refusing, later) = results;
+        assert!(good.is_ok() && later.is_ok());
+        assert!(matches!(panicking, Err(StoreError::Internal(_))), "{panicking:?}");
+        assert!(matches!(failing, Err(StoreError::Internal(_))), "{failing:?}");
+        assert!(matches!(refusing_late, Err(StoreError::KeyReused)), "{refusing_late:?}");
+        assert!(matches!(refusing, Err(StoreError::InFlight)), "{refusing:?}");
+        assert_eq!(names(&store), ["good", "later"]);
+    }
+
+    #[tokio::test]
+    async fn what_is_queued_at_the_close_is_finished() {
+        let (_folder, store, release) = held().await;
+        let writing = Arc::clone(&store);
+        let write = tokio::spawn(async move { writing.writer.write(|db| insert(db, "queued")).await });
+        tokio::task::yield_now().await;
+        let closing = Arc::clone(&store);
+        let close = tokio::task::spawn_blocking(move || closing.writer.close());
+        drop(release);
+        close.await.unwrap();
+        write.await.unwrap().unwrap();
+        assert_eq!(names(&store), ["queued"]);
     }
 }

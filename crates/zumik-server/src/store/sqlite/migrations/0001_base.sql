@@ -157,6 +157,8 @@ CREATE TABLE responses (
   open INTEGER NOT NULL,
   -- The whole record as JSON, sealed.
   content INTEGER NOT NULL,
+  -- The input items as JSON, sealed, when they were kept.
+  input_items INTEGER,
   expires_at INTEGER NOT NULL,
   UNIQUE (public_id, surface)
 ) STRICT;
