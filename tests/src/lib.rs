@@ -3,6 +3,8 @@
 //! This library is what they share. It also holds the code of the book: each Rust block of the guide is a documentation
 //! test that runs against an embedded server.
 
+pub mod faults;
+pub mod history;
 pub mod http;
 pub mod log;
 pub mod operations;
@@ -31,6 +33,20 @@ where
     if let Err(error) = result {
         panic!("{error}");
     }
+}
+
+/// The seed of a random test: `ZUMIK_SEED`, or a new one. It is printed, and shown when the test fails.
+///
+/// # Panics
+/// When the variable is not a number.
+#[expect(clippy::print_stderr, reason = "the seed belongs to what a failed test shows")]
+pub fn seed(test: &str) -> u64 {
+    let seed = match std::env::var("ZUMIK_SEED") {
+        Ok(text) => text.parse().expect("ZUMIK_SEED is a number"),
+        Err(_) => fastrand::u64(..),
+    };
+    eprintln!("{test}: ZUMIK_SEED={seed}");
+    seed
 }
 
 /// The pages whose Rust blocks are tests.

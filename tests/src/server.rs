@@ -35,6 +35,11 @@ impl TestServer {
         self.running.url()
     }
 
+    /// Its key.
+    pub fn api_key(&self) -> &str {
+        &self.api_key
+    }
+
     /// The client, with its key.
     ///
     /// # Panics
