@@ -132,6 +132,38 @@ async fn members_that_mean_nothing_to_a_placeholder_are_taken() {
     }
 }
 
+#[tokio::test]
+async fn an_earlier_response_comes_before_the_input_when_its_items_were_kept() {
+    let host = Host::start().await;
+    let full = ("Agent-Trace-Mode", "encrypted_full_fidelity");
+    let ask = async |input: Value, previous: Option<&str>, headers: &[(&str, &str)]| {
+        let body = json!({ "model": "auto", "input": input, "previous_response_id": previous });
+        let answer = host.post_with("/v1/responses", body, headers).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.json()
+    };
+    let tokens = |response: &Value| response["usage"]["input_tokens"].as_u64().unwrap();
+    let id = |response: &Value| response["id"].as_str().unwrap().to_owned();
+    let first = ask(json!("Hi"), None, &[full]).await;
+    let items = json!([{ "role": "user", "content": "Ho" }]);
+    let second = ask(items.clone(), Some(&id(&first)), &[full]).await;
+    assert_eq!(second["previous_response_id"], first["id"]);
+    let alone = tokens(&ask(items, None, &[]).await);
+    let given = first["usage"]["total_tokens"].as_u64().unwrap();
+    assert_eq!(tokens(&second), given + alone);
+    let third = ask(json!("Hi"), Some(&id(&second)), &[]).await;
+    let given = second["usage"]["total_tokens"].as_u64().unwrap();
+    assert_eq!(tokens(&third), given + tokens(&first), "a chain is as long as it is");
+
+    for previous in [id(&third), "resp_none".to_owned()] {
+        let body = json!({ "model": "auto", "input": "Hi", "previous_response_id": previous });
+        host.post("/v1/responses", body).await.refused(400, "", "previous_response_id");
+    }
+    host.delete(&format!("/v1/responses/{}", id(&first))).await;
+    let body = json!({ "model": "auto", "input": "Hi", "previous_response_id": id(&first) });
+    host.post("/v1/responses", body).await.refused(400, "", "previous_response_id");
+}
+
 /// Polls until a response has this status.
 async fn ended(host: &Host, path: &str, status: &str) -> Value {
     let polled = async {

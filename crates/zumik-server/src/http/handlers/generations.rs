@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use chrono::TimeDelta;
 use serde::Serialize;
+use serde_json::Value;
 use zumik_types::{ArtifactId, PrivacyMode, QosOutcome};
 
 use crate::engine::{EngineError, Failure, Held, Target};
@@ -61,6 +62,8 @@ pub(super) fn headers(target: &Target, qos: &QosOutcome) -> Vec<(Cow<'static, st
 pub(super) struct Kept {
     /// The response, if it can be retrieved later.
     pub(super) response: Option<StoredResponse>,
+    /// Input items to be kept with it.
+    pub(super) input_items: Option<Vec<Value>>,
     /// Artifacts whose text was in the prompt.
     pub(super) materialized: Vec<ArtifactId>,
     /// Headers of the answer.
@@ -79,6 +82,7 @@ pub(super) async fn keep<T: Serialize>(
     if kept.response.is_some() || held.lease().is_some() {
         let generation = Generation {
             response: kept.response,
+            input_items: kept.input_items,
             expires_at: call.ctx.now + RETENTION,
             materialized: kept.materialized,
             answer: answer.clone(),

@@ -26,6 +26,7 @@ pub(crate) async fn create(call: &mut Call) -> Result<Reply, ApiError> {
     let response = response(call, model, &prepared, outcome);
     let kept = Kept {
         response: Some(StoredResponse::Native(Box::new(response.clone()))),
+        input_items: None,
         materialized: prepared.materialized,
         headers,
     };

@@ -27,7 +27,7 @@ pub(super) fn queued(call: &Call, echo: Echo) -> V1Response {
         model: echo.model,
         output: Vec::new(),
         parallel_tool_calls: echo.parallel_tool_calls,
-        previous_response_id: None,
+        previous_response_id: echo.previous_response_id,
         conversation: None,
         store: echo.store,
         temperature: Some(echo.temperature),

@@ -8,67 +8,75 @@ use crate::engine::Part;
 use crate::http::ApiError;
 use crate::http::input::{Fields, Item};
 
-/// The messages that `input` is.
+/// The turns that `input` is.
 ///
 /// # Errors
 /// 400 for an empty input, and for an item or content part that is no text: no model is there to make sense of it.
-pub(super) fn read(fields: &Fields<'_, '_>) -> Result<Vec<Part>, ApiError> {
+pub(super) fn read(fields: &Fields<'_, '_>) -> Result<Vec<Turn>, ApiError> {
     match fields.value("input") {
         None => Err(fields.invalid("input", "is required")),
         Some(Value::String(_)) => {
             let text = fields.filled_text("input")?.to_owned();
-            Ok(vec![Part { message: Message { role: Role::User, text }, eligible: false }])
+            Ok(vec![Turn { block: Block::User, message: Message { role: Role::User, text } }])
         }
-        Some(Value::Array(_)) => Ok(parts(fields.filled_items("input", usize::MAX)?.map(message)?)),
+        Some(Value::Array(_)) => fields.filled_items("input", usize::MAX)?.map(turn),
         Some(_) => Err(fields.invalid("input", "must be a string or an array")),
     }
 }
 
+/// One item, as a message.
+pub(super) struct Turn {
+    block: Block,
+    message: Message,
+}
+
 /// What an item is in the layout of a prompt.
-#[derive(PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 enum Block {
     User,
     ToolResult,
     Other,
 }
 
-/// All but the latest turn, the last user message and the last tool result, could be cached.
-fn parts(messages: Vec<(Block, Message)>) -> Vec<Part> {
-    let last = |block: Block| messages.iter().rposition(|(other, _)| *other == block);
+/// The prompt that turns make. All but the latest user message and the latest tool result could be cached.
+pub(super) fn parts(turns: Vec<Turn>) -> Vec<Part> {
+    let last = |block| turns.iter().rposition(|turn| turn.block == block);
     let latest = [last(Block::User), last(Block::ToolResult)];
-    messages
+    turns
         .into_iter()
         .enumerate()
-        .map(|(index, (_, message))| Part { message, eligible: !latest.contains(&Some(index)) })
+        .map(|(index, turn)| Part { message: turn.message, eligible: !latest.contains(&Some(index)) })
         .collect()
 }
 
-fn message(item: Item<'_, '_>) -> Result<(Block, Message), ApiError> {
+fn turn(item: Item<'_, '_>) -> Result<Turn, ApiError> {
     let fields = item.object()?;
-    match fields.optional_text("type")?.unwrap_or("message") {
+    let (block, role, text) = match fields.optional_text("type")?.unwrap_or("message") {
         "message" => {
             let (block, role) = match fields.one_of("role", V1Role::KNOWN)? {
                 V1Role::User => (Block::User, Role::User),
                 V1Role::Assistant => (Block::Other, Role::Assistant),
                 _ => (Block::Other, Role::System),
             };
-            Ok((block, Message { role, text: content(&fields)? }))
+            (block, role, content(&fields)?)
         }
         "function_call" => {
             fields.text("call_id")?;
-            let text = format!("{}({})", fields.filled_text("name")?, fields.text("arguments")?);
-            Ok((Block::Other, Message { role: Role::Assistant, text }))
+            let call = format!("{}({})", fields.filled_text("name")?, fields.text("arguments")?);
+            (Block::Other, Role::Assistant, call)
         }
         "function_call_output" => {
             fields.text("call_id")?;
-            let text = fields.text("output")?.to_owned();
-            Ok((Block::ToolResult, Message { role: Role::System, text }))
+            (Block::ToolResult, Role::System, fields.text("output")?.to_owned())
         }
-        _ => Err(fields.invalid(
-            "type",
-            "must be 'message', 'function_call' or 'function_call_output': without a model, only text is taken",
-        )),
-    }
+        _ => {
+            return Err(fields.invalid(
+                "type",
+                "must be 'message', 'function_call' or 'function_call_output': without a model, only text is taken",
+            ));
+        }
+    };
+    Ok(Turn { block, message: Message { role, text } })
 }
 
 /// The content of a message: a text, or text parts joined by line breaks.
@@ -96,7 +104,7 @@ mod tests {
 
     fn read_input(input: Value) -> Result<Vec<Part>, ApiError> {
         let body = json!({ "input": input });
-        read(&Fields::of(body.as_object().unwrap()))
+        read(&Fields::of(body.as_object().unwrap())).map(parts)
     }
 
     #[test]

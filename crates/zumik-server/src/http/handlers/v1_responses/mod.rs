@@ -1,12 +1,14 @@
-//! Responses in OpenAI's shape (contract `v1.md`, "Responses"): reading a request (`request`, `items`), the answer
-//! (`answer`), and the operations.
+//! Responses in OpenAI's shape (contract `v1.md`, "Responses"): reading a request (`request`, `items`), what is kept of it
+//! (`retained`), the answer (`answer`), and the operations.
 
 mod answer;
 mod items;
 mod request;
+mod retained;
 
 use std::sync::Arc;
 
+use serde_json::Value;
 use zumik_types::{DeletedV1Response, Extra, ObjectType, V1Response, V1ResponseId};
 
 use super::generations::{Kept, headers, keep};
@@ -25,16 +27,27 @@ pub(crate) async fn create(call: &mut Call) -> Result<Reply, ApiError> {
         Reservation::Held(held) => held,
         Reservation::Replayed(answer) => return Ok(Reply::replayed(answer)),
     };
-    let prepared = request.generation.prepare(&call.app, &call.ctx).await.map_err(request::in_header)?;
-    let response = answer::queued(call, request.echo);
-    if request.background {
-        return answer_early(call, held, prepared, response).await;
+    let earlier = match &request.echo.previous_response_id {
+        Some(id) => retained::earlier(call, id).await?,
+        None => Vec::new(),
+    };
+    let turns = retained::turns(&earlier)?;
+    let input_items = request.retains_input.then(|| {
+        let own = retained::items(call, request.input.clone());
+        earlier.into_iter().chain(own).collect()
+    });
+    let (generation, echo) = request.generation(turns);
+    let prepared = generation.prepare(&call.app, &call.ctx).await.map_err(request::in_header)?;
+    let response = answer::queued(call, echo);
+    if response.background {
+        return answer_early(call, held, prepared, response, input_items).await;
     }
     let outcome = prepared.run(&call.app).await?;
     let headers = headers(&prepared.target, &outcome.qos);
     let response = answer::ended(response, &*call.app.mint, call.ctx.now, Ok(outcome));
     let kept = Kept {
-        response: request.store.then(|| StoredResponse::V1(Box::new(response.clone()))),
+        response: response.store.then(|| StoredResponse::V1(Box::new(response.clone()))),
+        input_items,
         materialized: prepared.materialized,
         headers,
     };
@@ -75,9 +88,11 @@ async fn answer_early(
     held: Held,
     prepared: Prepared,
     response: V1Response,
+    input_items: Option<Vec<Value>>,
 ) -> Result<Reply, ApiError> {
     let kept = Kept {
         response: Some(StoredResponse::V1(Box::new(response.clone()))),
+        input_items,
         materialized: prepared.materialized.clone(),
         headers: headers(&prepared.target, &qos::queued()),
     };

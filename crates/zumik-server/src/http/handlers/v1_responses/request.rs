@@ -1,11 +1,12 @@
 //! The body of `POST /v1/responses`.
 
+use serde_json::Value;
 use zumik_types::{
-    ConversationId, Extra, JsonObject, SessionId, V1PlainTextFormat, V1ResponseId, V1TextConfig,
-    V1TextFormat, V1Tool, V1ToolChoice, V1ToolChoiceMode,
+    ConversationId, Extra, JsonObject, PrivacyMode, Qos, SessionId, V1PlainTextFormat, V1ResponseId,
+    V1TextConfig, V1TextFormat, V1Tool, V1ToolChoice, V1ToolChoiceMode,
 };
 
-use super::items;
+use super::items::{self, Turn};
 use crate::domain::{Message, Role};
 use crate::engine::{Failure, Generation, Part};
 use crate::http::ApiError;
@@ -15,17 +16,22 @@ use crate::http::handlers::{generations::privacy_mode, hints};
 use crate::http::input::Fields;
 use crate::store::{PromptState, StoreError};
 
+/// The member that puts the items of an earlier response before the input.
+pub(super) const PREVIOUS: &str = "previous_response_id";
+
 /// The header that puts the state of a session before the input.
 const SESSION_REF: &str = "Agent-Session-Ref";
 
-/// A request that can be run.
+/// A request that is right by itself.
 pub(super) struct Request {
-    pub(super) generation: Generation,
     pub(super) echo: Echo,
-    /// Whether the response can be retrieved later.
-    pub(super) store: bool,
-    /// Whether it is answered before it has run.
-    pub(super) background: bool,
+    /// `input` as it was sent.
+    pub(super) input: Value,
+    /// Whether the input items are kept with the response.
+    pub(super) retains_input: bool,
+    turns: Vec<Turn>,
+    session_id: Option<SessionId>,
+    qos: Qos,
 }
 
 /// The members that the response repeats.
@@ -34,6 +40,7 @@ pub(super) struct Echo {
     pub(super) instructions: Option<String>,
     pub(super) store: bool,
     pub(super) background: bool,
+    pub(super) previous_response_id: Option<V1ResponseId>,
     pub(super) metadata: JsonObject,
     pub(super) temperature: f64,
     pub(super) top_p: f64,
@@ -51,7 +58,7 @@ impl Request {
         let body = call.json()?;
         let fields = Fields::of(&body);
         let model = fields.filled_text("model")?.to_owned();
-        let mut own = items::read(&fields)?;
+        let turns = items::read(&fields)?;
         let instructions = fields.optional_text("instructions")?.map(str::to_owned);
         if fields.optional_flag("stream")? == Some(true) {
             return Err(fields.invalid("stream", "must be false: this server answers responses as a whole"));
@@ -62,7 +69,7 @@ impl Request {
             let problem = "must be false when 'store' is: what is not kept cannot be polled";
             return Err(fields.invalid("background", problem));
         }
-        earlier_items(&fields)?;
+        let previous_response_id = previous_response(&fields)?;
         let metadata = fields.optional_map("metadata")?.unwrap_or_default();
         let temperature = fields.optional_number("temperature", 0.0..=2.0)?.unwrap_or(1.0);
         let top_p = fields.optional_number("top_p", 0.0..=1.0)?.unwrap_or(1.0);
@@ -85,19 +92,15 @@ impl Request {
         }
         fields.optional_text("service_tier")?;
         fields.optional_text("user")?;
-        privacy_mode(call)?;
-
-        if let Some(instructions) = &instructions {
-            let message = Message { role: Role::System, text: instructions.clone() };
-            own.insert(0, Part { message, eligible: true });
-        }
-        let state = PromptState { session_id: session_in_header(call)?, ..PromptState::default() };
+        let mode = privacy_mode(call)?;
+        let session_id = session_in_header(call)?;
         let qos = hints::wanted(call, None)?;
         let echo = Echo {
-            model: model.clone(),
+            model,
             instructions,
             store,
             background,
+            previous_response_id,
             metadata,
             temperature,
             top_p,
@@ -108,35 +111,45 @@ impl Request {
             text,
             truncation,
         };
-        Ok(Self {
-            generation: Generation { model, state, own, qos, max_output_tokens },
-            echo,
-            store,
-            background,
-        })
+        let input = fields.value("input").cloned().unwrap_or_default();
+        let retains_input = store && mode == PrivacyMode::EncryptedFullFidelity;
+        Ok(Self { echo, input, retains_input, turns, session_id, qos })
+    }
+
+    /// What is to be generated: the instructions, the items of earlier responses, then the input.
+    pub(super) fn generation(self, earlier: Vec<Turn>) -> (Generation, Echo) {
+        let mut own = items::parts(earlier.into_iter().chain(self.turns).collect());
+        if let Some(instructions) = &self.echo.instructions {
+            let message = Message { role: Role::System, text: instructions.clone() };
+            own.insert(0, Part { message, eligible: true });
+        }
+        let generation = Generation {
+            model: self.echo.model.clone(),
+            state: PromptState { session_id: self.session_id, ..PromptState::default() },
+            own,
+            qos: self.qos,
+            max_output_tokens: self.echo.max_output_tokens,
+        };
+        (generation, self.echo)
     }
 }
 
-/// `previous_response_id` and `conversation` put retained items before `input`.
+/// `previous_response_id`; a `conversation` would do the same with all responses of one.
 ///
 /// # Errors
-/// 400 for either of them: this server retains no input items, so neither can be honored.
-fn earlier_items(fields: &Fields<'_, '_>) -> Result<(), ApiError> {
-    let previous = fields.optional_id::<V1ResponseId>("previous_response_id")?;
+/// 400 when both are given, and for any conversation: this server has none.
+fn previous_response(fields: &Fields<'_, '_>) -> Result<Option<V1ResponseId>, ApiError> {
+    let previous = fields.optional_id(PREVIOUS)?;
     let conversation: Option<ConversationId> = match fields.value("conversation") {
         Some(value) if value.is_object() => Some(fields.object("conversation")?.id("id")?),
         _ => fields.optional_id("conversation")?,
     };
-    match (previous, conversation) {
-        (None, None) => Ok(()),
-        (Some(_), Some(_)) => {
+    match conversation {
+        None => Ok(previous),
+        Some(_) if previous.is_some() => {
             Err(fields.invalid("conversation", "must not stand together with 'previous_response_id'"))
         }
-        (Some(_), None) => {
-            let problem = "cannot be honored: the input items of that response were not retained";
-            Err(fields.invalid("previous_response_id", problem))
-        }
-        (None, Some(id)) => {
+        Some(id) => {
             Err(fields.invalid("conversation", format_args!("names nothing in this project: '{id}'")))
         }
     }
