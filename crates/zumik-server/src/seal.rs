@@ -110,10 +110,7 @@ impl MasterKey {
 }
 
 fn hex_digit(digit: u8) -> Result<u8, SealError> {
-    char::from(digit)
-        .to_digit(16)
-        .and_then(|value| u8::try_from(value).ok())
-        .ok_or(SealError::MalformedKey)
+    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok()).ok_or(SealError::MalformedKey)
 }
 
 /// Seals and opens contents under one master key.

@@ -26,8 +26,8 @@ use zumik_types::{
 pub use answer::{ANSWER_LIFETIME, Answer, Idempotency, LEASE, Lease, Reserved, Written};
 pub use error::{Guard, Kind, Limit, StoreError};
 pub use records::{
-    Caller, EventPage, FilePage, Generation, KeyRecord, MAX_FILE_BYTES, MAX_FILES, MAX_MERGED_EVENTS, NewFile,
-    NewKey, Page, Project, ProjectCtx, PromptState, StoredResponse, Swept,
+    Caller, EventPage, FilePage, Generation, KeyRecord, MAX_FILE_BYTES, MAX_FILES, MAX_MERGED_EVENTS,
+    NewFile, NewKey, Page, Project, ProjectCtx, PromptState, StoredResponse, Swept,
 };
 
 use crate::domain::Prompt;

@@ -2,8 +2,9 @@
 
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use zumik_types::{
-    ArtifactId, BranchState, ErrorType, EventId, Extra, NativeResponse, NativeResponseError, Patch, QosCompletion,
-    ResponseStatus, RetentionClass, SessionStatus, V1Response, V1ResponseError, V1ResponseStatus,
+    ArtifactId, BranchState, ErrorType, EventId, Extra, NativeResponse, NativeResponseError, Patch,
+    QosCompletion, ResponseStatus, RetentionClass, SessionStatus, V1Response, V1ResponseError,
+    V1ResponseStatus,
 };
 
 use super::{Guard, Limit, MAX_FILE_BYTES, MAX_FILES, Result, StoreError, StoredResponse};

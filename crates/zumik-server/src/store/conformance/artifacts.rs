@@ -1,10 +1,13 @@
 use chrono::TimeDelta;
-use zumik_types::{ArtifactId, ArtifactType, BundleItem, CreateArtifactRequest, CreateBundleRequest, RetentionClass};
+use zumik_types::{
+    ArtifactId, ArtifactType, BundleItem, CreateArtifactRequest, CreateBundleRequest, RetentionClass,
+};
 
 use super::world::{World, fresh, not_found, reference};
 
 pub(super) async fn an_artifact_is_shown_without_its_content(world: World) {
-    let serde_json::Value::Object(metadata) = serde_json::json!({"source": {"name": "a", "n": [1, null]}}) else {
+    let serde_json::Value::Object(metadata) = serde_json::json!({"source": {"name": "a", "n": [1, null]}})
+    else {
         unreachable!()
     };
     let request = CreateArtifactRequest::new(ArtifactType::Policy, "canary")

@@ -29,7 +29,7 @@ pub(super) async fn a_report_is_signed_and_kept_as_it_was_answered(world: World)
     let body = written.as_ref().unwrap().answer().body.clone();
     let diagnostic = fresh(written);
     let keys = world.store.list_receipt_keys().await.unwrap();
-    
+
     zumik_receipt::verify_report(&diagnostic.report, &keys).unwrap();
     let stored = world.store.retrieve_diagnostic(&world.ctx(), &diagnostic.id).await.unwrap();
     assert_eq!(serde_json::to_vec(&stored).unwrap(), body);

@@ -60,7 +60,9 @@ pub(super) async fn a_payload_that_names_a_missing_artifact_is_refused(world: Wo
     let (id, root) = (&session.id, &session.default_branch_id);
     let deleted = world.document("text").await;
     world.store.delete_artifact(&world.ctx(), &deleted).await.unwrap();
-    for artifact in [&deleted, &ArtifactId::with_suffix("01jy7n3q8v6kzr4w2m9bd5xpfh"), &ArtifactId::with_suffix("")] {
+    for artifact in
+        [&deleted, &ArtifactId::with_suffix("01jy7n3q8v6kzr4w2m9bd5xpfh"), &ArtifactId::with_suffix("")]
+    {
         // A missing reference is reported before a stale guard.
         let event = NewEvent::new(EventType::Note).payload_ref(artifact);
         let request = AppendEventRequest::new(9, event);
@@ -84,7 +86,8 @@ pub(super) async fn of_many_writers_one_wins_each_version(world: World) {
             let (mut version, mut won) = (0, Vec::new());
             while version < EVENTS {
                 let branch = &session.default_branch_id;
-                match world.store.append_event(&world.ctx(), &session.id, branch, append(version), None).await {
+                match world.store.append_event(&world.ctx(), &session.id, branch, append(version), None).await
+                {
                     Ok(written) => {
                         won.push(written.fresh().unwrap());
                         version += 1;

@@ -42,7 +42,8 @@ pub(super) async fn the_number_of_files_is_limited_under_concurrency(world: Worl
     let mut uploads = tokio::task::JoinSet::new();
     for _ in 0..MAX_FILES + 40 {
         let world = world.clone();
-        uploads.spawn(async move { world.store.upload_file(&world.ctx(), file("batch", "text"), None).await });
+        uploads
+            .spawn(async move { world.store.upload_file(&world.ctx(), file("batch", "text"), None).await });
     }
     let results = uploads.join_all().await;
     let stored = results.iter().filter(|result| result.is_ok()).count() as u64;

@@ -52,15 +52,19 @@ pub(super) async fn a_repeat_is_answered_before_any_check(world: World) {
     let session = world.session().await;
     let branch = &session.default_branch_id;
     let append = |version| AppendEventRequest::new(version, NewEvent::new(EventType::Note));
-    let first = world.store.append_event(&world.ctx(), &session.id, branch, append(0), key("/e", "k", "")).await;
+    let first =
+        world.store.append_event(&world.ctx(), &session.id, branch, append(0), key("/e", "k", "")).await;
     fresh(world.store.append_event(&world.ctx(), &session.id, branch, append(1), None).await);
-    let again = world.store.append_event(&world.ctx(), &session.id, branch, append(0), key("/e", "k", "")).await;
+    let again =
+        world.store.append_event(&world.ctx(), &session.id, branch, append(0), key("/e", "k", "")).await;
     assert_eq!(again.unwrap().answer(), first.as_ref().unwrap().answer());
-    let stale = world.store.append_event(&world.ctx(), &session.id, branch, append(0), key("/e", "l", "")).await;
+    let stale =
+        world.store.append_event(&world.ctx(), &session.id, branch, append(0), key("/e", "l", "")).await;
     assert_eq!(conflict(stale, Guard::Version(0)).version, 2);
 
     world.store.delete_session(&world.ctx(), &session.id).await.unwrap();
-    let again = world.store.append_event(&world.ctx(), &session.id, branch, append(0), key("/e", "k", "")).await;
+    let again =
+        world.store.append_event(&world.ctx(), &session.id, branch, append(0), key("/e", "k", "")).await;
     assert_eq!(again.unwrap().answer(), first.unwrap().answer());
 }
 
@@ -90,7 +94,9 @@ pub(super) async fn a_refused_write_leaves_its_key_free(world: World) {
         world.store.append_event(&world.ctx(), &session.id, branch, append(7), key("/e", "k", "stale")).await;
     conflict(refused, Guard::Version(7));
     assert_eq!(world.store.recall(&world.ctx(), &key("/e", "k", "stale").unwrap()).await.unwrap(), None);
-    fresh(world.store.append_event(&world.ctx(), &session.id, branch, append(0), key("/e", "k", "right")).await);
+    fresh(
+        world.store.append_event(&world.ctx(), &session.id, branch, append(0), key("/e", "k", "right")).await,
+    );
 }
 
 pub(super) async fn an_answer_is_forgotten_after_a_day(world: World) {
@@ -176,4 +182,3 @@ pub(super) async fn a_committed_generation_is_replayed(world: World) {
     let twice = world.store.commit_generation(&ctx, generation, Some(lease)).await;
     assert!(matches!(twice, Err(StoreError::LeaseLost)), "{twice:?}");
 }
-

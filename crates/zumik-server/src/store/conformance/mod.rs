@@ -10,7 +10,6 @@ mod files;
 mod idempotency;
 mod keys;
 mod merges;
-mod model;
 mod prompts;
 mod purge;
 mod responses;

@@ -115,9 +115,8 @@ pub(super) async fn a_purge_of_a_missing_artifact_changes_nothing(world: World) 
 pub(super) async fn a_purge_drops_kept_answers_that_hold_the_content(world: World) {
     let serde_json::Value::Object(metadata) = json!({"title": "secret"}) else { unreachable!() };
     let request = || CreateArtifactRequest::new(ArtifactType::Document, "text").metadata(metadata.clone());
-    let create = async || {
-        world.store.create_artifact(&world.ctx(), request(), key("/v2/artifacts", "a", "")).await
-    };
+    let create =
+        async || world.store.create_artifact(&world.ctx(), request(), key("/v2/artifacts", "a", "")).await;
     let artifact = fresh(create().await).id;
     assert!(create().await.unwrap().is_replay());
 

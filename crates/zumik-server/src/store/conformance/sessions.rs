@@ -70,8 +70,10 @@ pub(super) async fn a_deleted_session_takes_everything_with_it(world: World) {
         let append = AppendEventRequest::new(3, NewEvent::new(EventType::Note));
         not_found(world.store.append_event(&world.ctx(), id, root, append, None).await);
         let manifest = CreateSnapshotRequest::new().ordered_block_manifest([&events[0].id]);
-        let named =
-            world.store.create_snapshot(&world.ctx(), &kept.id, &kept.default_branch_id, manifest, None).await;
+        let named = world
+            .store
+            .create_snapshot(&world.ctx(), &kept.id, &kept.default_branch_id, manifest, None)
+            .await;
         reference(named, "ordered_block_manifest[0]");
         if !swept {
             world.store.sweep(world.ctx().now).await.unwrap();

@@ -16,9 +16,7 @@ use crate::domain::{Scopes, key_hash};
 use crate::mint::RandomMint;
 use crate::store::memory::MemoryStore;
 use crate::store::sqlite::{Options, SqliteStore};
-use crate::store::{
-    EventPage, Guard, Idempotency, NewKey, ProjectCtx, Result, Store, StoreError, Written,
-};
+use crate::store::{EventPage, Guard, Idempotency, NewKey, ProjectCtx, Result, Store, StoreError, Written};
 
 /// What a law runs in.
 #[derive(Clone)]
@@ -162,11 +160,7 @@ pub(super) fn new_key(secret: &str) -> NewKey {
 
 /// An idempotency key for a request whose body is `body`.
 pub(super) fn key(path: &str, key: &str, body: &str) -> Option<Idempotency> {
-    Some(Idempotency {
-        path: path.to_owned(),
-        key: key.to_owned(),
-        fingerprint: key_hash(body.as_bytes()),
-    })
+    Some(Idempotency { path: path.to_owned(), key: key.to_owned(), fingerprint: key_hash(body.as_bytes()) })
 }
 
 /// What was written now.
@@ -196,7 +190,10 @@ pub(super) fn reference<T: std::fmt::Debug>(result: Result<T>, expected: &str) {
 /// Expects the session not to be active.
 #[track_caller]
 pub(super) fn not_active<T: std::fmt::Debug>(result: Result<T>) {
-    assert!(matches!(result, Err(StoreError::SessionNotActive { .. })), "expected not active, found {result:?}");
+    assert!(
+        matches!(result, Err(StoreError::SessionNotActive { .. })),
+        "expected not active, found {result:?}"
+    );
 }
 
 /// Expects a conflict of this guard; gives the branch as it is.

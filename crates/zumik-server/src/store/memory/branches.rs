@@ -10,9 +10,7 @@ use super::state::{BranchEntry, SnapshotEntry, State};
 use crate::store::rules::{
     self, check_active, check_guards, missing_artifact, named_artifact, named_event, whole_seconds,
 };
-use crate::store::{
-    EventPage, Kind, MAX_MERGED_EVENTS, Page, ProjectCtx, Result, StoreError,
-};
+use crate::store::{EventPage, Kind, MAX_MERGED_EVENTS, Page, ProjectCtx, Result, StoreError};
 
 impl State {
     pub(super) fn find_branch(
@@ -54,10 +52,12 @@ impl State {
         })?;
         let length = match &request.fork_from_event_id {
             None => source.history.len(),
-            Some(event) => source.history.iter().position(|id| id == event).map(|at| at + 1).ok_or_else(|| {
-                let problem = format!("no event with id '{event}' is on that branch");
-                StoreError::reference("fork_from_event_id", problem)
-            })?,
+            Some(event) => {
+                source.history.iter().position(|id| id == event).map(|at| at + 1).ok_or_else(|| {
+                    let problem = format!("no event with id '{event}' is on that branch");
+                    StoreError::reference("fork_from_event_id", problem)
+                })?
+            }
         };
         check_active(&status)?;
         let history = source.history[..length].to_vec();

@@ -21,9 +21,10 @@ impl State {
             self.find_session(ctx, id).ok_or_else(|| unknown("session_id", id.as_str()))?;
         }
         if let Some(id) = &branch {
-            let entry = self.branches.get(id).filter(|entry| {
-                self.find_session(ctx, &entry.branch.session_id).is_some()
-            });
+            let entry = self
+                .branches
+                .get(id)
+                .filter(|entry| self.find_session(ctx, &entry.branch.session_id).is_some());
             let of = entry.ok_or_else(|| unknown("branch_id", id.as_str()))?.branch.session_id.clone();
             if session.get_or_insert_with(|| of.clone()) != &of {
                 return Err(StoreError::reference("branch_id", "the branch is not of that session"));

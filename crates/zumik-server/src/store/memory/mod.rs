@@ -323,9 +323,7 @@ impl Store for MemoryStore {
         id: &SnapshotId,
     ) -> Result<Snapshot> {
         let mut snapshots = self.state()?.list_snapshots(ctx, session, branch)?.into_iter();
-        snapshots
-            .find(|snapshot| snapshot.id == *id)
-            .ok_or_else(|| StoreError::not_found(Kind::Snapshot, id))
+        snapshots.find(|snapshot| snapshot.id == *id).ok_or_else(|| StoreError::not_found(Kind::Snapshot, id))
     }
 
     async fn read_prompt(&self, ctx: &ProjectCtx, state: PromptState) -> Result<Prompt> {

@@ -74,11 +74,7 @@ impl State {
             object: ObjectType::Bundle,
             bundle_type: request.bundle_type.unwrap_or_else(|| rules::DEFAULT_BUNDLE_TYPE.to_owned()),
             project_id: ctx.project.clone(),
-            items: request
-                .items
-                .into_iter()
-                .map(|item| BundleItem { extra: Extra::new(), ..item })
-                .collect(),
+            items: request.items.into_iter().map(|item| BundleItem { extra: Extra::new(), ..item }).collect(),
             created_at: whole_seconds(ctx.now),
             extra: Extra::new(),
         };

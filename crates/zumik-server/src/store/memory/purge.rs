@@ -61,7 +61,8 @@ impl State {
                 bundles.push(bundle.clone());
             }
         }
-        let points_to_it = |text: &Option<String>| text.as_deref().and_then(named_artifact).as_ref() == Some(id);
+        let points_to_it =
+            |text: &Option<String>| text.as_deref().and_then(named_artifact).as_ref() == Some(id);
         for (session_id, session) in &mut self.sessions {
             let uses = session.base_bundle_ids.iter().any(|bundle| bundles.contains(bundle))
                 || self

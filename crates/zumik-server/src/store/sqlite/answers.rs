@@ -4,8 +4,8 @@ use rusqlite::params;
 use serde::{Deserialize, Serialize};
 use zumik_types::TraceId;
 
-use super::contents::place;
 use super::Db;
+use super::contents::place;
 use crate::store::{
     ANSWER_LIFETIME, Answer, Idempotency, LEASE, Lease, ProjectCtx, Reserved, Result, StoreError,
 };
@@ -58,7 +58,8 @@ impl Db<'_> {
             return Ok(Found::Free(free(None)));
         };
         let now = ctx.now.timestamp_millis();
-        let live = if row.answered { row.expires_at > now } else { row.lease_until.is_some_and(|end| end > now) };
+        let live =
+            if row.answered { row.expires_at > now } else { row.lease_until.is_some_and(|end| end > now) };
         if !live {
             return Ok(Found::Free(free(Some(&row))));
         }

@@ -5,8 +5,8 @@
 //! row until it is freed, and is zeroed then. So a record begins with zeros that fill the part of a row that
 //! SQLite keeps in the b-tree, and the sealed text, its wrapped data key first, begins on an overflow page.
 
-use super::connection::PAGE_SIZE;
 use super::Db;
+use super::connection::PAGE_SIZE;
 use crate::store::{Result, StoreError};
 
 /// Bytes of a row that stay in the b-tree when the rest fills its overflow pages (SQLite's "M").
@@ -101,7 +101,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("t.db");
         let conn = Connection::open(&path).unwrap();
-        conn.execute_batch("CREATE TABLE contents (id INTEGER PRIMARY KEY, record BLOB NOT NULL) STRICT").unwrap();
+        conn.execute_batch("CREATE TABLE contents (id INTEGER PRIMARY KEY, record BLOB NOT NULL) STRICT")
+            .unwrap();
         let lengths = [1, 100, 4083, 4084, 4085, 8176, 8177, 50_000, 1 << 20];
         for length in lengths {
             conn.execute("INSERT INTO contents (record) VALUES (?1)", [record(&vec![7; length])]).unwrap();

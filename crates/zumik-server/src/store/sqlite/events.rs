@@ -50,8 +50,7 @@ impl Db<'_> {
         let artifact = match payload_ref.and_then(named_artifact) {
             None => None,
             Some(id) => Some(
-                self.live_artifact(ctx, &id)?
-                    .ok_or_else(|| missing_artifact("event.payload_ref", &id))?,
+                self.live_artifact(ctx, &id)?.ok_or_else(|| missing_artifact("event.payload_ref", &id))?,
             ),
         };
         check_active(&target.session_status)?;

@@ -54,8 +54,20 @@ macro_rules! public_ids {
 }
 
 public_ids!(
-    ArtifactId, BranchId, BundleId, DiagnosticId, EventId, KeyId, ProjectId, PurgeJobId, PurgeReceiptId,
-    ReceiptKeyId, ResponseId, SessionId, SnapshotId, V1ResponseId,
+    ArtifactId,
+    BranchId,
+    BundleId,
+    DiagnosticId,
+    EventId,
+    KeyId,
+    ProjectId,
+    PurgeJobId,
+    PurgeReceiptId,
+    ReceiptKeyId,
+    ResponseId,
+    SessionId,
+    SnapshotId,
+    V1ResponseId,
 );
 
 /// The 12 bytes behind the prefix of a file id.
@@ -113,7 +125,14 @@ mod tests {
 
     #[test]
     fn other_spellings_are_no_ids_of_this_server() {
-        for suffix in ["01JY7NAA12B3C4D5E6F7G8H9JK", "01jy7naa12b3c4d5e6f7g8h9jl", "x", "", "é", "8zzzzzzzzzzzzzzzzzzzzzzzzz"] {
+        for suffix in [
+            "01JY7NAA12B3C4D5E6F7G8H9JK",
+            "01jy7naa12b3c4d5e6f7g8h9jl",
+            "x",
+            "",
+            "é",
+            "8zzzzzzzzzzzzzzzzzzzzzzzzz",
+        ] {
             assert_eq!(EventId::with_suffix(suffix).key(), None, "{suffix}");
         }
         for suffix in ["9F2A3C1E7B4D8A6F2C1E7B4D", "9f2a", "éééééééééééé"] {

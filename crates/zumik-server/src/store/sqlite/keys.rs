@@ -63,9 +63,7 @@ impl Sql<'_> {
     ) -> Result<KeyRecord> {
         let missing = || StoreError::not_found(Kind::Project, project);
         let row: Option<i64> = match project.key() {
-            Some(key) => {
-                self.one("SELECT id FROM projects WHERE public_id = ?1", [key], |row| row.get(0))?
-            }
+            Some(key) => self.one("SELECT id FROM projects WHERE public_id = ?1", [key], |row| row.get(0))?,
             None => None,
         };
         let row = row.ok_or_else(missing)?;

@@ -43,9 +43,7 @@ impl Db<'_> {
         }
         let bundle = match &state.bundle_id {
             None => None,
-            Some(id) => {
-                Some(self.live_bundle(ctx, id)?.ok_or_else(|| unknown(BUNDLE, id.as_str()))?)
-            }
+            Some(id) => Some(self.live_bundle(ctx, id)?.ok_or_else(|| unknown(BUNDLE, id.as_str()))?),
         };
         let pinned = match &state.snapshot_id {
             None => None,
@@ -181,13 +179,7 @@ impl Db<'_> {
             .transpose()
     }
 
-    fn block(
-        &self,
-        ctx: &ProjectCtx,
-        artifact: i64,
-        source: Source,
-        param: &'static str,
-    ) -> Result<Block> {
+    fn block(&self, ctx: &ProjectCtx, artifact: i64, source: Source, param: &'static str) -> Result<Block> {
         let (key, artifact_type, content) = self
             .one(
                 "SELECT public_id, artifact_type,

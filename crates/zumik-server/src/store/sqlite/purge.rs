@@ -12,15 +12,13 @@ use zumik_types::{
 };
 
 use super::Db;
-use super::artifacts::PURGED;
 use super::answers::Found;
+use super::artifacts::PURGED;
 use super::ids::PublicId;
 use super::times::{seconds, time};
 use crate::store::receipt::receipt;
 use crate::store::rules::{missing_artifact, whole_seconds};
-use crate::store::{
-    ANSWER_LIFETIME, Answer, Idempotency, Kind, ProjectCtx, Result, StoreError,
-};
+use crate::store::{ANSWER_LIFETIME, Answer, Idempotency, Kind, ProjectCtx, Result, StoreError};
 
 /// What the first transaction of a purge came to.
 pub(super) enum Begun {
@@ -42,7 +40,8 @@ struct JobRow {
     trace: String,
 }
 
-const COLUMNS: &str = "j.id, j.public_id, p.public_id, j.artifact_ids, j.requested_at, j.generation, j.running,
+const COLUMNS: &str =
+    "j.id, j.public_id, p.public_id, j.artifact_ids, j.requested_at, j.generation, j.running,
     j.answer, j.trace FROM purge_jobs j JOIN projects p ON p.id = j.project";
 
 impl Db<'_> {
@@ -100,9 +99,7 @@ impl Db<'_> {
     /// The job in a row.
     pub(super) fn purge_job(&self, row: i64) -> Result<PurgeJob> {
         let sql = format!("SELECT {COLUMNS} WHERE j.id = ?1");
-        self.one(&sql, [row], read)?
-            .ok_or_else(|| StoreError::internal("a purge job is missing"))?
-            .record()
+        self.one(&sql, [row], read)?.ok_or_else(|| StoreError::internal("a purge job is missing"))?.record()
     }
 
     /// The second transaction: signs the receipts of the running jobs up to row `newest`. Only to be called
@@ -209,7 +206,9 @@ impl Db<'_> {
 
     fn drop_answers(&self, artifact: i64) -> Result<()> {
         let answers =
-            self.all("SELECT answer FROM answer_artifacts WHERE artifact = ?1", [artifact], |row| row.get(0))?;
+            self.all("SELECT answer FROM answer_artifacts WHERE artifact = ?1", [artifact], |row| {
+                row.get(0)
+            })?;
         answers.into_iter().try_for_each(|answer| self.erase_answer(answer))
     }
 }

@@ -13,15 +13,19 @@ use zumik_types::{
 use super::contents::place;
 use super::ids::PublicId;
 use super::{Db, OpenError};
-use crate::seal::Vault;
 use crate::mint::Mint;
+use crate::seal::Vault;
 use crate::store::receipt::sign_report;
 use crate::store::rules::whole_seconds;
 use crate::store::{Kind, ProjectCtx, Result, StoreError};
 
 impl Db<'_> {
     /// Signs a report and keeps it.
-    pub(super) fn create_diagnostic(&self, ctx: &ProjectCtx, report: &DiagnosticReport) -> Result<Diagnostic> {
+    pub(super) fn create_diagnostic(
+        &self,
+        ctx: &ProjectCtx,
+        report: &DiagnosticReport,
+    ) -> Result<Diagnostic> {
         let report = sign_report(report.clone(), &self.env.signing_key.read())?;
         let (id, key) = self.mint::<DiagnosticId>(ctx);
         let diagnostic = Diagnostic {
@@ -51,9 +55,10 @@ impl Db<'_> {
     }
 
     pub(super) fn list_receipt_keys(&self) -> Result<ReceiptKeySet> {
-        let texts =
-            self.all("SELECT public_key FROM receipt_keys ORDER BY id DESC", [], |row| row.get::<_, String>(0))?;
-        let keys = texts.iter().map(|text| serde_json::from_str::<ReceiptKey>(text)).collect::<Result<_, _>>()?;
+        let texts = self
+            .all("SELECT public_key FROM receipt_keys ORDER BY id DESC", [], |row| row.get::<_, String>(0))?;
+        let keys =
+            texts.iter().map(|text| serde_json::from_str::<ReceiptKey>(text)).collect::<Result<_, _>>()?;
         Ok(ReceiptKeySet { keys, extra: Extra::new() })
     }
 

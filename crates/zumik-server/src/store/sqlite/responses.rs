@@ -157,7 +157,8 @@ impl Db<'_> {
         let key = name.key().ok_or_else(|| name.missing())?;
         let content: Option<i64> =
             self.value("SELECT input_items FROM responses WHERE id = ?1", [found.row])?;
-        let text = content.map(|content| self.open_content(content, &place(INPUT_ITEMS, &key))).transpose()?;
+        let text =
+            content.map(|content| self.open_content(content, &place(INPUT_ITEMS, &key))).transpose()?;
         Ok(text.map(|text| serde_json::from_slice(&text)).transpose()?)
     }
 
@@ -181,18 +182,15 @@ impl Db<'_> {
 
     /// Ends all open responses as failed.
     pub(super) fn fail_open_responses(&self) -> Result<u64> {
-        let open = self.all(
-            "SELECT id, surface, public_id, content FROM responses WHERE open = 1",
-            [],
-            |row| {
+        let open =
+            self.all("SELECT id, surface, public_id, content FROM responses WHERE open = 1", [], |row| {
                 let key = row.get(2)?;
                 let name = match row.get::<_, i64>(1)? {
                     0 => ResponseName::Native(ResponseId::from_key(key)),
                     _ => ResponseName::V1(V1ResponseId::from_key(key)),
                 };
                 Ok((name, Found { row: row.get(0)?, content: row.get(3)?, open: true }))
-            },
-        )?;
+            })?;
         for (name, found) in &open {
             let mut response = self.open_response(name, found.content)?;
             response.abandon();

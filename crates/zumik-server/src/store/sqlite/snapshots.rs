@@ -9,7 +9,8 @@ use super::times::{seconds, time};
 use crate::store::rules::{self, check_active, missing_artifact, named_artifact, named_event, whole_seconds};
 use crate::store::{Kind, ProjectCtx, Result, StoreError};
 
-const COLUMNS: &str = "public_id, branch_version, prompt_compiler_revision, manifest, created_at FROM snapshots";
+const COLUMNS: &str =
+    "public_id, branch_version, prompt_compiler_revision, manifest, created_at FROM snapshots";
 
 impl Db<'_> {
     pub(super) fn create_snapshot(

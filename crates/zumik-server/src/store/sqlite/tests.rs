@@ -32,7 +32,8 @@ impl Opened {
 
     async fn at(folder: Arc<TempDir>) -> Self {
         let clock = Arc::new(FixedClock::at("2026-06-15T16:04:10Z".parse().unwrap()));
-        let store = Arc::new(SqliteStore::open(Options::new(folder.path()).clock(clock.clone())).await.unwrap());
+        let store =
+            Arc::new(SqliteStore::open(Options::new(folder.path()).clock(clock.clone())).await.unwrap());
         let world = World::new(store.clone(), clock, None).await;
         Self { world, store, folder }
     }
@@ -332,4 +333,3 @@ async fn a_closed_store_is_unavailable() {
     let read = opened.store.list_artifacts(&ctx).await;
     assert!(matches!(read, Err(StoreError::Unavailable(_))), "{read:?}");
 }
-

@@ -246,7 +246,10 @@ mod tests {
     }
 
     fn names(store: &SqliteStore) -> Vec<String> {
-        store.readers.now(|db| db.all("SELECT name FROM projects ORDER BY name", [], |row| row.get(0))).unwrap()
+        store
+            .readers
+            .now(|db| db.all("SELECT name FROM projects ORDER BY name", [], |row| row.get(0)))
+            .unwrap()
     }
 
     #[tokio::test]
