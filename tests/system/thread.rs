@@ -64,7 +64,7 @@ async fn a_workflow_runs_from_its_first_artifact_to_the_receipt() -> Result<(), 
     let manifest = [secret.id.as_str(), history[0].id.as_str()];
     let snapshot = zk.snapshots().create(&session.id, root).ordered_block_manifest(manifest).await?;
     assert_eq!(snapshot.branch_version, 5);
-    assert_eq!(zk.snapshots().list(&session.id, root).await?.data, [snapshot.clone()]);
+    assert_eq!(zk.snapshots().list(&session.id, root).await?.data, std::slice::from_ref(&snapshot));
 
     // Forgetting one document, with all that depends on it, and the proof.
     let proof = zk.purge_jobs().purge([&secret.id]).await?;

@@ -3,6 +3,8 @@
 //! The stores get the same ids and the same time, so that answers are compared as they are, ids and signatures
 //! included. A run prints its seed when it fails; `PROPTEST_RNG_SEED` repeats it, `PROPTEST_CASES` asks for more.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod command;
 mod export;
 mod known;
