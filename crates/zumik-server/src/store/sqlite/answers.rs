@@ -6,13 +6,14 @@ use zumik_types::TraceId;
 
 use super::Db;
 use super::contents::place;
+use super::lookups::Lookup;
 use crate::store::{
     ANSWER_LIFETIME, Answer, Idempotency, LEASE, Lease, ProjectCtx, Reserved, Result, StoreError,
 };
 
 /// A key that is free to be used.
 pub(super) struct Free {
-    lookup: [u8; 16],
+    lookup: Lookup,
     fingerprint: [u8; 32],
     /// A row of an earlier use that is over: to be replaced.
     stale: Option<i64>,
@@ -32,6 +33,12 @@ struct Row {
     epoch: i64,
     lease_until: Option<i64>,
     answered: bool,
+    sealed: Option<Vec<u8>>,
+    content: Option<i64>,
+}
+
+/// Where an answer is kept.
+struct Kept {
     sealed: Option<Vec<u8>>,
     content: Option<i64>,
 }
@@ -86,34 +93,44 @@ impl Db<'_> {
         answer: &Answer,
         artifacts: &[i64],
     ) -> Result<()> {
-        let id = self.insert_answer(ctx, free, None)?;
-        self.fill_answer(id, &free.lookup, answer, artifacts)
+        let kept = self.seal_answer(&free.lookup, answer, artifacts)?;
+        let id = self.insert_answer(ctx, free, None, Some((answer.status, &kept)))?;
+        self.link_answer(id, artifacts)
     }
 
     /// Holds a key until the lease ends; gives the row.
     pub(super) fn hold_answer(&self, ctx: &ProjectCtx, free: &Free, lease: chrono::TimeDelta) -> Result<i64> {
-        self.insert_answer(ctx, free, Some((ctx.now + lease).timestamp_millis()))
+        self.insert_answer(ctx, free, Some((ctx.now + lease).timestamp_millis()), None)
     }
 
     /// Puts the answer into a row that was held for it.
     pub(super) fn fill_answer(
         &self,
         id: i64,
-        lookup: &[u8; 16],
+        lookup: &Lookup,
         answer: &Answer,
         artifacts: &[i64],
     ) -> Result<()> {
-        let place = place("answer", lookup);
-        let bytes = encode(answer)?;
-        let (sealed, content) = if artifacts.is_empty() {
-            (Some(self.env.vault.seal(&*self.env.mint, &place, &bytes)?), None)
-        } else {
-            (None, Some(self.seal_content(&place, &bytes)?))
-        };
+        let kept = self.seal_answer(lookup, answer, artifacts)?;
         self.run(
             "UPDATE answers SET lease_until = NULL, status = ?2, sealed = ?3, content = ?4 WHERE id = ?1",
-            params![id, answer.status, sealed, content],
+            params![id, answer.status, kept.sealed, kept.content],
         )?;
+        self.link_answer(id, artifacts)
+    }
+
+    /// Seals an answer: beside its row, or in `contents` when a purge must be able to erase it.
+    fn seal_answer(&self, lookup: &Lookup, answer: &Answer, artifacts: &[i64]) -> Result<Kept> {
+        let place = place("answer", lookup);
+        let bytes = encode(answer)?;
+        Ok(if artifacts.is_empty() {
+            Kept { sealed: Some(self.env.vault.seal(&*self.env.mint, &place, &bytes)?), content: None }
+        } else {
+            Kept { sealed: None, content: Some(self.seal_content(&place, &bytes)?) }
+        })
+    }
+
+    fn link_answer(&self, id: i64, artifacts: &[i64]) -> Result<()> {
         for artifact in artifacts {
             self.run(
                 "INSERT OR IGNORE INTO answer_artifacts (artifact, answer) VALUES (?1, ?2)",
@@ -145,66 +162,80 @@ impl Db<'_> {
     }
 
     pub(super) fn renew(&self, lease: &Lease, until: i64) -> Result<()> {
-        let changed = self.run(
-            "UPDATE answers SET lease_until = ?3 WHERE lookup = ?1 AND epoch = ?2 AND status IS NULL",
-            params![lease.lookup, lease.epoch, until],
-        )?;
-        if changed == 1 { Ok(()) } else { Err(StoreError::LeaseLost) }
+        let row = self.leased_answer(lease)?;
+        self.run("UPDATE answers SET lease_until = ?2 WHERE id = ?1", [row, until])?;
+        Ok(())
     }
 
     pub(super) fn release(&self, lease: &Lease) -> Result<()> {
-        // The row stays, with its epoch, so that whoever takes the key next fences this holder out.
-        self.run(
-            "UPDATE answers SET lease_until = NULL WHERE lookup = ?1 AND epoch = ?2 AND status IS NULL",
-            params![lease.lookup, lease.epoch],
-        )?;
-        Ok(())
+        match self.leased_answer(lease) {
+            // The row stays, with its epoch, so that whoever takes the key next fences this holder out.
+            Ok(row) => self.run("UPDATE answers SET lease_until = NULL WHERE id = ?1", [row]).map(drop),
+            Err(StoreError::LeaseLost) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// The row that a lease still holds.
     pub(super) fn leased_answer(&self, lease: &Lease) -> Result<i64> {
-        self.one(
-            "SELECT id FROM answers WHERE lookup = ?1 AND epoch = ?2 AND status IS NULL",
-            params![lease.lookup, lease.epoch],
-            |row| row.get(0),
-        )?
-        .ok_or(StoreError::LeaseLost)
+        let row = self.answer_row(&lease.lookup)?;
+        let held = row.filter(|row| !row.answered && u64::try_from(row.epoch) == Ok(lease.epoch));
+        held.map(|row| row.id).ok_or(StoreError::LeaseLost)
     }
 
-    fn insert_answer(&self, ctx: &ProjectCtx, free: &Free, lease_until: Option<i64>) -> Result<i64> {
+    fn insert_answer(
+        &self,
+        ctx: &ProjectCtx,
+        free: &Free,
+        lease_until: Option<i64>,
+        kept: Option<(u16, &Kept)>,
+    ) -> Result<i64> {
         if let Some(stale) = free.stale {
             self.erase_answer(stale)?;
         }
-        self.insert(
-            "INSERT INTO answers (lookup, fingerprint, expires_at, epoch, lease_until) VALUES (?1, ?2, ?3, ?4, ?5)",
+        let expires_at = (ctx.now + ANSWER_LIFETIME).timestamp_millis();
+        let row = self.insert(
+            "INSERT INTO answers (lookup, fingerprint, expires_at, epoch, lease_until, status, sealed, content)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
             params![
                 free.lookup,
                 free.fingerprint,
-                (ctx.now + ANSWER_LIFETIME).timestamp_millis(),
+                expires_at,
                 free.epoch + 1,
-                lease_until
+                lease_until,
+                kept.map(|(status, _)| status),
+                kept.and_then(|(_, kept)| kept.sealed.as_deref()),
+                kept.and_then(|(_, kept)| kept.content),
             ],
-        )
+        )?;
+        self.env.lookups.lock().put(free.lookup, row, expires_at);
+        Ok(row)
     }
 
-    fn answer_row(&self, lookup: &[u8; 16]) -> Result<Option<Row>> {
-        self.one(
-            "SELECT id, fingerprint, expires_at, epoch, lease_until, status IS NOT NULL, sealed, content
-             FROM answers WHERE lookup = ?1",
-            [lookup],
-            |row| {
-                Ok(Row {
-                    id: row.get(0)?,
-                    fingerprint: row.get(1)?,
-                    expires_at: row.get(2)?,
-                    epoch: row.get(3)?,
-                    lease_until: row.get(4)?,
-                    answered: row.get(5)?,
-                    sealed: row.get(6)?,
-                    content: row.get(7)?,
-                })
-            },
-        )
+    fn answer_row(&self, lookup: &Lookup) -> Result<Option<Row>> {
+        for id in self.rows_of_key(lookup)? {
+            let row = self.one(
+                "SELECT fingerprint, expires_at, epoch, lease_until, status IS NOT NULL, sealed, content
+                 FROM answers WHERE id = ?1 AND lookup = ?2",
+                params![id, lookup],
+                |row| {
+                    Ok(Row {
+                        id,
+                        fingerprint: row.get(0)?,
+                        expires_at: row.get(1)?,
+                        epoch: row.get(2)?,
+                        lease_until: row.get(3)?,
+                        answered: row.get(4)?,
+                        sealed: row.get(5)?,
+                        content: row.get(6)?,
+                    })
+                },
+            )?;
+            if row.is_some() {
+                return Ok(row);
+            }
+        }
+        Ok(None)
     }
 }
 

@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use rusqlite::{CachedStatement, Connection, ErrorCode, Params, Row};
 use zumik_receipt::SigningKey;
 use zumik_types::ProjectId;
 
+use super::lookups::Lookups;
 use crate::clock::Clock;
 use crate::mint::Mint;
 use crate::seal::{SealError, Vault};
@@ -23,6 +24,8 @@ pub(super) struct Env {
     pub(super) signing_key: RwLock<Arc<SigningKey>>,
     /// Rows of committed projects. Projects are never removed.
     pub(super) project_rows: RwLock<HashMap<ProjectId, i64>>,
+    /// Idempotency keys that the index does not hold yet.
+    pub(super) lookups: Mutex<Lookups>,
 }
 
 /// A connection within a transaction, and what operations need beside it.

@@ -15,6 +15,7 @@ mod folder;
 mod history;
 mod ids;
 mod keys;
+mod lookups;
 mod merges;
 mod operations;
 mod prompts;
@@ -132,6 +133,7 @@ impl SqliteStore {
             clock,
             signing_key: parking_lot::RwLock::new(Arc::new(signing_key)),
             project_rows: parking_lot::RwLock::default(),
+            lookups: parking_lot::Mutex::new(lookups::Lookups::load(&conn)?),
         });
         let log = checkpoint::Log::default();
         let writer = Writer::start(conn, Arc::clone(&env), log)

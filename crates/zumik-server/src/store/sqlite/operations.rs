@@ -516,6 +516,7 @@ impl Store for SqliteStore {
             answers: self.sweep_all(move |db| db.sweep_answers(now)).await?,
             sessions: 0,
         };
+        self.sweep_all(move |db| db.sweep_index(now, STEP)).await?;
         loop {
             let (more, gone) = self.writer.write(|db| db.sweep_session()).await?;
             swept.sessions += u64::from(gone);

@@ -11,6 +11,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::checkpoint::Log;
+use super::lookups::index_waiting_keys;
 use super::{Db, Env};
 use crate::store::{Result, StoreError};
 
@@ -152,6 +153,9 @@ fn work(conn: &Connection, env: &Env, tasks: &Receiver<Task>, mut log: Log) {
             }
         }
         commit_group(conn, env, &mut group);
+        if let Err(error) = index_waiting_keys(conn, env) {
+            tracing::warn!(%error, "the index of idempotency keys could not be written");
+        }
         log.watch(conn);
     }
     log.close(conn);
@@ -164,10 +168,10 @@ fn commit_group(conn: &Connection, env: &Env, group: &mut Vec<Box<dyn Write>>) {
     let db = Db::new(conn, env);
     let together = begin(conn).and_then(|()| {
         if group.iter_mut().all(|write| write.run(&db) == Verdict::Settled) {
-            commit(conn)?;
+            commit(&db)?;
             Ok(true)
         } else {
-            rollback(conn);
+            rollback(&db);
             Ok(false)
         }
     });
@@ -185,9 +189,9 @@ fn commit_group(conn: &Connection, env: &Env, group: &mut Vec<Box<dyn Write>>) {
 
 fn commit_alone(db: &Db<'_>, mut write: Box<dyn Write>) {
     let done = begin(db.conn).and_then(|()| match write.run(db) {
-        Verdict::Settled => commit(db.conn),
+        Verdict::Settled => commit(db),
         Verdict::Failed => {
-            rollback(db.conn);
+            rollback(db);
             Ok(())
         }
     });
@@ -198,18 +202,20 @@ fn begin(conn: &Connection) -> rusqlite::Result<()> {
     conn.prepare_cached("BEGIN IMMEDIATE")?.execute([]).map(drop)
 }
 
-fn commit(conn: &Connection) -> rusqlite::Result<()> {
-    let committed = conn.prepare_cached("COMMIT")?.execute([]).map(drop);
-    if committed.is_err() {
-        rollback(conn);
+fn commit(db: &Db<'_>) -> rusqlite::Result<()> {
+    let committed = db.conn.prepare_cached("COMMIT")?.execute([]).map(drop);
+    match committed {
+        Ok(()) => db.env.lookups.lock().commit(),
+        Err(_) => rollback(db),
     }
     committed
 }
 
-fn rollback(conn: &Connection) {
+fn rollback(db: &Db<'_>) {
+    db.env.lookups.lock().rollback();
     // Some errors have rolled back already.
-    if !conn.is_autocommit()
-        && let Err(error) = conn.execute_batch("ROLLBACK")
+    if !db.conn.is_autocommit()
+        && let Err(error) = db.conn.execute_batch("ROLLBACK")
     {
         tracing::error!(%error, "a transaction could not be rolled back");
     }

@@ -5,7 +5,9 @@
 CREATE TABLE server (
   id INTEGER PRIMARY KEY CHECK (id = 1),
   -- What the master key is recognized by.
-  master_proof BLOB NOT NULL
+  master_proof BLOB NOT NULL,
+  -- The rows of `answers` up to this one are in `answer_index`.
+  answers_indexed INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 CREATE TABLE projects (
@@ -218,7 +220,7 @@ CREATE TABLE receipt_keys (
 CREATE TABLE answers (
   id INTEGER PRIMARY KEY,
   -- Digest of project, path and key.
-  lookup BLOB NOT NULL UNIQUE,
+  lookup BLOB NOT NULL,
   fingerprint BLOB NOT NULL,
   expires_at INTEGER NOT NULL,
   -- Raised by each holder; the lease ends at this time.
@@ -229,7 +231,14 @@ CREATE TABLE answers (
   sealed BLOB,
   content INTEGER
 ) STRICT;
-CREATE INDEX answers_by_expiry ON answers (expires_at);
+
+-- The rows of keys, by the day on which they expire; lookups.rs says how it is filled.
+CREATE TABLE answer_index (
+  day INTEGER NOT NULL,
+  lookup BLOB NOT NULL,
+  answer INTEGER NOT NULL,
+  PRIMARY KEY (day, lookup)
+) STRICT, WITHOUT ROWID;
 
 -- Answers that a purge of an artifact drops.
 CREATE TABLE answer_artifacts (

@@ -1,0 +1,223 @@
+//! Where the row of an idempotency key is.
+//!
+//! Keys are random, so an index over them would change a page of its own with nearly every request: more
+//! work than all the rest of an append. So new keys wait in memory, and when many have gathered, a slice of
+//! them that lies together in the order of the index is written at once. The rows of the keys that wait are
+//! read again at the next start. The index is cut by the day on which keys expire: a day goes as a whole.
+//!
+//! Both parts only say where to look: whoever looks compares the row, which may be gone or another's.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use chrono::{DateTime, Utc};
+use rusqlite::{Connection, params};
+
+use super::db::Sql;
+use super::{Db, Env};
+use crate::store::Result;
+
+/// Keys that wait at most, before they are written to the index.
+const WAITING: usize = 16_384;
+
+/// Keys that are written at once.
+const SLICE: usize = 512;
+
+const DAY: i64 = 86_400_000;
+
+/// What a key is looked up by.
+pub(super) type Lookup = [u8; 16];
+
+/// The row of a key, and the day on which it expires.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Place {
+    row: i64,
+    day: i64,
+}
+
+/// The keys that the index does not hold yet.
+#[derive(Debug, Default)]
+pub(super) struct Lookups {
+    waiting: BTreeMap<Lookup, Place>,
+    /// What the open transaction replaced.
+    undo: Vec<(Lookup, Option<Place>)>,
+    /// The last key written to the index; the next slice begins behind it.
+    cursor: Option<Lookup>,
+    /// The newest row.
+    newest: i64,
+    /// The newest row when the cursor began at the first key.
+    newest_at_begin: i64,
+}
+
+/// Keys to be written to the index.
+struct Slice {
+    keys: Vec<(Lookup, Place)>,
+    /// Every row up to this one is in the index then.
+    complete_to: Option<i64>,
+}
+
+fn day(millis: i64) -> i64 {
+    millis.div_euclid(DAY)
+}
+
+impl Lookups {
+    /// The keys of a database that its index does not hold.
+    pub(super) fn load(conn: &Connection) -> Result<Self> {
+        let sql = Sql::new(conn);
+        let indexed: i64 = sql.value("SELECT answers_indexed FROM server", [])?;
+        let mut lookups = Self { newest: indexed, ..Self::default() };
+        let rows = sql.all(
+            "SELECT id, lookup, expires_at FROM answers WHERE id > ?1 ORDER BY id",
+            [indexed],
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+        )?;
+        for (row, lookup, expires_at) in rows {
+            lookups.put(lookup, row, expires_at);
+        }
+        lookups.commit();
+        lookups.newest_at_begin = lookups.newest;
+        Ok(lookups)
+    }
+
+    /// Notes the row of a key, in the open transaction.
+    pub(super) fn put(&mut self, lookup: Lookup, row: i64, expires_at: i64) {
+        self.newest = self.newest.max(row);
+        let before = self.waiting.insert(lookup, Place { row, day: day(expires_at) });
+        self.undo.push((lookup, before));
+    }
+
+    /// Keeps what the transaction noted.
+    pub(super) fn commit(&mut self) {
+        self.undo.clear();
+    }
+
+    /// Forgets what the transaction noted.
+    pub(super) fn rollback(&mut self) {
+        while let Some((lookup, before)) = self.undo.pop() {
+            match before {
+                Some(place) => self.waiting.insert(lookup, place),
+                None => self.waiting.remove(&lookup),
+            };
+        }
+    }
+
+    fn slice(&self) -> Option<Slice> {
+        if self.waiting.len() < WAITING {
+            return None;
+        }
+        let begin = self.cursor.map_or(Bound::Unbounded, Bound::Excluded);
+        let behind = self.waiting.range((begin, Bound::Unbounded));
+        let keys: Vec<_> = behind.take(SLICE).map(|(lookup, place)| (*lookup, *place)).collect();
+        let complete_to = (keys.len() < SLICE).then_some(self.newest_at_begin);
+        Some(Slice { keys, complete_to })
+    }
+
+    fn written(&mut self, slice: &Slice) {
+        for (lookup, _) in &slice.keys {
+            self.waiting.remove(lookup);
+        }
+        match slice.complete_to {
+            None => self.cursor = slice.keys.last().map(|(lookup, _)| *lookup),
+            Some(_) => {
+                self.cursor = None;
+                self.newest_at_begin = self.newest;
+            }
+        }
+    }
+}
+
+impl Db<'_> {
+    /// The rows that may be a key's, the likeliest first.
+    pub(super) fn rows_of_key(&self, lookup: &Lookup) -> Result<Vec<i64>> {
+        if let Some(place) = self.env.lookups.lock().waiting.get(lookup) {
+            return Ok(vec![place.row]);
+        }
+        // A key that is live expires today or tomorrow.
+        let today = day(self.env.clock.now().timestamp_millis());
+        self.all(
+            "SELECT answer FROM answer_index WHERE day IN (?1, ?2) AND lookup = ?3 ORDER BY day DESC",
+            params![today, today + 1, lookup],
+            |row| row.get(0),
+        )
+    }
+
+    /// Removes a part of the index of days that are over.
+    pub(super) fn sweep_index(&self, now: DateTime<Utc>, step: u64) -> Result<u64> {
+        let removed = self.run(
+            "DELETE FROM answer_index WHERE (day, lookup) IN
+               (SELECT day, lookup FROM answer_index WHERE day < ?1 LIMIT ?2)",
+            params![day(now.timestamp_millis()), step],
+        )?;
+        Ok(removed as u64)
+    }
+}
+
+/// Called between transactions: writes a slice of the keys that wait, when there are many.
+pub(super) fn index_waiting_keys(conn: &Connection, env: &Env) -> rusqlite::Result<()> {
+    let Some(mut slice) = env.lookups.lock().slice() else { return Ok(()) };
+    slice.keys.sort_unstable_by_key(|(lookup, place)| (place.day, *lookup));
+    let transaction = conn.unchecked_transaction()?;
+    {
+        let mut insert = transaction.prepare_cached(
+            "INSERT OR REPLACE INTO answer_index (day, lookup, answer) VALUES (?1, ?2, ?3)",
+        )?;
+        for (lookup, place) in &slice.keys {
+            insert.execute(params![place.day, lookup, place.row])?;
+        }
+        if let Some(row) = slice.complete_to {
+            transaction.prepare_cached("UPDATE server SET answers_indexed = ?1")?.execute([row])?;
+        }
+    }
+    transaction.commit()?;
+    env.lookups.lock().written(&slice);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(at: u64) -> Lookup {
+        let mut lookup = [0; 16];
+        lookup[..8].copy_from_slice(&at.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
+        lookup
+    }
+
+    #[test]
+    fn a_rollback_brings_back_what_was_there() {
+        let mut lookups = Lookups::default();
+        lookups.put(key(1), 1, DAY);
+        lookups.commit();
+        let before = format!("{:?}", lookups.waiting);
+        for row in 2..4 {
+            lookups.put(key(1), row, DAY);
+            lookups.put(key(2), row, DAY);
+        }
+        lookups.rollback();
+        assert_eq!(format!("{:?}", lookups.waiting), before);
+    }
+
+    #[test]
+    fn every_row_is_written_before_it_counts_as_complete() {
+        let mut lookups = Lookups::default();
+        let (mut written, mut complete, mut passes) = (std::collections::HashSet::new(), 0, 0);
+        for row in 1..200_000 {
+            lookups.put(key(row), row as i64, DAY);
+            lookups.commit();
+            if row % 256 == 0
+                && let Some(slice) = lookups.slice()
+            {
+                assert!(slice.keys.is_sorted_by_key(|(lookup, _)| *lookup));
+                lookups.written(&slice);
+                written.extend(slice.keys.iter().map(|(_, place)| place.row));
+                if let Some(to) = slice.complete_to {
+                    assert!((1..=to).all(|row| written.contains(&row)), "{to}");
+                    assert!(to >= complete);
+                    (complete, passes) = (to, passes + 1);
+                }
+            }
+        }
+        assert!(passes > 3 && complete > 100_000, "{passes} {complete}");
+        assert!(lookups.waiting.len() <= WAITING + 256);
+    }
+}
