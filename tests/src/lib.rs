@@ -3,6 +3,7 @@
 //! This library is what they share. It also holds the code of the book: each Rust block of the guide is a documentation
 //! test that runs against an embedded server.
 
+pub mod crash;
 pub mod faults;
 pub mod history;
 pub mod http;

@@ -22,7 +22,7 @@ pub(crate) fn bench(arguments: &[String]) -> Result {
 }
 
 /// The executable that cargo reports for a target.
-fn executable(messages: &[Value], kind: &str, name: &str) -> Result<PathBuf> {
+pub(crate) fn executable(messages: &[Value], kind: &str, name: &str) -> Result<PathBuf> {
     let is_it = |message: &&Value| {
         let target = &message["target"];
         target["name"] == name && target["kind"][0] == kind && message["executable"].is_string()

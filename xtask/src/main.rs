@@ -4,6 +4,7 @@ mod bench;
 mod codegen;
 mod coverage;
 mod process;
+mod soak;
 mod test;
 mod wasm;
 
@@ -16,6 +17,8 @@ usage: cargo xtask TASK
   coverage                         say what every operation has: client, server, sample, test
   test [ARGUMENTS OF cargo test]   prepare what the tests need and run them all
   bench [--quick] [--write]        measure the whole system; --write puts the table into docs/benchmarks.md
+  soak crash [--cycles N] [--seed N] [--release]
+                                   kill the server under load, again and again, and check what it acknowledged
   wasm                             check that zumik-types builds for wasm32-unknown-unknown";
 
 fn main() -> ExitCode {
@@ -25,6 +28,7 @@ fn main() -> ExitCode {
         Some(("coverage", [])) => coverage::coverage(),
         Some(("test", rest)) => test::test(rest),
         Some(("bench", rest)) => bench::bench(rest),
+        Some(("soak", [what, rest @ ..])) if what == "crash" => soak::crash(rest),
         Some(("wasm", [])) => wasm::wasm(),
         _ => Err(USAGE.into()),
     };

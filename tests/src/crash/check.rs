@@ -1,0 +1,97 @@
+//! Everything that can be read, held to what was acknowledged.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use rusqlite::Connection;
+use zumik_client::types::{ArtifactId, FileId, Guarantee, PurgeJobStatus};
+use zumik_client::{ErrorKind, Zumik};
+
+use super::lane::Lane;
+use crate::log;
+
+/// The database as the kill left it, recovered in a copy: sound, and no row refers to one that is missing.
+pub(super) fn integrity(data: &Path) {
+    let copy = tempfile::tempdir().expect("a temporary folder");
+    for name in ["zumik.db", "zumik.db-wal"] {
+        let file = data.join(name);
+        if file.exists() {
+            fs::copy(file, copy.path().join(name)).expect("a copy");
+        }
+    }
+    let conn = Connection::open(copy.path().join("zumik.db")).expect("the database opens");
+    let sound: String = conn.query_row("PRAGMA integrity_check", [], |row| row.get(0)).expect("a check");
+    assert_eq!(sound, "ok");
+    let mut dangling = conn.prepare("PRAGMA foreign_key_check").expect("a check");
+    assert!(!dangling.exists([]).expect("a check"), "a row refers to one that is missing");
+}
+
+/// What the lanes were told is what can be read, no more and no less.
+pub(super) async fn lanes(zk: &Zumik, lanes: &[Lane]) {
+    let listed = zk.artifacts().list().await.expect("the artifacts").data;
+    let expected: Vec<&ArtifactId> = lanes.iter().flat_map(|lane| lane.artifacts.keys()).collect();
+    same("artifacts", listed.iter().map(|artifact| &artifact.id), expected);
+    let listed = zk.v1().files().list().await.expect("the files").data;
+    let expected: Vec<&FileId> = lanes.iter().flat_map(|lane| lane.files.keys()).collect();
+    same("files", listed.iter().map(|file| &file.id), expected);
+    for lane in lanes {
+        branches(zk, lane).await;
+        files(zk, lane).await;
+        purges(zk, lane).await;
+    }
+}
+
+fn same<'i, T: Ord + std::fmt::Debug + 'i>(
+    what: &str,
+    listed: impl IntoIterator<Item = &'i T>,
+    expected: impl IntoIterator<Item = &'i T>,
+) {
+    let listed: Vec<&T> = listed.into_iter().collect();
+    let there: BTreeSet<&T> = listed.iter().copied().collect();
+    let expected: BTreeSet<&T> = expected.into_iter().collect();
+    assert_eq!(there.len(), listed.len(), "{what}: one is listed twice");
+    let lost: Vec<_> = expected.difference(&there).collect();
+    assert!(lost.is_empty(), "{what} were acknowledged and are lost: {lost:?}");
+    let extra: Vec<_> = there.difference(&expected).collect();
+    assert!(extra.is_empty(), "{what} are there that nobody made: {extra:?}");
+}
+
+async fn branches(zk: &Zumik, lane: &Lane) {
+    let Some(session) = &lane.session else { return };
+    let listed = zk.branches().list(&session.id).await.expect("the branches").data;
+    same("branches", listed.iter().map(|branch| &branch.id), lane.branches.iter().map(|branch| &branch.id));
+    for branch in &lane.branches {
+        let history = log::read(zk, &session.id, &branch.id).await.expect("the history");
+        log::check(&history, &[]);
+        let found: Vec<_> = history.iter().map(|event| &event.id).collect();
+        assert_eq!(found, branch.events.iter().collect::<Vec<_>>(), "the history of {}", branch.id);
+    }
+}
+
+async fn files(zk: &Zumik, lane: &Lane) {
+    for (id, text) in &lane.files {
+        let content = zk.v1().files().content(id).await.expect("the content of a file");
+        assert_eq!(content, text.as_bytes(), "the content of {id}");
+    }
+}
+
+async fn purges(zk: &Zumik, lane: &Lane) {
+    let keys = zk.receipt_keys().list().await.expect("the keys that sign");
+    for (job, artifact) in &lane.purges {
+        let found = zk.purge_jobs().retrieve(job).await.expect("the purge job");
+        assert_eq!(
+            found.status,
+            PurgeJobStatus::Completed,
+            "{job}: a start completes what a kill interrupted"
+        );
+        let receipt = zk.purge_jobs().receipt(job).send().await.expect("the receipt");
+        let receipt = zumik_receipt::read(receipt.bytes()).expect("a receipt");
+        let receipt = zumik_receipt::verify(&receipt, &keys).expect("a receipt that verifies");
+        let receipt =
+            receipt.require(Guarantee::VerifiedNamespaceInvalidation).expect("what the server can prove");
+        assert_eq!(receipt.scope.artifact_ids, [artifact.clone()]);
+        let gone = zk.artifacts().retrieve(artifact).await.expect_err("a purged artifact");
+        assert_eq!(gone.kind(), ErrorKind::NotFound, "{gone}");
+    }
+}

@@ -1,0 +1,331 @@
+//! One lane of writes: a session of its own, artifacts, files and purges, each write under a key, and what was
+//! acknowledged of them.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use tokio::sync::mpsc;
+use zumik_client::types::{
+    ArtifactId, ArtifactType, BranchId, BundleItem, EventId, EventType, FileId, MergeStrategy, NewEvent,
+    PurgeJobId, Session,
+};
+use zumik_client::{ErrorKind, FilePart, Result, Zumik};
+
+use super::remains::{self, Probe};
+
+/// Files that a lane holds at most: a project holds 200.
+const FILES: usize = 4;
+
+/// Branches of a lane.
+const BRANCHES: usize = 4;
+
+/// A write, complete: sent again it is the same request under the same key.
+#[derive(Debug, Clone)]
+pub(super) enum Write {
+    Session,
+    Append {
+        branch: usize,
+        version: u64,
+        payload: Option<ArtifactId>,
+    },
+    Fork {
+        branch: usize,
+    },
+    /// Copies what `from` has beyond `into`, onto `into` or onto a third branch.
+    Merge {
+        into: usize,
+        version: u64,
+        from: usize,
+        onto_third: bool,
+    },
+    Artifact {
+        text: String,
+    },
+    Bundle {
+        artifact: ArtifactId,
+    },
+    Upload {
+        text: String,
+    },
+    DeleteFile(FileId),
+    Purge(ArtifactId),
+}
+
+/// A branch as it was acknowledged.
+#[derive(Debug, Clone)]
+pub(super) struct Branch {
+    pub(super) id: BranchId,
+    pub(super) events: Vec<EventId>,
+}
+
+/// One lane of writes, and what was acknowledged.
+#[derive(Debug)]
+pub(super) struct Lane {
+    number: usize,
+    random: fastrand::Rng,
+    data: PathBuf,
+    writes: u64,
+    acknowledged: u64,
+    pending: Option<(String, Write)>,
+    /// A write that is done, to be repeated.
+    done: Option<(String, Write)>,
+    /// What the purge that is pending must leave nothing of.
+    probes: Vec<Probe>,
+    remains: Vec<Probe>,
+    pub(super) session: Option<Session>,
+    pub(super) branches: Vec<Branch>,
+    /// Artifacts that are there, and whether an event names them.
+    pub(super) artifacts: BTreeMap<ArtifactId, bool>,
+    pub(super) files: BTreeMap<FileId, String>,
+    pub(super) purges: Vec<(PurgeJobId, ArtifactId)>,
+}
+
+impl Lane {
+    pub(super) fn new(number: usize, seed: u64, data: &Path) -> Self {
+        Self {
+            number,
+            random: fastrand::Rng::with_seed(seed.wrapping_add(number as u64)),
+            data: data.to_owned(),
+            writes: 0,
+            acknowledged: 0,
+            pending: None,
+            done: None,
+            probes: Vec::new(),
+            remains: Vec::new(),
+            session: None,
+            branches: Vec::new(),
+            artifacts: BTreeMap::new(),
+            files: BTreeMap::new(),
+            purges: Vec::new(),
+        }
+    }
+
+    pub(super) fn number(&self) -> usize {
+        self.number
+    }
+
+    pub(super) fn acknowledged(&self) -> u64 {
+        self.acknowledged
+    }
+
+    pub(super) fn purged(&self) -> u64 {
+        self.purges.len() as u64
+    }
+
+    /// What must not be found in any file, since the last time.
+    pub(super) fn take_remains(&mut self) -> Vec<Probe> {
+        std::mem::take(&mut self.remains)
+    }
+
+    /// Writes until the server is gone; the write in flight stays pending.
+    pub(super) async fn run(&mut self, zk: &Zumik, told: &mpsc::Sender<()>) {
+        loop {
+            if self.random.u8(..10) == 0 && self.repeat(zk).await.is_err() {
+                return;
+            }
+            let key = format!("lane-{}-{}", self.number, self.writes);
+            let write = self.choose();
+            self.writes += 1;
+            self.pending = Some((key, write));
+            if self.send(zk).await.is_err() {
+                return;
+            }
+            // The receiver has gone when enough are counted.
+            let _ = told.send(()).await;
+        }
+    }
+
+    /// Sends the write that was in flight at a kill once more. Whether it had been made; nothing when none was.
+    pub(super) async fn settle(&mut self, zk: &Zumik) -> Option<bool> {
+        self.pending.as_ref()?;
+        let made = self.send(zk).await.expect("a repeated write succeeds");
+        Some(made)
+    }
+
+    /// Sends the pending write and takes in its answer. Whether the answer is that of an earlier sending.
+    async fn send(&mut self, zk: &Zumik) -> Result<bool> {
+        let Some((key, write)) = self.pending.clone() else { return Ok(false) };
+        let replayed = match self.perform(zk, &key, &write).await {
+            Ok(replayed) => replayed,
+            Err(error) if is_gone(&error) => return Err(error),
+            Err(error) => panic!("lane {}: {key}, {write:?}: {error}", self.number),
+        };
+        self.acknowledged += 1;
+        self.done = self.pending.take();
+        Ok(replayed)
+    }
+
+    /// Sends a write that is acknowledged again: nothing may come of it.
+    async fn repeat(&mut self, zk: &Zumik) -> Result<()> {
+        let Some((key, write)) = self.done.clone() else { return Ok(()) };
+        if matches!(write, Write::DeleteFile(_)) {
+            return Ok(());
+        }
+        let before = (self.branches.clone(), self.artifacts.clone(), self.files.clone(), self.purges.clone());
+        let session = self.session.clone();
+        let replayed = match self.perform(zk, &key, &write).await {
+            Ok(replayed) => replayed,
+            Err(error) if is_gone(&error) => return Err(error),
+            Err(error) => panic!("lane {}: {key}, {write:?}, again: {error}", self.number),
+        };
+        assert!(replayed, "{key} ran again");
+        assert_eq!(self.session, session, "{key}");
+        (self.branches, self.artifacts, self.files, self.purges) = before;
+        Ok(())
+    }
+
+    fn choose(&mut self) -> Write {
+        if self.session.is_none() {
+            return Write::Session;
+        }
+        let branch = self.random.usize(..self.branches.len());
+        let text = format!(
+            "lane {} write {} keeps the ledger of the orchard in the cellar",
+            self.number, self.writes
+        );
+        let artifact = self.random.choice(self.artifacts.keys()).cloned();
+        let unnamed = self.artifacts.iter().filter(|(_, named)| !**named).map(|(id, _)| id);
+        let purgeable = self.random.choice(unnamed.collect::<Vec<_>>()).cloned();
+        let version = |branch: usize| self.branches[branch].events.len() as u64;
+        match self.random.u8(..100) {
+            0..45 => {
+                let payload = artifact.filter(|_| self.random.u8(..4) == 0);
+                Write::Append { branch, version: version(branch), payload }
+            }
+            45..50 if self.branches.len() < BRANCHES => Write::Fork { branch },
+            50..60 => match self.mergeable() {
+                Some((into, from)) => {
+                    let onto_third = self.branches.len() < BRANCHES && self.random.bool();
+                    Write::Merge { into, version: version(into), from, onto_third }
+                }
+                None => Write::Append { branch, version: version(branch), payload: None },
+            },
+            60..65 => match artifact {
+                Some(artifact) => Write::Bundle { artifact },
+                None => Write::Artifact { text },
+            },
+            65..75 => match self.files.keys().next() {
+                Some(file) if self.files.len() >= FILES => Write::DeleteFile(file.clone()),
+                _ => Write::Upload { text },
+            },
+            75..85 => match purgeable {
+                Some(artifact) => Write::Purge(artifact),
+                None => Write::Artifact { text },
+            },
+            _ => Write::Artifact { text },
+        }
+    }
+
+    /// Two branches of which the second has something that the first has not.
+    fn mergeable(&self) -> Option<(usize, usize)> {
+        let pairs =
+            (0..self.branches.len()).flat_map(|into| (0..self.branches.len()).map(move |from| (into, from)));
+        let new = |&(into, from): &(usize, usize)| {
+            let (common, from) = (self.common(into, from), &self.branches[from].events);
+            from.len() > common && from.len() - common < 50
+        };
+        pairs.filter(new).last()
+    }
+
+    fn common(&self, one: usize, other: usize) -> usize {
+        let (one, other) = (&self.branches[one].events, &self.branches[other].events);
+        one.iter().zip(other).take_while(|(one, other)| one == other).count()
+    }
+
+    /// Sends a write and takes in what came of it. Whether the answer is a replay.
+    async fn perform(&mut self, zk: &Zumik, key: &str, write: &Write) -> Result<bool> {
+        let replayed = |meta: &zumik_client::Meta| meta.idempotent_replay().unwrap_or(false);
+        let session = self.session.as_ref().map(|session| session.id.clone());
+        let session = || session.clone().expect("the first write makes a session");
+        Ok(match write {
+            Write::Session => {
+                let answer = zk.sessions().create().idempotency_key(key).send().await?;
+                let root = Branch { id: answer.default_branch_id.clone(), events: Vec::new() };
+                self.branches = vec![root];
+                let replay = replayed(answer.meta());
+                self.session = Some(answer.into_inner());
+                replay
+            }
+            Write::Append { branch, version, payload } => {
+                let branch = &mut self.branches[*branch];
+                let mut event = NewEvent::new(EventType::Note);
+                event.payload_ref = payload.as_ref().map(String::from);
+                let call = zk.events().append(session(), &branch.id, *version, event);
+                let answer = call.idempotency_key(key).send().await?;
+                assert_eq!(answer.sequence, version + 1, "{key}");
+                branch.events.push(answer.id.clone());
+                if let Some(named) = payload.as_ref().and_then(|payload| self.artifacts.get_mut(payload)) {
+                    *named = true;
+                }
+                replayed(answer.meta())
+            }
+            Write::Fork { branch } => {
+                let (id, events) = (self.branches[*branch].id.clone(), self.branches[*branch].events.clone());
+                let answer = zk.branches().fork(session(), &id).idempotency_key(key).send().await?;
+                assert_eq!(answer.version, events.len() as u64, "{key}");
+                self.branches.push(Branch { id: answer.id.clone(), events });
+                replayed(answer.meta())
+            }
+            Write::Merge { into, version, from, onto_third } => {
+                let (target, source) = (self.branches[*into].clone(), self.branches[*from].id.clone());
+                let strategy = if *onto_third { MergeStrategy::Fork } else { MergeStrategy::Rebase };
+                let call = zk.merges().create(session(), &target.id, source, strategy, *version);
+                let answer = call.idempotency_key(key).send().await?;
+                let copies = answer.appended.iter().map(|event| event.id.clone());
+                if *onto_third {
+                    let events = target.events.iter().cloned().chain(copies).collect();
+                    self.branches.push(Branch { id: answer.target_branch.id.clone(), events });
+                } else {
+                    self.branches[*into].events.extend(copies);
+                }
+                replayed(answer.meta())
+            }
+            Write::Artifact { text } => {
+                let members = [("write".to_owned(), serde_json::json!(text))];
+                let call = zk
+                    .artifacts()
+                    .create(ArtifactType::Document, text)
+                    .metadata(members.into_iter().collect());
+                let answer = call.idempotency_key(key).send().await?;
+                self.artifacts.insert(answer.id.clone(), false);
+                replayed(answer.meta())
+            }
+            Write::Bundle { artifact } => {
+                let call = zk.bundles().create([BundleItem::new(artifact, "context")]);
+                replayed(call.idempotency_key(key).send().await?.meta())
+            }
+            Write::Upload { text } => {
+                let file = FilePart::bytes("notes.txt", text.clone());
+                let answer =
+                    zk.v1().files().upload(file).purpose("user_data").idempotency_key(key).send().await?;
+                self.files.insert(answer.id.clone(), text.clone());
+                replayed(answer.meta())
+            }
+            Write::DeleteFile(id) => {
+                let made = match zk.v1().files().delete(id).await {
+                    Ok(_) => false,
+                    // Deleted before the kill; a DELETE has no key.
+                    Err(error) if error.kind() == ErrorKind::NotFound => true,
+                    Err(error) => return Err(error),
+                };
+                self.files.remove(id);
+                made
+            }
+            Write::Purge(artifact) => {
+                if self.probes.is_empty() {
+                    self.probes = remains::of(&self.data, artifact);
+                }
+                let answer = zk.purge_jobs().create([artifact]).idempotency_key(key).send().await?;
+                self.artifacts.remove(artifact);
+                self.purges.push((answer.id.clone(), artifact.clone()));
+                self.remains.append(&mut self.probes);
+                replayed(answer.meta())
+            }
+        })
+    }
+}
+
+/// Whether the server went away before it answered.
+fn is_gone(error: &zumik_client::Error) -> bool {
+    error.status().is_none_or(|status| status.is_success())
+}
