@@ -1,5 +1,4 @@
-//! Rules of the API that need neither HTTP nor a database: keys and their scopes, the prompt compiler,
-//! branch arithmetic, and which guarantee a purge may claim.
+//! Rules of the API that need neither HTTP nor a database: API keys and their scopes, and the prompt compiler.
 
 mod keys;
 mod prompt;

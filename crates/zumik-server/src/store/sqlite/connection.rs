@@ -16,6 +16,10 @@ const APPLICATION_ID: i32 = 0x5A75_6D6B;
 /// Bytes of a page; contents.rs counts on it.
 pub(super) const PAGE_SIZE: usize = 4096;
 
+/// Memory for pages, in KiB.
+const WRITER_CACHE: i64 = 16 * 1024;
+const READER_CACHE: i64 = 1024;
+
 /// How long a connection waits for a lock that another process holds.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -67,7 +71,7 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
     migrate(&mut conn, path)?;
     // Checkpoints are the writer's own business: checkpoint.rs.
     conn.pragma_update(None, "wal_autocheckpoint", 0)?;
-    conn.pragma_update(None, "cache_size", -32_768)?;
+    conn.pragma_update(None, "cache_size", -WRITER_CACHE)?;
     Ok(conn)
 }
 
@@ -75,6 +79,7 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
 pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     let conn = open(path)?;
     conn.pragma_update(None, "query_only", true)?;
+    conn.pragma_update(None, "cache_size", -READER_CACHE)?;
     Ok(conn)
 }
 

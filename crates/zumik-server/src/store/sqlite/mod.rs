@@ -24,6 +24,7 @@ mod reader;
 mod receipts;
 mod registry;
 mod responses;
+mod run;
 mod sessions;
 mod snapshots;
 mod sweep;

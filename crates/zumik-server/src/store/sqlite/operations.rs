@@ -5,7 +5,6 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use serde::Serialize;
 use serde_json::Value;
 use zumik_types::{
     AppendEventRequest, Artifact, ArtifactId, BranchId, BranchMerge, Bundle, BundleId, CreateArtifactRequest,
@@ -15,113 +14,18 @@ use zumik_types::{
     SessionBranch, SessionId, Snapshot, SnapshotId, UpdateSessionRequest, V1Response, V1ResponseId,
 };
 
+use super::SqliteStore;
 use super::answers::Found;
 use super::artifacts::SealedArtifact;
 use super::files::SealedFile;
 use super::purge::Begun;
 use super::responses::{ResponseName, SealedResponse};
 use super::sweep::STEP;
-use super::{Db, SqliteStore};
 use crate::domain::Prompt;
 use crate::store::{
     Answer, Caller, EventPage, FilePage, Generation, Idempotency, KeyRecord, LEASE, Lease, NewFile, NewKey,
-    Page, Project, ProjectCtx, PromptState, Reserved, Result, Store, StoreError, StoredResponse, Swept,
-    Written,
+    Page, Project, ProjectCtx, PromptState, Reserved, Result, Store, StoredResponse, Swept, Written,
 };
-
-/// What a keyed write came to inside its transaction.
-enum Ran<T> {
-    Replayed(Answer),
-    /// With the answer, when it was kept.
-    Now(T, Option<Answer>),
-}
-
-impl SqliteStore {
-    /// Runs a write under its key, if it has one.
-    async fn keyed<T: Serialize + Send + 'static>(
-        &self,
-        ctx: &ProjectCtx,
-        key: Option<Idempotency>,
-        effect: impl Fn(&Db<'_>, &ProjectCtx) -> Result<T> + Send + 'static,
-    ) -> Result<Written<T>> {
-        self.keyed_erasable(ctx, key, move |db, ctx| Ok((effect(db, ctx)?, Vec::new()))).await
-    }
-
-    /// As [`keyed`](Self::keyed); `effect` names the artifacts whose purge drops the kept answer.
-    async fn keyed_erasable<T: Serialize + Send + 'static>(
-        &self,
-        ctx: &ProjectCtx,
-        key: Option<Idempotency>,
-        effect: impl Fn(&Db<'_>, &ProjectCtx) -> Result<(T, Vec<i64>)> + Send + 'static,
-    ) -> Result<Written<T>> {
-        let trace = ctx.trace.clone();
-        let ctx = ctx.clone();
-        let ran = self
-            .writer
-            .write(move |db| {
-                let free = match key.as_ref().map(|key| db.find_answer(&ctx, key)).transpose()? {
-                    None => None,
-                    Some(Found::Answered(answer)) => return Ok(Ran::Replayed(answer)),
-                    Some(Found::Free(free)) => Some(free),
-                };
-                let (value, artifacts) = effect(db, &ctx)?;
-                let Some(free) = free else { return Ok(Ran::Now(value, None)) };
-                let answer = Answer::json(&ctx.trace, &value)?;
-                db.keep_answer(&ctx, &free, &answer, &artifacts)?;
-                Ok(Ran::Now(value, Some(answer)))
-            })
-            .await?;
-        Ok(match ran {
-            Ran::Replayed(answer) => Written::Replayed(answer),
-            Ran::Now(value, Some(answer)) => Written::Fresh { value, answer },
-            Ran::Now(value, None) => {
-                let answer = Answer::json(&trace, &value)?;
-                Written::Fresh { value, answer }
-            }
-        })
-    }
-
-    async fn read<T: Send + 'static>(
-        &self,
-        ctx: &ProjectCtx,
-        read: impl FnOnce(&Db<'_>, &ProjectCtx) -> Result<T> + Send + 'static,
-    ) -> Result<T> {
-        let ctx = ctx.clone();
-        self.readers.read(move |db| read(db, &ctx)).await
-    }
-
-    async fn write<T: Send + 'static>(
-        &self,
-        ctx: &ProjectCtx,
-        write: impl Fn(&Db<'_>, &ProjectCtx) -> Result<T> + Send + 'static,
-    ) -> Result<T> {
-        let ctx = ctx.clone();
-        self.writer.write(move |db| write(db, &ctx)).await
-    }
-
-    /// Repeats a step of the sweep until it finds less than it could remove.
-    async fn sweep_all(&self, step: impl Fn(&Db<'_>) -> Result<u64> + Send + Clone + 'static) -> Result<u64> {
-        let mut removed = 0;
-        loop {
-            let step = step.clone();
-            let now = self.writer.write(move |db| step(db)).await?;
-            removed += now;
-            if now < STEP {
-                return Ok(removed);
-            }
-        }
-    }
-
-    /// Seals what a request brings, on a thread that may take its time.
-    async fn sealed<T: Send + 'static>(
-        &self,
-        ctx: &ProjectCtx,
-        seal: impl FnOnce(&super::Env, &ProjectCtx) -> Result<T> + Send + 'static,
-    ) -> Result<T> {
-        let (env, ctx) = (Arc::clone(&self.env), ctx.clone());
-        tokio::task::spawn_blocking(move || seal(&env, &ctx)).await.map_err(StoreError::internal)?
-    }
-}
 
 #[async_trait]
 impl Store for SqliteStore {

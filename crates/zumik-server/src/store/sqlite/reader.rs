@@ -5,25 +5,28 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use rusqlite::Connection;
+use tokio::sync::Semaphore;
 
 use super::connection::open_reader;
 use super::{Db, Env};
 use crate::store::{Result, StoreError};
 
-/// Connections kept open while idle.
-const KEPT: usize = 8;
+/// Reads at one time, and connections kept open while idle. Reads in line are not counted: there are as many
+/// as there are threads that serve requests.
+const READERS: usize = 8;
 
-/// Connections for reading. There are as many as reads at one time, and [`KEPT`] of them stay open.
+/// Connections for reading, opened when they are needed.
 pub(super) struct Readers {
     path: PathBuf,
     env: Arc<Env>,
     /// Nothing once closed.
     idle: Mutex<Option<Vec<Connection>>>,
+    permits: Semaphore,
 }
 
 impl Readers {
     pub(super) fn new(path: PathBuf, env: Arc<Env>) -> Self {
-        Self { path, env, idle: Mutex::new(Some(Vec::new())) }
+        Self { path, env, idle: Mutex::new(Some(Vec::new())), permits: Semaphore::new(READERS) }
     }
 
     /// Reads in line. For one short query.
@@ -41,7 +44,7 @@ impl Readers {
             read(&Db::new(&transaction, &self.env))
         };
         if let Some(idle) = &mut *self.idle.lock()
-            && idle.len() < KEPT
+            && idle.len() < READERS
         {
             idle.push(conn);
         }
@@ -53,6 +56,7 @@ impl Readers {
         self: &Arc<Self>,
         read: impl FnOnce(&Db<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
+        let _permit = self.permits.acquire().await.map_err(StoreError::unavailable)?;
         let readers = Arc::clone(self);
         tokio::task::spawn_blocking(move || readers.now(read)).await.map_err(StoreError::internal)?
     }
