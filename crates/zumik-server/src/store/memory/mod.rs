@@ -3,6 +3,7 @@
 
 mod branches;
 mod generations;
+mod keys;
 mod objects;
 mod purge;
 mod state;
@@ -24,8 +25,7 @@ use zumik_types::{
     Session, SessionBranch, SessionId, Snapshot, SnapshotId, UpdateSessionRequest, V1Response, V1ResponseId,
 };
 
-use self::state::{AnswerEntry, KeyEntry, ProjectEntry, ResponseKey, State};
-use super::rules::whole_seconds;
+use self::state::{AnswerEntry, ResponseKey, State};
 use super::{
     ANSWER_LIFETIME, Answer, Caller, EventPage, FilePage, Generation, Idempotency, KeyRecord, Kind, LEASE,
     Lease, NewFile, NewKey, Page, Project, ProjectCtx, PromptState, Reserved, Result, Store, StoreError,
@@ -70,69 +70,27 @@ fn plain<T>(result: Result<T>) -> Result<(T, Vec<ArtifactId>)> {
 #[async_trait]
 impl Store for MemoryStore {
     fn authenticate(&self, key_hash: &[u8; 32]) -> Result<Option<Caller>> {
-        let state = self.state()?;
-        let entry = state.keys.values().find(|entry| entry.hash.as_ref() == Some(key_hash));
-        Ok(entry.map(|KeyEntry { record, .. }| Caller {
-            project: record.project.clone(),
-            key: record.id.clone(),
-            scopes: record.scopes,
-        }))
+        Ok(self.state()?.authenticate(key_hash))
     }
 
     async fn ensure_project(&self, name: &str, now: DateTime<Utc>) -> Result<Project> {
-        if let Some(project) = self.find_project(name).await? {
-            return Ok(project);
-        }
-        let mut state = self.state()?;
-        let id = ProjectId::with_suffix(&state.mint.suffix(now));
-        let project = Project { id: id.clone(), name: name.to_owned(), created_at: whole_seconds(now) };
-        state.projects.insert(id, ProjectEntry { project: project.clone(), generation: 0 });
-        Ok(project)
+        Ok(self.state()?.ensure_project(name, now))
     }
 
     async fn find_project(&self, name: &str) -> Result<Option<Project>> {
-        let state = self.state()?;
-        let mut projects = state.projects.values().map(|entry| &entry.project);
-        Ok(projects.find(|project| project.name == name).cloned())
+        Ok(self.state()?.find_project(name))
     }
 
     async fn create_key(&self, project: &ProjectId, key: NewKey, now: DateTime<Utc>) -> Result<KeyRecord> {
-        let mut state = self.state()?;
-        if !state.projects.contains_key(project) {
-            return Err(StoreError::not_found(Kind::Project, project));
-        }
-        if let Some(entry) = state.keys.values().find(|entry| entry.hash == Some(key.hash)) {
-            if entry.record.project == *project {
-                return Ok(entry.record.clone());
-            }
-            return Err(StoreError::reference("key", "this key belongs to another project"));
-        }
-        let record = KeyRecord {
-            id: KeyId::with_suffix(&state.mint.suffix(now)),
-            project: project.clone(),
-            name: key.name,
-            masked: key.masked,
-            scopes: key.scopes,
-            created_at: whole_seconds(now),
-            revoked_at: None,
-        };
-        let entry = KeyEntry { record: record.clone(), hash: Some(key.hash) };
-        state.keys.insert(record.id.clone(), entry);
-        Ok(record)
+        self.state()?.create_key(project, key, now)
     }
 
     async fn list_keys(&self, project: Option<&ProjectId>) -> Result<Vec<KeyRecord>> {
-        let state = self.state()?;
-        let records = state.keys.values().map(|entry| &entry.record);
-        Ok(records.filter(|record| project.is_none_or(|id| record.project == *id)).cloned().collect())
+        Ok(self.state()?.list_keys(project))
     }
 
     async fn revoke_key(&self, key: &KeyId, now: DateTime<Utc>) -> Result<KeyRecord> {
-        let mut state = self.state()?;
-        let entry = state.keys.get_mut(key).ok_or_else(|| StoreError::not_found(Kind::Key, key))?;
-        entry.hash = None;
-        entry.record.revoked_at.get_or_insert(whole_seconds(now));
-        Ok(entry.record.clone())
+        self.state()?.revoke_key(key, now)
     }
 
     async fn recall(&self, ctx: &ProjectCtx, key: &Idempotency) -> Result<Option<Answer>> {
