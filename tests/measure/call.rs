@@ -48,17 +48,19 @@ async fn compare(plan: &Plan, report: &mut Report, server: &ServeProcess) -> Res
 
     let input = "Summarize the diff in three bullets.";
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-    for _ in 0..turns {
+    for turn in 0..turns {
         for _ in 0..TURN {
             let start = Instant::now();
             zk.token_counts().create(input).await?;
             ours.push(start.elapsed());
         }
-        for _ in 0..TURN {
+        for call in 0..TURN {
             let body = serde_json::json!({ "input": input });
             let start = Instant::now();
-            let call = bare.post(&count).bearer_auth(key).json(&body).send().await?;
-            let _: TokenCount = call.error_for_status()?.json().await?;
+            // The client gives each POST a key; the same call has one too.
+            let post =
+                bare.post(&count).bearer_auth(key).header("agent-idempotency-key", format!("{turn}-{call}"));
+            let _: TokenCount = post.json(&body).send().await?.error_for_status()?.json().await?;
             theirs.push(start.elapsed());
         }
     }

@@ -20,10 +20,11 @@ pub fn measure(plan: &Plan, report: &mut Report) -> Result {
         }
         compare(plan, report, &store, long).await?;
 
-        let depths = plan.pick([1, 100, 1_000], [1, 10, 50]);
+        let (depths, events) = plan.pick(([1, 100, 1_000], 1_000), ([1, 10, 100], 100));
         let mut deep = Vec::new();
         for depth in depths {
-            deep.push((format!("{depth} forks deep"), store.fork_chain(depth).await?));
+            let name = if depth == 1 { "1 fork deep".to_owned() } else { format!("{depth} forks deep") };
+            deep.push((name, store.fork_chain(depth, events).await?));
         }
         compare(plan, report, &store, deep).await
     })

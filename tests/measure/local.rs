@@ -97,13 +97,15 @@ impl Local {
         Ok(branch)
     }
 
-    /// The last of a chain of forks, each of the one before with an event of its own.
-    pub async fn fork_chain(&self, depth: usize) -> Result<Branch> {
+    /// The last of a chain of forks, `events` in all, spread evenly over the chain: all chains have the same history, and
+    /// a page of a deep one crosses many of its branches.
+    pub async fn fork_chain(&self, depth: u64, events: u64) -> Result<Branch> {
         let mut branch = self.branch().await?;
-        self.append(&mut branch).await?;
         for _ in 0..depth {
+            for _ in 0..events / depth {
+                self.append(&mut branch).await?;
+            }
             branch = self.fork(&branch).await?;
-            self.append(&mut branch).await?;
         }
         Ok(branch)
     }
