@@ -90,7 +90,7 @@ async fn purges(zk: &Zumik, lane: &Lane) {
         let receipt = zumik_receipt::verify(&receipt, &keys).expect("a receipt that verifies");
         let receipt =
             receipt.require(Guarantee::VerifiedNamespaceInvalidation).expect("what the server can prove");
-        assert_eq!(receipt.scope.artifact_ids, [artifact.clone()]);
+        assert_eq!(receipt.scope.artifact_ids, std::slice::from_ref(artifact));
         let gone = zk.artifacts().retrieve(artifact).await.expect_err("a purged artifact");
         assert_eq!(gone.kind(), ErrorKind::NotFound, "{gone}");
     }

@@ -224,7 +224,7 @@ impl Lane {
             let (common, from) = (self.common(into, from), &self.branches[from].events);
             from.len() > common && from.len() - common < 50
         };
-        pairs.filter(new).last()
+        pairs.rev().find(new)
     }
 
     fn common(&self, one: usize, other: usize) -> usize {
