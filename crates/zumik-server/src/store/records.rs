@@ -155,7 +155,8 @@ pub struct Generation {
     pub input_items: Option<Vec<Value>>,
     /// When the response goes.
     pub expires_at: DateTime<Utc>,
-    /// Artifacts whose text was in the prompt. A purge of one of them drops the kept answer.
+    /// Artifacts whose text was in the prompt. A purge of one of them drops the kept answer, also one that
+    /// comes while the generation runs.
     pub materialized: Vec<ArtifactId>,
     /// The answer, kept under the lease when there is one.
     pub answer: Answer,

@@ -126,6 +126,7 @@ laws! {
         a_deleted_artifact_can_be_purged_once,
         a_purge_of_a_missing_artifact_changes_nothing,
         a_purge_drops_kept_answers_that_hold_the_content,
+        an_answer_that_a_purge_overtook_is_not_kept,
         a_repeated_purge_is_replayed;
     tenancy:
         objects_of_another_project_are_as_missing_ones;

@@ -138,6 +138,24 @@ pub(super) async fn a_purge_drops_kept_answers_that_hold_the_content(world: Worl
     assert_ne!(fresh(create().await).id, artifact);
 }
 
+pub(super) async fn an_answer_that_a_purge_overtook_is_not_kept(world: World) {
+    let artifact = world.document("text").await;
+    let k = key("/v2/responses", "g", "").unwrap();
+    let ctx = world.ctx();
+    let Reserved::Held(lease) = world.store.reserve(&ctx, &k).await.unwrap() else { unreachable!() };
+    purge(&world, &[&artifact]).await;
+    let generation = Generation {
+        response: None,
+        input_items: None,
+        expires_at: ctx.now,
+        materialized: vec![artifact],
+        answer: Answer::json(&ctx.trace, &native(&ctx, "an answer that quotes the text")).unwrap(),
+    };
+    world.store.commit_generation(&ctx, generation, Some(lease)).await.unwrap();
+    assert_eq!(world.store.recall(&world.ctx(), &k).await.unwrap(), None);
+    assert!(matches!(world.store.reserve(&world.ctx(), &k).await, Ok(Reserved::Held(_))));
+}
+
 pub(super) async fn a_repeated_purge_is_replayed(world: World) {
     let id = world.document("text").await;
     let purge = async || {

@@ -132,11 +132,16 @@ impl State {
         lease: Option<Lease>,
     ) -> Result<()> {
         if let Some(lease) = lease {
+            let purged = |id: &ArtifactId| self.artifacts.get(id).is_none_or(|entry| entry.purged);
+            let overtaken = generation.materialized.iter().any(purged);
             let entry = self.held(&lease)?;
-            entry.answer = Some(generation.answer);
-            entry.artifacts = generation.materialized;
             entry.lease_until = None;
-            entry.expires_at = ctx.now + ANSWER_LIFETIME;
+            // What came out of a content that was purged meanwhile is not kept for a repeat.
+            if !overtaken {
+                entry.answer = Some(generation.answer);
+                entry.artifacts = generation.materialized;
+                entry.expires_at = ctx.now + ANSWER_LIFETIME;
+            }
         }
         if let Some(response) = generation.response {
             let entry = ResponseEntry {

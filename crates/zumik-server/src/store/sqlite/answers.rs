@@ -103,7 +103,7 @@ impl Db<'_> {
         self.insert_answer(ctx, free, Some((ctx.now + lease).timestamp_millis()), None)
     }
 
-    /// Puts the answer into a row that was held for it.
+    /// Puts the answer into a row that was held for it. It is kept from now on, however long it was held.
     pub(super) fn fill_answer(
         &self,
         id: i64,
@@ -113,8 +113,15 @@ impl Db<'_> {
     ) -> Result<()> {
         let kept = self.seal_answer(lookup, answer, artifacts)?;
         self.run(
-            "UPDATE answers SET lease_until = NULL, status = ?2, sealed = ?3, content = ?4 WHERE id = ?1",
-            params![id, answer.status, kept.sealed, kept.content],
+            "UPDATE answers SET lease_until = NULL, status = ?2, sealed = ?3, content = ?4, expires_at = ?5
+             WHERE id = ?1",
+            params![
+                id,
+                answer.status,
+                kept.sealed,
+                kept.content,
+                (self.env.clock.now() + ANSWER_LIFETIME).timestamp_millis()
+            ],
         )?;
         self.link_answer(id, artifacts)
     }

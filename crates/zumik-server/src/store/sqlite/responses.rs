@@ -4,6 +4,7 @@ use rusqlite::params;
 use serde_json::Value;
 use zumik_types::{ArtifactId, NativeResponse, ResponseId, V1Response, V1ResponseId};
 
+use super::artifacts::PURGED;
 use super::contents::{place, record};
 use super::ids::PublicId;
 use super::times::seconds;
@@ -115,11 +116,12 @@ impl Db<'_> {
                 ],
             )?;
         }
-        if let Some((row, lease)) = held {
-            let artifacts = self.artifact_rows(ctx, &generation.materialized)?;
-            self.fill_answer(row, &lease.lookup, &generation.answer, &artifacts)?;
+        let Some((row, lease)) = held else { return Ok(()) };
+        match self.artifacts_in_prompt(ctx, &generation.materialized)? {
+            Some(artifacts) => self.fill_answer(row, &lease.lookup, &generation.answer, &artifacts),
+            // A purge overtook the call: what came out of the content is not kept for a repeat.
+            None => self.release(lease),
         }
-        Ok(())
     }
 
     /// Replaces a response that has not ended; gives what is stored then.
@@ -230,16 +232,21 @@ impl Db<'_> {
         })
     }
 
-    fn artifact_rows(&self, ctx: &ProjectCtx, ids: &[ArtifactId]) -> Result<Vec<i64>> {
+    /// The rows of the artifacts that a prompt held, or nothing when one has been purged since.
+    fn artifacts_in_prompt(&self, ctx: &ProjectCtx, ids: &[ArtifactId]) -> Result<Option<Vec<i64>>> {
+        let project = self.project(ctx)?;
         let mut rows = Vec::with_capacity(ids.len());
         for id in ids {
             let row: Option<i64> = self.one(
-                "SELECT id FROM artifacts WHERE public_id = ?1 AND project = ?2",
-                params![id.key(), self.project(ctx)?],
+                "SELECT id FROM artifacts WHERE public_id = ?1 AND project = ?2 AND state <> ?3",
+                params![id.key(), project, PURGED],
                 |row| row.get(0),
             )?;
-            rows.extend(row);
+            match row {
+                Some(row) => rows.push(row),
+                None => return Ok(None),
+            }
         }
-        Ok(rows)
+        Ok(Some(rows))
     }
 }
