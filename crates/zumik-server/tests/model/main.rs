@@ -18,6 +18,7 @@ use std::env;
 
 use proptest::collection::vec;
 use proptest::test_runner::{Config, RngSeed, TestCaseError, TestCaseResult, TestError, TestRunner};
+use serde_json::Value;
 
 use crate::command::{Step, step};
 use crate::known::Known;
@@ -84,10 +85,28 @@ async fn compare(steps: Vec<Step>) -> TestCaseResult {
     same("export after a restart", &export::all(&durable, &known).await, &expected)
 }
 
-fn same(what: &str, found: &serde_json::Value, expected: &serde_json::Value) -> TestCaseResult {
-    if found == expected {
-        return Ok(());
-    }
-    let message = format!("{what}:\n  the durable store: {found}\n  the model:         {expected}");
+fn same(what: &str, found: &Value, expected: &Value) -> TestCaseResult {
+    let Some((place, found, expected)) = difference(found, expected) else { return Ok(()) };
+    let message =
+        format!("{what}, at {place}\n  the durable store: {found}\n  the model:         {expected}");
     Err(TestCaseError::fail(message))
+}
+
+/// Where two values first differ, and what each has there.
+fn difference<'v>(found: &'v Value, expected: &'v Value) -> Option<(String, &'v Value, &'v Value)> {
+    let within = |step: String, found, expected| {
+        difference(found, expected)
+            .map(|(place, found, expected)| (format!("/{step}{place}"), found, expected))
+    };
+    match (found, expected) {
+        (Value::Array(one), Value::Array(other)) if one.len() == other.len() => {
+            let mut pairs = one.iter().zip(other).enumerate();
+            pairs.find_map(|(at, (one, other))| within(at.to_string(), one, other))
+        }
+        (Value::Object(one), Value::Object(other)) if one.keys().eq(other.keys()) => {
+            let mut pairs = one.iter().zip(other.values());
+            pairs.find_map(|((name, one), other)| within(name.clone(), one, other))
+        }
+        _ => (found != expected).then(|| (String::new(), found, expected)),
+    }
 }
