@@ -1,6 +1,7 @@
 //! The log, on standard error.
 
 use std::io;
+use std::panic::{self, PanicHookInfo};
 
 use anstream::{AutoStream, ColorChoice};
 use tracing::level_filters::LevelFilter;
@@ -28,7 +29,15 @@ pub(crate) fn start(log: Log, usual: &str, meter: Option<&Meter>) -> Result<(), 
         LogFormat::Json => lines.json().with_filter(filter).boxed(),
     };
     tracing_subscriber::registry().with(log).with(meter.map(Meter::layer)).init();
+    panic::set_hook(Box::new(|panic| {
+        tracing::error!(place = place(panic), "a defect of zumik: it panicked")
+    }));
     Ok(())
+}
+
+/// Where a panic happened. What it says may hold contents, so it is not repeated.
+fn place(panic: &PanicHookInfo<'_>) -> String {
+    panic.location().map_or_else(|| "unknown".to_owned(), ToString::to_string)
 }
 
 /// Reads `info`, or `zumik_server=debug,warn`. The library takes any single word for the name of a module; here a word
@@ -53,7 +62,21 @@ fn has_colours() -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
     use super::*;
+
+    #[test]
+    fn a_panic_tells_its_place_and_not_what_it_says() {
+        let told = Arc::new(Mutex::new(String::new()));
+        let heard = Arc::clone(&told);
+        let usual = panic::take_hook();
+        panic::set_hook(Box::new(move |panic| *heard.lock().unwrap() = place(panic)));
+        let _ = panic::catch_unwind(|| panic!("canary"));
+        panic::set_hook(usual);
+        let told = told.lock().unwrap();
+        assert!(told.contains("logging.rs") && !told.contains("canary"), "{told}");
+    }
 
     #[test]
     fn a_level_or_a_filter_is_taken_and_any_other_word_refused() {
