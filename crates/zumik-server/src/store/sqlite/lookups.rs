@@ -132,21 +132,23 @@ impl Db<'_> {
         if let Some(place) = self.env.lookups.lock().waiting.get(lookup) {
             return Ok(vec![place.row]);
         }
-        // A key that is live expires today or tomorrow.
+        // A key that is live expires tomorrow or today. It may be filed under yesterday: an answer is kept
+        // from when it is given, its key was filed when it was reserved.
         let today = day(self.env.clock.now().timestamp_millis());
-        self.all(
-            "SELECT answer FROM answer_index WHERE day IN (?1, ?2) AND lookup = ?3 ORDER BY day DESC",
-            params![today, today + 1, lookup],
-            |row| row.get(0),
-        )
+        let mut rows = Vec::new();
+        for day in [today + 1, today, today - 1] {
+            let sql = "SELECT answer FROM answer_index WHERE day = ?1 AND lookup = ?2";
+            rows.extend(self.one(sql, params![day, lookup], |row| row.get::<_, i64>(0))?);
+        }
+        Ok(rows)
     }
 
-    /// Removes a part of the index of days that are over.
+    /// Removes a part of the index of days that are over for good.
     pub(super) fn sweep_index(&self, now: DateTime<Utc>, step: u64) -> Result<u64> {
         let removed = self.run(
             "DELETE FROM answer_index WHERE (day, lookup) IN
                (SELECT day, lookup FROM answer_index WHERE day < ?1 LIMIT ?2)",
-            params![day(now.timestamp_millis()), step],
+            params![day(now.timestamp_millis()) - 1, step],
         )?;
         Ok(removed as u64)
     }

@@ -29,15 +29,11 @@ impl Db<'_> {
         self.each(sql, seconds(now), |row| self.erase_response(row))
     }
 
-    /// Stored answers, oldest first: they expire in the order in which they were stored.
+    /// Stored answers. They expire about in the order in which they were stored, so only the oldest are looked at.
     pub(super) fn sweep_answers(&self, now: DateTime<Utc>) -> Result<u64> {
-        let oldest = self.all("SELECT id, expires_at FROM answers ORDER BY id LIMIT ?1", [STEP], |row| {
-            Ok((row.get(0)?, row.get::<_, i64>(1)?))
-        })?;
-        let expired = oldest.iter().take_while(|(_, end)| *end <= now.timestamp_millis());
-        let count = expired.clone().count() as u64;
-        expired.map(|(row, _)| *row).try_for_each(|row| self.erase_answer(row))?;
-        Ok(count)
+        let sql =
+            "SELECT id FROM (SELECT id, expires_at FROM answers ORDER BY id LIMIT ?2) WHERE expires_at <= ?1";
+        self.each(sql, now.timestamp_millis(), |row| self.erase_answer(row))
     }
 
     /// Rows of one deleted session. Gives whether there was one, and whether it is gone now.
