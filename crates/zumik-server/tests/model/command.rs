@@ -304,7 +304,9 @@ impl Command {
             Self::Renew(index) => return lease(index).map(Request::Renew),
             Self::Release(index) => return lease(index).map(Request::Release),
             Self::Generate { lease: index, open, materialized } => {
-                let (lease, materialized) = (index.as_ref().and_then(lease), artifacts(materialized));
+                // A prompt never holds what is another project's.
+                let own: Vec<_> = materialized.iter().map(|pick| Pick { stranger: false, ..*pick }).collect();
+                let (lease, materialized) = (index.as_ref().and_then(lease), artifacts(&own));
                 return Some(Request::Generate { lease, open: *open, materialized });
             }
             Self::Finish(pick) => return response(*pick).map(Request::Finish),
