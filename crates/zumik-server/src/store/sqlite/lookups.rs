@@ -7,7 +7,7 @@
 //!
 //! Both parts only say where to look: whoever looks compares the row, which may be gone or another's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 use chrono::{DateTime, Utc};
@@ -47,6 +47,8 @@ pub(super) struct Lookups {
     newest: i64,
     /// The newest row when the cursor began at the first key.
     newest_at_begin: i64,
+    /// The days that the index has keys of, and perhaps some that it had.
+    days: BTreeSet<i64>,
 }
 
 /// Keys to be written to the index.
@@ -66,6 +68,17 @@ impl Lookups {
         let sql = Sql::new(conn);
         let indexed: i64 = sql.value("SELECT answers_indexed FROM server", [])?;
         let mut lookups = Self { newest: indexed, ..Self::default() };
+        // From one day to the next, not through all of its keys.
+        let days = sql.all(
+            "WITH RECURSIVE days (day) AS (
+               SELECT min(day) FROM answer_index
+               UNION ALL SELECT (SELECT min(day) FROM answer_index a WHERE a.day > days.day) FROM days
+                         WHERE days.day IS NOT NULL)
+             SELECT day FROM days WHERE day IS NOT NULL",
+            [],
+            |row| row.get::<_, i64>(0),
+        )?;
+        lookups.days.extend(days);
         let rows = sql.all(
             "SELECT id, lookup, expires_at FROM answers WHERE id > ?1 ORDER BY id",
             [indexed],
@@ -113,8 +126,9 @@ impl Lookups {
     }
 
     fn written(&mut self, slice: &Slice) {
-        for (lookup, _) in &slice.keys {
+        for (lookup, place) in &slice.keys {
             self.waiting.remove(lookup);
+            self.days.insert(place.day);
         }
         match slice.complete_to {
             None => self.cursor = slice.keys.last().map(|(lookup, _)| *lookup),
@@ -129,14 +143,18 @@ impl Lookups {
 impl Db<'_> {
     /// The rows that may be a key's, the likeliest first.
     pub(super) fn rows_of_key(&self, lookup: &Lookup) -> Result<Vec<i64>> {
-        if let Some(place) = self.env.lookups.lock().waiting.get(lookup) {
-            return Ok(vec![place.row]);
-        }
         // A key that is live expires tomorrow or today. It may be filed under yesterday: an answer is kept
         // from when it is given, its key was filed when it was reserved.
         let today = day(self.env.clock.now().timestamp_millis());
+        let days: Vec<_> = {
+            let lookups = self.env.lookups.lock();
+            if let Some(place) = lookups.waiting.get(lookup) {
+                return Ok(vec![place.row]);
+            }
+            lookups.days.range(today - 1..=today + 1).rev().copied().collect()
+        };
         let mut rows = Vec::new();
-        for day in [today + 1, today, today - 1] {
+        for day in days {
             let sql = "SELECT answer FROM answer_index WHERE day = ?1 AND lookup = ?2";
             rows.extend(self.one(sql, params![day, lookup], |row| row.get::<_, i64>(0))?);
         }
