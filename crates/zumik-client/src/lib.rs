@@ -132,6 +132,8 @@ mod pipeline;
 mod purge;
 mod request;
 mod response;
+pub mod sse;
+pub mod stream;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod transport;

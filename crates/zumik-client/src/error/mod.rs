@@ -2,6 +2,7 @@
 
 mod conflict;
 mod display;
+mod envelope;
 mod kind;
 
 use std::borrow::Cow;
@@ -15,6 +16,7 @@ use zumik_types::{ErrorType, TraceId};
 
 pub use conflict::{BranchConflict, BranchPosition};
 pub(crate) use display::excerpt;
+pub(crate) use envelope::Envelope;
 pub use kind::{ErrorKind, Outcome};
 
 use crate::endpoint::BuildError;
@@ -59,7 +61,7 @@ struct Inner {
 }
 
 /// The members of the error envelope, as far as the server sent them.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct ApiError {
     pub(crate) error_type: Option<ErrorType>,
     pub(crate) code: Option<String>,

@@ -6,14 +6,16 @@ use bytes::Bytes;
 use http::StatusCode;
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
-use zumik_types::{ErrorType, EventId, ExecutionMode};
+use zumik_types::{ErrorType, ExecutionMode};
 
 use super::classify::{Seen, is_quota};
 use super::prepare::Prepared;
 use super::{Past, RawResponse, delay};
 use crate::ambient::Ambient;
 use crate::endpoint::DecodeError;
-use crate::error::{ApiError, BranchConflict, BranchPosition, Error, ErrorKind, Outcome, Result, excerpt};
+use crate::error::{
+    ApiError, BranchConflict, BranchPosition, Envelope, Error, ErrorKind, Outcome, Result, excerpt,
+};
 use crate::response::Meta;
 use crate::transport::{HttpResponse, TransportError};
 
@@ -35,14 +37,6 @@ pub(crate) struct Answer {
     meta: Meta,
     body: Bytes,
     failure: Envelope,
-}
-
-/// The error envelope, as far as it was sent.
-#[derive(Debug, Default)]
-struct Envelope {
-    api: ApiError,
-    message: Option<String>,
-    branch: Option<BranchPosition>,
 }
 
 impl Attempt {
@@ -173,42 +167,10 @@ impl Answer {
     }
 }
 
-impl Envelope {
-    /// Reads whatever is there: members may be missing, `null`, of another type, or the whole body no JSON.
-    fn read(body: &[u8]) -> Self {
-        let Ok(mut body) = serde_json::from_slice::<Value>(body) else { return Self::default() };
-        let error = match body.get_mut("error") {
-            Some(Value::Object(members)) => members,
-            Some(Value::String(message)) => {
-                return Self { message: Some(std::mem::take(message)), ..Self::default() };
-            }
-            _ => return Self::default(),
-        };
-        let mut text = |name: &str| match error.remove(name) {
-            Some(Value::String(text)) if !text.is_empty() => Some(text),
-            _ => None,
-        };
-        let error_type = text("type");
-        // Some answers repeat the type where there is no code.
-        let code = text("code").filter(|code| Some(code) != error_type.as_ref());
-        let (param, message) = (text("param"), text("message"));
-        Self {
-            api: ApiError { error_type: error_type.as_deref().map(ErrorType::from), code, param },
-            message,
-            branch: error.get("branch").and_then(|branch| position(branch, "version", "head_event_id")),
-        }
-    }
-}
-
 /// What an append or merge expected of its branch, read from the request that was sent.
 fn guards(request: &[u8]) -> Option<BranchPosition> {
     let request: Value = serde_json::from_slice(request).ok()?;
-    position(&request, "expected_version", "expected_head_event_id")
-}
-
-fn position(object: &Value, version: &str, head: &str) -> Option<BranchPosition> {
-    let head = object.get(head).and_then(|head| serde_json::from_value::<EventId>(head.clone()).ok());
-    Some(BranchPosition::new(object.get(version)?.as_u64()?, head))
+    BranchPosition::read(&request, "expected_version", "expected_head_event_id")
 }
 
 /// The kind of an error answer: by its code where it has one, else by its status.
