@@ -11,6 +11,7 @@ pub mod log;
 pub mod operations;
 pub mod process;
 pub mod server;
+pub mod upstream;
 
 use std::error::Error;
 
