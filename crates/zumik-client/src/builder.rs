@@ -55,6 +55,21 @@ impl Builder {
         self.options(|o| o.attempt_timeout(timeout))
     }
 
+    /// Sets the limit of one attempt to open a stream; see [`Options::first_event_timeout`].
+    pub fn first_event_timeout(self, timeout: Duration) -> Self {
+        self.options(|o| o.first_event_timeout(timeout))
+    }
+
+    /// Sets how long a stream may be silent; see [`Options::idle_timeout`].
+    pub fn idle_timeout(self, timeout: Duration) -> Self {
+        self.options(|o| o.idle_timeout(timeout))
+    }
+
+    /// Sets how large an event of a stream may be, in bytes; see [`Options::max_event_bytes`].
+    pub fn max_event_bytes(self, bytes: usize) -> Self {
+        self.options(|o| o.max_event_bytes(bytes))
+    }
+
     /// Sets how many more attempts follow a failed one; see [`Options::max_retries`].
     pub fn max_retries(self, retries: u32) -> Self {
         self.options(|o| o.max_retries(retries))

@@ -3,12 +3,15 @@
 use std::fmt;
 use std::future::{Future, IntoFuture};
 
+use tokio::time::Instant;
+
 use crate::client::Zumik;
 use crate::endpoint::Endpoint;
 use crate::error::Result;
 use crate::options::{CallOptions, call_options};
-use crate::pipeline::{self, Target};
+use crate::pipeline::{self, Target, Whole};
 use crate::response::Response;
+use crate::stream::{EventStream, Events, StreamEndpoint};
 use crate::transport::BoxFuture;
 
 /// An endpoint on its way: the client that will send it and the options of this one call.
@@ -46,14 +49,39 @@ impl<'c, E: Endpoint> Call<'c, E> {
     ///
     /// Everything that an [`Error`](crate::Error) can say.
     pub fn send(self) -> impl Future<Output = Result<Response<E::Output>>> + Send + 'c + use<'c, E> {
-        let sent =
-            pipeline::execute(self.client, Target::from(E::OPERATION), self.endpoint.parts(), self.options);
+        let sent = pipeline::execute::<Whole>(
+            self.client,
+            Target::from(E::OPERATION),
+            self.endpoint.parts(),
+            self.options,
+        );
         async move {
             let answer = sent.await?;
             match E::decode(&answer.body) {
                 Ok(value) => Ok(Response::new(value, answer.meta, answer.body)),
                 Err(error) => Err(pipeline::undecodable(answer, error)),
             }
+        }
+    }
+}
+
+impl<'c, E: StreamEndpoint> Call<'c, E> {
+    /// Sends the call, asking for a stream, and gives its events as they come. Done when the first event is there.
+    ///
+    /// Up to then everything is repeated as for [`send`](Self::send); afterwards nothing is.
+    ///
+    /// # Errors
+    ///
+    /// As for [`send`](Self::send). An answer that is no stream is a [`Decode`](crate::ErrorKind::Decode) error.
+    pub fn stream(self) -> impl Future<Output = Result<EventStream<E::Event>>> + Send + 'c + use<'c, E> {
+        let client = self.client;
+        let parts = self.endpoint.streaming().parts();
+        let sent = pipeline::execute::<Events>(client, Target::from(E::OPERATION), parts, self.options);
+        async move {
+            let begun = Instant::now();
+            let answer = sent.await?;
+            answer.span.record("zumik.time_to_first_event_ms", begun.elapsed().as_millis() as u64);
+            Ok(EventStream::new(answer, client.shared().base_url.origin(), E::decode_event))
         }
     }
 }

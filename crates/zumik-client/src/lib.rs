@@ -152,4 +152,5 @@ pub use purge::ProofError;
 pub use purge::PurgeProof;
 pub use request::RawCall;
 pub use response::{Meta, Response};
+pub use stream::EventStream;
 pub use zumik_types as types;

@@ -9,6 +9,7 @@ use serde_json::Value;
 use zumik_types::AgentHints;
 
 use crate::endpoint::BuildError;
+use crate::sse::DEFAULT_MAX_EVENT_BYTES;
 
 /// Header that carries the idempotency key.
 pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("agent-idempotency-key");
@@ -20,6 +21,9 @@ pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("agent-id
 pub struct Options {
     pub(crate) timeout: Duration,
     pub(crate) attempt_timeout: Option<Duration>,
+    pub(crate) first_event_timeout: Option<Duration>,
+    pub(crate) idle_timeout: Duration,
+    pub(crate) max_event_bytes: usize,
     pub(crate) max_retries: u32,
     pub(crate) headers: HeaderMap,
     pub(crate) reject_placeholder: Option<bool>,
@@ -32,6 +36,9 @@ impl Default for Options {
         Self {
             timeout: Duration::from_secs(600),
             attempt_timeout: None,
+            first_event_timeout: None,
+            idle_timeout: Duration::from_secs(300),
+            max_event_bytes: DEFAULT_MAX_EVENT_BYTES,
             max_retries: 2,
             headers: HeaderMap::new(),
             reject_placeholder: None,
@@ -43,6 +50,9 @@ impl Default for Options {
 
 impl Options {
     /// The deadline of a call, over all attempts and the waits between them. Default: 10 minutes.
+    ///
+    /// For a stream it ends with the first event: a stream may go on for as long as events
+    /// [come](Self::idle_timeout).
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
@@ -56,6 +66,31 @@ impl Options {
     #[must_use]
     pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
         self.attempt_timeout = Some(timeout);
+        self
+    }
+
+    /// The limit of one attempt to open a stream, up to its first event.
+    ///
+    /// Default: the [`attempt_timeout`](Self::attempt_timeout), and without one only what is left of the
+    /// [`timeout`](Self::timeout): some servers answer a stream's first byte when the whole answer is there.
+    #[must_use]
+    pub fn first_event_timeout(mut self, timeout: Duration) -> Self {
+        self.first_event_timeout = Some(timeout);
+        self
+    }
+
+    /// How long a stream or a download may be silent after it has begun, before it is given up. Default: 5 minutes,
+    /// because a model may think between two events.
+    #[must_use]
+    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
+        self.idle_timeout = timeout;
+        self
+    }
+
+    /// How large one event of a stream, or one line of a batch's results, may be. Default: 16 MiB.
+    #[must_use]
+    pub fn max_event_bytes(mut self, bytes: usize) -> Self {
+        self.max_event_bytes = bytes;
         self
     }
 
@@ -104,6 +139,9 @@ impl fmt::Debug for Options {
         f.debug_struct("Options")
             .field("timeout", &self.timeout)
             .field("attempt_timeout", &self.attempt_timeout)
+            .field("first_event_timeout", &self.first_event_timeout)
+            .field("idle_timeout", &self.idle_timeout)
+            .field("max_event_bytes", &self.max_event_bytes)
             .field("max_retries", &self.max_retries)
             .field("headers", &self.headers.keys().collect::<Vec<_>>())
             .field("reject_placeholder", &self.reject_placeholder)
@@ -118,6 +156,9 @@ pub(crate) struct CallOptions {
     pub(crate) idempotency_key: Option<String>,
     pub(crate) timeout: Option<Duration>,
     pub(crate) attempt_timeout: Option<Duration>,
+    pub(crate) first_event_timeout: Option<Duration>,
+    pub(crate) idle_timeout: Option<Duration>,
+    pub(crate) max_event_bytes: Option<usize>,
     pub(crate) max_retries: Option<u32>,
     pub(crate) reject_placeholder: Option<bool>,
     pub(crate) reject_openrouter_fallback: Option<bool>,
@@ -173,6 +214,9 @@ impl fmt::Debug for CallOptions {
             .field("idempotency_key", &self.idempotency_key)
             .field("timeout", &self.timeout)
             .field("attempt_timeout", &self.attempt_timeout)
+            .field("first_event_timeout", &self.first_event_timeout)
+            .field("idle_timeout", &self.idle_timeout)
+            .field("max_event_bytes", &self.max_event_bytes)
             .field("max_retries", &self.max_retries)
             .field("reject_placeholder", &self.reject_placeholder)
             .field("reject_openrouter_fallback", &self.reject_openrouter_fallback)
@@ -212,6 +256,26 @@ macro_rules! call_options {
         /// Sets the limit of one attempt.
         pub fn attempt_timeout(mut self, timeout: std::time::Duration) -> Self {
             self.options.attempt_timeout = Some(timeout);
+            self
+        }
+
+        /// Sets the limit of one attempt to open a stream; see
+        /// [`Options::first_event_timeout`](crate::Options::first_event_timeout).
+        pub fn first_event_timeout(mut self, timeout: std::time::Duration) -> Self {
+            self.options.first_event_timeout = Some(timeout);
+            self
+        }
+
+        /// Sets how long a stream may be silent; see [`Options::idle_timeout`](crate::Options::idle_timeout).
+        pub fn idle_timeout(mut self, timeout: std::time::Duration) -> Self {
+            self.options.idle_timeout = Some(timeout);
+            self
+        }
+
+        /// Sets how large an event of a stream may be, in bytes; see
+        /// [`Options::max_event_bytes`](crate::Options::max_event_bytes).
+        pub fn max_event_bytes(mut self, bytes: usize) -> Self {
+            self.options.max_event_bytes = Some(bytes);
             self
         }
 

@@ -9,7 +9,7 @@ use crate::client::Zumik;
 use crate::endpoint::{self, Body, BuildError, RequestParts};
 use crate::error::Result;
 use crate::options::{CallOptions, call_options};
-use crate::pipeline::{self, RawResponse, Target};
+use crate::pipeline::{self, RawResponse, Target, Whole};
 use crate::response::Response;
 
 /// A call of any path; see [`Zumik::request`].
@@ -58,10 +58,10 @@ impl<'c> RawCall<'c> {
         Ok(Response::new(body.clone(), meta, body))
     }
 
-    async fn execute(self) -> Result<RawResponse> {
+    async fn execute(self) -> Result<RawResponse<Bytes>> {
         let target = Target::unknown(self.method, &self.path);
         let parts = self.body.and_then(|body| RequestParts::raw(self.path, body));
-        pipeline::execute(self.client, target, parts, self.options).await
+        pipeline::execute::<Whole>(self.client, target, parts, self.options).await
     }
 
     call_options!();

@@ -17,7 +17,7 @@ pub enum ErrorKind {
     Connect,
     /// The connection broke after the request was on its way.
     Interrupted,
-    /// Time ran out: the deadline of the call or the limit of an attempt.
+    /// Time ran out: the deadline of the call or the limit of an attempt. For a stream, up to its first event.
     Timeout,
     /// 400: a field is malformed, missing, out of range, or names an object that does not exist in the project.
     /// [`param`](crate::Error::param) names it.
@@ -55,6 +55,11 @@ pub enum ErrorKind {
     Placeholder,
     /// The answer was made by the last-resort bridge, and the client was told to refuse those.
     OpenrouterFallback,
+    /// A stream ended without the event that ends it: the answer is not whole.
+    StreamTruncated,
+    /// A stream or a download was silent for longer than the
+    /// [`idle_timeout`](crate::Options::idle_timeout).
+    StreamIdle,
     /// A purge job ended as failed: not everything is gone.
     PurgeFailed,
 }
@@ -86,6 +91,8 @@ impl ErrorKind {
             Self::Decode => "decode",
             Self::Placeholder => "placeholder",
             Self::OpenrouterFallback => "openrouter_fallback",
+            Self::StreamTruncated => "stream_truncated",
+            Self::StreamIdle => "stream_idle",
             Self::PurgeFailed => "purge_failed",
         }
     }

@@ -179,7 +179,8 @@ impl Error {
         self.0.retryable
     }
 
-    /// True when time ran out: the total deadline of the call, or the last attempt's own time limit.
+    /// True when time ran out: the total deadline of the call, the last attempt's own time limit, or the idle time of a
+    /// stream.
     ///
     /// # Troubleshooting
     ///
@@ -187,7 +188,7 @@ impl Error {
     /// with [`timeout`](crate::Call::timeout) and [`attempt_timeout`](crate::Call::attempt_timeout). A 504
     /// `deadline_exceeded` is not this: that is the server obeying `qos.deadline_ms`.
     pub fn is_timeout(&self) -> bool {
-        self.kind() == ErrorKind::Timeout
+        matches!(self.kind(), ErrorKind::Timeout | ErrorKind::StreamIdle)
     }
 
     /// True when no connection could be opened: name resolution, TCP or TLS failed. Nothing was sent.

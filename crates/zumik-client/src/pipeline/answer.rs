@@ -10,6 +10,7 @@ use zumik_types::{ErrorType, ExecutionMode};
 
 use super::classify::{Seen, is_quota};
 use super::prepare::Prepared;
+use super::take::{Take, Untaken, Unusable};
 use super::{Past, RawResponse, delay};
 use crate::ambient::Ambient;
 use crate::endpoint::DecodeError;
@@ -17,21 +18,25 @@ use crate::error::{
     ApiError, BranchConflict, BranchPosition, Envelope, Error, ErrorKind, Outcome, Result, excerpt,
 };
 use crate::response::Meta;
-use crate::transport::{HttpResponse, TransportError};
+use crate::transport::{HttpResponse, ResponseBody, TransportError};
 
-/// What came back of one attempt.
-#[expect(clippy::large_enum_variant, reason = "there is one at a time, and nearly always the large variant")]
+/// What came back of one attempt: a success and its body as far as it is taken, or something else.
+pub(crate) type Attempt<B> = Result<(Meta, B), Failure>;
+
+/// An attempt without success.
 #[derive(Debug)]
-pub(crate) enum Attempt {
-    /// An answer, whole.
+pub(crate) enum Failure {
+    /// Another answer, whole.
     Answered(Answer),
+    /// A success whose body is not what it should be.
+    Unusable(Meta, Unusable),
     /// No answer, or half of one.
-    Failed(TransportError),
+    Lost(TransportError),
     /// The time was over before the end of the answer.
     TimedOut,
 }
 
-/// An answer with its error envelope, if it is no success.
+/// An answer that is no success, with its error envelope.
 #[derive(Debug)]
 pub(crate) struct Answer {
     meta: Meta,
@@ -39,25 +44,63 @@ pub(crate) struct Answer {
     failure: Envelope,
 }
 
-impl Attempt {
-    /// Reads the body. An error answer whose body breaks off still is an answer: its status says enough.
-    pub(crate) async fn read(
-        answer: HttpResponse,
-        number: u32,
-        ambient: &dyn Ambient,
-    ) -> Result<Self, TransportError> {
-        let success = answer.status.is_success();
-        let body = match answer.body.collect().await {
-            Ok(body) => body,
-            Err((_, error)) if success => return Err(TransportError::interrupted(error)),
-            Err((read, _)) => read,
-        };
-        let retry_after = if success { None } else { delay::retry_after(&answer.headers, ambient.now()) };
-        let failure = if success { Envelope::default() } else { Envelope::read(&body) };
-        let meta = Meta::new(answer.status, answer.headers, number, retry_after);
-        Ok(Self::Answered(Answer { meta, body, failure }))
+/// Takes the body of a success, or reads what else the server answered.
+pub(super) async fn read<T: Take>(
+    call: &Prepared,
+    answer: HttpResponse,
+    number: u32,
+    ambient: &dyn Ambient,
+) -> Attempt<T::Body> {
+    let HttpResponse { status, headers, body } = answer;
+    if status.is_success() {
+        return take::<T>(call, Meta::new(status, headers, number, None), body).await;
     }
+    let retry_after = delay::retry_after(&headers, ambient.now());
+    let meta = Meta::new(status, headers, number, retry_after);
+    // An error answer whose body breaks off still is an answer: its status says enough.
+    let body = body.collect().await.unwrap_or_else(|(read, _)| read);
+    let failure = Envelope::read(&body);
+    Err(Failure::Answered(Answer { meta, body, failure }))
+}
 
+async fn take<T: Take>(call: &Prepared, meta: Meta, body: ResponseBody) -> Attempt<T::Body> {
+    match T::take(call, &meta, body).await {
+        Ok(body) => Ok((meta, body)),
+        Err(Untaken::Lost(error)) => Err(Failure::Lost(error)),
+        Err(Untaken::Unusable(unusable)) => Err(Failure::Unusable(meta, unusable)),
+    }
+}
+
+/// A success, unless the caller does not want answers of this execution mode.
+pub(super) fn accept<T: Take>(call: &Prepared, meta: Meta, body: T::Body) -> Result<(Meta, T::Body)> {
+    let refused = match meta.execution_mode() {
+        Some(ExecutionMode::Placeholder) if call.reject_placeholder => Some((
+            ErrorKind::Placeholder,
+            "no model answered: the server has no upstream for this model and sent filler text",
+        )),
+        Some(ExecutionMode::OpenrouterFallback) if call.reject_openrouter_fallback => Some((
+            ErrorKind::OpenrouterFallback,
+            "the last-resort bridge answered, and this client does not take its answers",
+        )),
+        _ => None,
+    };
+    match refused {
+        None => Ok((meta, body)),
+        Some((kind, message)) => Err(Error::new(kind, message)
+            .with_outcome(Outcome::Ambiguous)
+            .with_attempts(meta.attempts())
+            .with_answer(meta, T::bytes(body))),
+    }
+}
+
+/// The answer that the lost one of an earlier DELETE must have been.
+pub(super) async fn deletion<T: Take>(call: &Prepared, meta: Meta) -> Attempt<T::Body> {
+    let id = call.request.uri.path().rsplit('/').next().unwrap_or_default();
+    let id = percent_decode_str(id).decode_utf8_lossy();
+    take::<T>(call, meta, json!({ "id": id, "deleted": true }).to_string().into()).await
+}
+
+impl Failure {
     /// What the retry rules look at.
     pub(crate) fn seen(&self) -> Seen<'_> {
         match self {
@@ -66,22 +109,22 @@ impl Attempt {
                 error_type: answer.failure.api.error_type.as_ref(),
                 code: answer.failure.api.code.as_deref(),
             },
-            Self::Failed(error) if !error.may_have_been_sent() => Seen::NotSent,
-            Self::Failed(_) | Self::TimedOut => Seen::Lost,
+            Self::Unusable(..) => Seen::Unusable,
+            Self::Lost(error) if !error.may_have_been_sent() => Seen::NotSent,
+            Self::Lost(_) | Self::TimedOut => Seen::Lost,
         }
     }
 
     pub(crate) fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::Answered(answer) => answer.meta.retry_after(),
-            Self::Failed(_) | Self::TimedOut => None,
-        }
+        self.meta().and_then(Meta::retry_after)
     }
 
-    pub(crate) fn status(&self) -> Option<StatusCode> {
+    /// The answer, if one came.
+    pub(crate) fn meta(&self) -> Option<&Meta> {
         match self {
-            Self::Answered(answer) => Some(answer.meta.status()),
-            Self::Failed(_) | Self::TimedOut => None,
+            Self::Answered(answer) => Some(&answer.meta),
+            Self::Unusable(meta, _) => Some(meta),
+            Self::Lost(_) | Self::TimedOut => None,
         }
     }
 
@@ -89,64 +132,35 @@ impl Attempt {
     pub(crate) fn body_size(&self) -> Option<usize> {
         match self {
             Self::Answered(answer) => Some(answer.body.len()),
-            Self::Failed(_) | Self::TimedOut => None,
+            Self::Unusable(_, unusable) => Some(unusable.body.len()),
+            Self::Lost(_) | Self::TimedOut => None,
         }
-    }
-
-    /// The answer of a success, unless the caller does not want answers of this execution mode.
-    pub(super) fn into_success(self, call: &Prepared, past: &Past) -> Result<(Meta, Bytes)> {
-        let Self::Answered(Answer { meta, body, .. }) = self else {
-            return Err(self.into_error(call, past, false));
-        };
-        let refused = match meta.execution_mode() {
-            Some(ExecutionMode::Placeholder) if call.reject_placeholder => Some((
-                ErrorKind::Placeholder,
-                "no model answered: the server has no upstream for this model and sent filler text",
-            )),
-            Some(ExecutionMode::OpenrouterFallback) if call.reject_openrouter_fallback => Some((
-                ErrorKind::OpenrouterFallback,
-                "the last-resort bridge answered, and this client does not take its answers",
-            )),
-            _ => None,
-        };
-        match refused {
-            None => Ok((meta, body)),
-            Some((kind, message)) => Err(Error::new(kind, message)
-                .with_outcome(Outcome::Ambiguous)
-                .with_attempts(past.attempts)
-                .with_answer(meta, body)),
-        }
-    }
-
-    /// The answer that the lost one of an earlier DELETE must have been.
-    pub(super) fn into_deletion(self, call: &Prepared) -> Result<(Meta, Bytes)> {
-        let Self::Answered(Answer { meta, .. }) = self else {
-            return Err(Error::new(ErrorKind::Interrupted, "no answer"));
-        };
-        let id = call.request.uri.path().rsplit('/').next().unwrap_or_default();
-        let id = percent_decode_str(id).decode_utf8_lossy();
-        Ok((meta, Bytes::from(json!({ "id": id, "deleted": true }).to_string())))
     }
 
     /// The error of a call that ends with this attempt.
     pub(super) fn into_error(self, call: &Prepared, past: &Past, retryable: bool) -> Error {
         let error = match self {
             Self::Answered(answer) => answer.into_error(call),
-            Self::Failed(error) => {
-                let kind =
-                    if error.may_have_been_sent() { ErrorKind::Interrupted } else { ErrorKind::Connect };
-                let message = match kind {
-                    ErrorKind::Connect => format!("cannot connect to {}: {error}", call.server),
-                    _ => format!("the connection to {} broke: {error}", call.server),
-                };
-                Error::new(kind, message).with_cause(error)
+            Self::Unusable(meta, Unusable { kind, message, body }) => {
+                Error::new(kind, message).with_answer(meta, body)
             }
+            Self::Lost(error) => lost(&call.server, error),
             Self::TimedOut => {
                 Error::new(ErrorKind::Timeout, format!("{} did not answer in time", call.server))
             }
         };
         error.with_outcome(past.outcome).with_attempts(past.attempts).with_retryable(retryable)
     }
+}
+
+/// The error of a connection that could not be opened, or that broke.
+fn lost(server: &str, error: TransportError) -> Error {
+    let (kind, message) = if error.may_have_been_sent() {
+        (ErrorKind::Interrupted, format!("the connection to {server} broke: {error}"))
+    } else {
+        (ErrorKind::Connect, format!("cannot connect to {server}: {error}"))
+    };
+    Error::new(kind, message).with_cause(error)
 }
 
 impl Answer {
@@ -199,9 +213,20 @@ fn kind(status: StatusCode, api: &ApiError) -> ErrorKind {
     }
 }
 
+/// The kind of an error that came in a stream, where no status tells it.
+pub(crate) fn kind_in_stream(api: &ApiError) -> ErrorKind {
+    let status = match &api.error_type {
+        Some(ErrorType::InvalidRequestError) => 400,
+        Some(ErrorType::RateLimitError | ErrorType::InsufficientQuota) => 429,
+        Some(ErrorType::IdempotencyConflict) => 409,
+        _ => 500,
+    };
+    kind(StatusCode::from_u16(status).unwrap_or_default(), api)
+}
+
 /// A success whose body cannot be read. The operation was carried out.
-pub(crate) fn undecodable(answer: RawResponse, error: DecodeError) -> Error {
-    let RawResponse { target, meta, body } = answer;
+pub(crate) fn undecodable(answer: RawResponse<Bytes>, error: DecodeError) -> Error {
+    let RawResponse { target, meta, body, .. } = answer;
     let attempts = meta.attempts();
     Error::new(ErrorKind::Decode, format!("the answer is not what the contract says {error}"))
         .with_decode_path(error.path().to_owned())

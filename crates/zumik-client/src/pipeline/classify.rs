@@ -30,6 +30,8 @@ pub(crate) enum Seen<'a> {
     NotSent,
     /// It was on its way, then the connection broke or the time was over.
     Lost,
+    /// A success came whose body is not what it should be.
+    Unusable,
     /// An answer came, whole.
     Answer { status: StatusCode, error_type: Option<&'a ErrorType>, code: Option<&'a str> },
 }
@@ -37,8 +39,6 @@ pub(crate) enum Seen<'a> {
 /// What to do after an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// A success.
-    Done,
     /// A 404 to a DELETE of which an earlier attempt may have been carried out: a success.
     AlreadyDeleted,
     /// Repeating would help.
@@ -62,10 +62,10 @@ pub(crate) fn classify(facts: &Facts, reached: bool, seen: &Seen<'_>) -> Verdict
     let (status, error_type, code) = match *seen {
         Seen::NotSent => return Verdict::Retry(Pace::Backoff),
         Seen::Lost => return if_repeatable(),
+        Seen::Unusable => return Verdict::Stop,
         Seen::Answer { status, error_type, code } => (status.as_u16(), error_type, code),
     };
     match status {
-        200..=299 => Verdict::Done,
         404 if facts.idempotency == Idempotency::Delete && reached => Verdict::AlreadyDeleted,
         409 if error_type == Some(&ErrorType::IdempotencyConflict) && code.is_none() => {
             Verdict::Retry(Pace::InFlight)
@@ -88,7 +88,7 @@ impl Seen<'_> {
     pub(crate) fn outcome(&self) -> Outcome {
         let (status, error_type, code) = match *self {
             Self::NotSent => return Outcome::NotSent,
-            Self::Lost => return Outcome::Ambiguous,
+            Self::Lost | Self::Unusable => return Outcome::Ambiguous,
             Self::Answer { status, error_type, code } => (status.as_u16(), error_type, code),
         };
         match status {
@@ -107,6 +107,7 @@ impl Seen<'_> {
         match self {
             Self::NotSent => "connect",
             Self::Lost => "interrupted",
+            Self::Unusable => "unusable",
             Self::Answer { status, code, .. } => code.unwrap_or(status.as_str()),
         }
     }
@@ -117,7 +118,7 @@ mod tests {
     use super::*;
     use Idempotency::{Cas, Delete, Event, Key, Replace, Safe};
     use Pace::{Backoff, InFlight};
-    use Verdict::{AlreadyDeleted, Done, Retry, Stop};
+    use Verdict::{AlreadyDeleted, Retry, Stop};
 
     const ALL: [Idempotency; 6] = [Safe, Key, Replace, Cas, Delete, Event];
 
@@ -215,13 +216,6 @@ mod tests {
         assert_eq!(classify(&facts(Delete), true, &missing), AlreadyDeleted);
         assert_eq!(classify(&facts(Delete), false, &missing), Stop);
         assert_eq!(classify(&facts(Safe), true, &missing), Stop);
-    }
-
-    #[test]
-    fn every_success_is_done() {
-        for status in [200, 201, 204] {
-            assert_eq!(verdicts(answer(status, None, None)), same_for_all(Done));
-        }
     }
 
     #[test]

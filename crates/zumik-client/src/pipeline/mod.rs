@@ -1,6 +1,7 @@
 //! The way of one call: prepare it once, then send it until its answer, a refusal or its deadline comes.
 //!
-//! Nothing here is generic over the endpoint, so it is compiled once. What may be repeated is decided in
+//! Nothing here is generic over the endpoint, so it is compiled once for each way to [take](Take) a body: whole, as a
+//! stream of events, as a download. What may be repeated is decided in
 //! [`classify`], how long to wait in [`delay`], how often at all in [`budget`]: small pure parts, tested as tables.
 
 mod answer;
@@ -9,20 +10,22 @@ mod classify;
 pub(crate) mod delay;
 mod prepare;
 mod spans;
+mod take;
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::time::{Instant, sleep, timeout_at};
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span};
 
-pub(crate) use self::answer::undecodable;
+pub(crate) use self::answer::{kind_in_stream, undecodable};
 pub(crate) use self::budget::Budget;
-pub(crate) use self::prepare::{Target, too_large};
+pub(crate) use self::delay::after as later;
+pub(crate) use self::prepare::{Prepared, Target, too_large};
+pub(crate) use self::spans::{record_end, record_usage};
+pub(crate) use self::take::{Take, Untaken, Unusable, Whole};
 
-use self::answer::Attempt;
+use self::answer::{Attempt, Failure};
 use self::classify::{Pace, Verdict, classify};
-use self::prepare::Prepared;
 use crate::client::Zumik;
 use crate::endpoint::{BuildError, RequestParts};
 use crate::error::{Outcome, Result};
@@ -32,50 +35,60 @@ use crate::transport::BoxFuture;
 
 /// A successful answer, not yet decoded.
 #[derive(Debug)]
-pub(crate) struct RawResponse {
+pub(crate) struct RawResponse<B> {
     pub(crate) target: Target,
     pub(crate) meta: Meta,
-    pub(crate) body: Bytes,
+    pub(crate) body: B,
+    /// The span of the call, for bodies that go on.
+    pub(crate) span: Span,
 }
 
-/// Carries a call out.
-pub(crate) fn execute(
+/// Carries a call out, up to a body that is taken as `T` says.
+pub(crate) fn execute<T: Take>(
     client: &Zumik,
     target: Target,
     parts: Result<RequestParts, BuildError>,
     options: CallOptions,
-) -> BoxFuture<'_, Result<RawResponse>> {
+) -> BoxFuture<'_, Result<RawResponse<T::Body>>> {
     Box::pin(async move {
         let call = Prepared::new(client, &target, parts, options)
+            .map(Prepared::accepting::<T>)
             .map_err(|error| error.with_operation(target.name.clone()))?;
         let span = spans::call(client, &call);
-        let result = run(client, &call).instrument(span.clone()).await;
-        spans::record(&span, &call, &result);
+        let result = run::<T>(client, &call).instrument(span.clone()).await;
+        spans::record::<T>(&span, &call, &result);
         let (meta, body) = result.map_err(|error| error.with_operation(target.name.clone()))?;
-        Ok(RawResponse { target, meta, body })
+        Ok(RawResponse { target, meta, body, span })
     })
 }
 
-async fn run(client: &Zumik, call: &Prepared) -> Result<(Meta, Bytes)> {
+async fn run<T: Take>(client: &Zumik, call: &Prepared) -> Result<(Meta, T::Body)> {
     let shared = client.shared();
     let mut past = Past::default();
     loop {
         past.attempts += 1;
-        let attempt = attempt(client, call, past.attempts).await;
-        let seen = attempt.seen();
+        let failure = match attempt::<T>(client, call, past.attempts).await {
+            Ok((meta, body)) => {
+                shared.budget.deposit();
+                return answer::accept::<T>(call, meta, body);
+            }
+            Err(failure) => failure,
+        };
+        let seen = failure.seen();
         let verdict = classify(&call.facts, past.outcome == Outcome::Ambiguous, &seen);
         past.outcome = past.outcome.max(seen.outcome());
-        let pace = match verdict {
-            Verdict::Done => {
-                shared.budget.deposit();
-                return attempt.into_success(call, &past);
+        let pace = match (verdict, failure.meta()) {
+            (Verdict::AlreadyDeleted, Some(meta)) => {
+                let deleted = answer::deletion::<T>(call, meta.clone()).await;
+                return deleted.map_err(|failure| failure.into_error(call, &past, false));
             }
-            Verdict::AlreadyDeleted => return attempt.into_deletion(call),
-            Verdict::Stop => return Err(attempt.into_error(call, &past, false)),
-            Verdict::Retry(pace) => pace,
+            (Verdict::Retry(pace), _) => pace,
+            (Verdict::Stop | Verdict::AlreadyDeleted, _) => {
+                return Err(failure.into_error(call, &past, false));
+            }
         };
-        let Some(pause) = past.pause(client, call, pace, &attempt) else {
-            return Err(attempt.into_error(call, &past, true));
+        let Some(pause) = past.pause(client, call, pace, &failure) else {
+            return Err(failure.into_error(call, &past, true));
         };
         tracing::debug!(pause_ms = pause.as_millis(), reason = seen.label(), "trying again");
         past.retries += u32::from(pace == Pace::Backoff);
@@ -84,20 +97,17 @@ async fn run(client: &Zumik, call: &Prepared) -> Result<(Meta, Bytes)> {
 }
 
 /// Sends the request once, within the limit of an attempt and the deadline of the call.
-async fn attempt(client: &Zumik, call: &Prepared, number: u32) -> Attempt {
+async fn attempt<T: Take>(client: &Zumik, call: &Prepared, number: u32) -> Attempt<T::Body> {
     let shared = client.shared();
-    let limit = call.deadline.min(delay::after(Instant::now(), call.attempt_timeout));
+    let limit = call.deadline.min(delay::after(Instant::now(), T::limit(call)));
     let span = spans::attempt(call, number);
     let exchange = async {
-        let answer = shared.transport.send(call.request.clone()).await?;
-        Attempt::read(answer, number, shared.ambient.as_ref()).await
+        let answer = shared.transport.send(call.request.clone()).await.map_err(Failure::Lost)?;
+        answer::read::<T>(call, answer, number, shared.ambient.as_ref()).await
     };
-    let attempt = match timeout_at(limit, exchange.instrument(span.clone())).await {
-        Ok(Ok(attempt)) => attempt,
-        Ok(Err(error)) => Attempt::Failed(error),
-        Err(_) => Attempt::TimedOut,
-    };
-    spans::record_attempt(&span, &attempt);
+    let attempt =
+        timeout_at(limit, exchange.instrument(span.clone())).await.unwrap_or(Err(Failure::TimedOut));
+    spans::record_attempt::<T>(&span, &attempt);
     attempt
 }
 
@@ -119,13 +129,13 @@ impl Default for Past {
 
 impl Past {
     /// How long to wait before the next attempt; `None` when there must not be one.
-    fn pause(&self, client: &Zumik, call: &Prepared, pace: Pace, attempt: &Attempt) -> Option<Duration> {
+    fn pause(&self, client: &Zumik, call: &Prepared, pace: Pace, failure: &Failure) -> Option<Duration> {
         let permitted = match pace {
             Pace::Backoff => self.retries < call.max_retries,
             Pace::InFlight => call.max_retries > 0,
         };
         let shared = client.shared();
-        let pause = delay::delay(self.attempts - 1, attempt.retry_after(), shared.ambient.jitter())?;
+        let pause = delay::delay(self.attempts - 1, failure.retry_after(), shared.ambient.jitter())?;
         let in_time = delay::after(Instant::now(), pause) < call.deadline;
         let affordable = || pace == Pace::InFlight || shared.budget.withdraw();
         (permitted && in_time && affordable()).then_some(pause)

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT};
 use http::{Method, Uri};
 use serde_json::{Map, Value};
 use tokio::time::Instant;
@@ -12,6 +12,7 @@ use zumik_types::{Idempotency, Operation, Scope};
 
 use super::classify::Facts;
 use super::delay;
+use super::take::Take;
 use crate::client::Zumik;
 use crate::endpoint::{Body, BuildError, RequestParts, push_query};
 use crate::error::{Error, ErrorKind, OperationName, Result};
@@ -86,6 +87,9 @@ pub(crate) struct Prepared {
     pub(crate) server: String,
     pub(crate) deadline: Instant,
     pub(crate) attempt_timeout: Duration,
+    pub(crate) first_event_timeout: Option<Duration>,
+    pub(crate) idle_timeout: Duration,
+    pub(crate) max_event_bytes: usize,
     pub(crate) max_retries: u32,
     pub(crate) reject_placeholder: bool,
     pub(crate) reject_openrouter_fallback: bool,
@@ -144,6 +148,9 @@ impl Prepared {
             request,
             deadline: delay::after(Instant::now(), timeout),
             attempt_timeout: options.attempt_timeout.or(defaults.attempt_timeout).unwrap_or(unlimited),
+            first_event_timeout: options.first_event_timeout.or(defaults.first_event_timeout),
+            idle_timeout: options.idle_timeout.unwrap_or(defaults.idle_timeout),
+            max_event_bytes: options.max_event_bytes.unwrap_or(defaults.max_event_bytes),
             max_retries: options.max_retries.unwrap_or(defaults.max_retries),
             reject_placeholder: options
                 .reject_placeholder
@@ -153,6 +160,16 @@ impl Prepared {
                 .reject_openrouter_fallback
                 .unwrap_or(defaults.reject_openrouter_fallback),
         })
+    }
+}
+
+impl Prepared {
+    /// The same call, asking for what `T` takes, unless the caller asks for something else.
+    pub(crate) fn accepting<T: Take>(mut self) -> Self {
+        if let Some(accept) = T::ACCEPT {
+            self.request.headers.entry(ACCEPT).or_insert(HeaderValue::from_static(accept));
+        }
+        self
     }
 }
 

@@ -1,6 +1,5 @@
 //! One span a call, a child a attempt, with the field names of OpenTelemetry. No body, key, query or full URL.
 
-use bytes::Bytes;
 use http::Method;
 use serde::Deserialize;
 use serde_json::Value;
@@ -8,6 +7,7 @@ use tracing::{Span, debug_span, field, info_span};
 
 use super::answer::Attempt;
 use super::prepare::Prepared;
+use super::take::Take;
 use crate::client::Zumik;
 use crate::error::{Error, Result};
 use crate::response::Meta;
@@ -26,6 +26,7 @@ pub(crate) fn call(client: &Zumik, call: &Prepared) -> Span {
         http.request.resend_count = field::Empty,
         error.r#type = field::Empty,
         zumik.trace_id = field::Empty,
+        zumik.time_to_first_event_ms = field::Empty,
         gen_ai.request.model = field::Empty,
         gen_ai.usage.input_tokens = field::Empty,
         gen_ai.usage.output_tokens = field::Empty,
@@ -46,20 +47,22 @@ pub(crate) fn call(client: &Zumik, call: &Prepared) -> Span {
     span
 }
 
-/// Writes down how a call ended.
-pub(crate) fn record(span: &Span, call: &Prepared, result: &Result<(Meta, Bytes)>) {
+/// Writes down how a call ended, or that its body has begun.
+pub(crate) fn record<T: Take>(span: &Span, call: &Prepared, result: &Result<(Meta, T::Body)>) {
     if span.is_disabled() {
         return;
     }
     let (meta, attempts) = match result {
         Ok((meta, body)) => {
-            if call.target.generation {
-                record_usage(span, body);
+            if call.target.generation
+                && let Some(usage) = T::usage(body)
+            {
+                record_usage(span, &usage);
             }
             (Some(meta), meta.attempts())
         }
         Err(error) => {
-            span.record("error.type", error_type(error));
+            record_end(span, error);
             (error.meta(), error.attempts())
         }
     };
@@ -72,13 +75,18 @@ pub(crate) fn record(span: &Span, call: &Prepared, result: &Result<(Meta, Bytes)
     }
 }
 
+/// Writes down what a call failed with.
+pub(crate) fn record_end(span: &Span, error: &Error) {
+    span.record("error.type", error_type(error));
+}
+
 /// The code of the API where there is one: a small, stable set of values.
 fn error_type(error: &Error) -> &str {
     error.code().unwrap_or(error.kind().as_str())
 }
 
-fn record_usage(span: &Span, body: &[u8]) {
-    let Ok(Answer { usage: Some(usage) }) = serde_json::from_slice(body) else { return };
+/// Writes down the member `usage` of an answer, with the names of either surface.
+pub(crate) fn record_usage(span: &Span, usage: &Value) {
     let tokens = |names: [&str; 2]| names.iter().find_map(|name| usage.get(name)?.as_u64());
     span.record("gen_ai.usage.input_tokens", tokens(["input_tokens", "prompt_tokens"]));
     span.record("gen_ai.usage.output_tokens", tokens(["output_tokens", "completion_tokens"]));
@@ -87,11 +95,6 @@ fn record_usage(span: &Span, body: &[u8]) {
 #[derive(Deserialize)]
 struct Model {
     model: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Answer {
-    usage: Option<Value>,
 }
 
 /// The span of one attempt.
@@ -107,14 +110,17 @@ pub(crate) fn attempt(call: &Prepared, number: u32) -> Span {
 }
 
 /// Writes down how an attempt ended.
-pub(crate) fn record_attempt(span: &Span, attempt: &Attempt) {
+pub(crate) fn record_attempt<T: Take>(span: &Span, attempt: &Attempt<T::Body>) {
     if span.is_disabled() {
         return;
     }
-    let status = attempt.status();
-    span.record("http.response.status_code", status.map(|status| status.as_u16()));
-    span.record("http.response.body.size", attempt.body_size());
-    if !status.is_some_and(|status| status.is_success()) {
-        span.record("error.type", attempt.seen().label());
-    }
+    let (meta, size) = match attempt {
+        Ok((meta, body)) => (Some(meta), T::size(body)),
+        Err(failure) => {
+            span.record("error.type", failure.seen().label());
+            (failure.meta(), failure.body_size())
+        }
+    };
+    span.record("http.response.status_code", meta.map(|meta| meta.status().as_u16()));
+    span.record("http.response.body.size", size);
 }

@@ -26,7 +26,7 @@ const LAST: [&str; 3] = ["response.completed", "response.incomplete", "response.
 /// [`DecodeError`] when the data is no JSON, or not a `T`.
 pub fn event<T: DeserializeOwned>(sse: &SseEvent<'_>) -> Result<StreamItem<T>, DecodeError> {
     let data = sse.data();
-    if data.trim_ascii() == DONE {
+    if is_done(data) {
         return Ok(StreamItem::End);
     }
     // A quote inside of a JSON text is escaped, so what an answer says cannot look like a member.
@@ -48,7 +48,12 @@ pub fn event<T: DeserializeOwned>(sse: &SseEvent<'_>) -> Result<StreamItem<T>, D
     Ok(if LAST.contains(&kind) { StreamItem::Last(value) } else { StreamItem::Event(value) })
 }
 
-fn contains(data: &[u8], needle: &[u8]) -> bool {
+/// Whether this is the data of the event that ends a stream.
+pub(super) fn is_done(data: &[u8]) -> bool {
+    data.trim_ascii() == DONE
+}
+
+pub(super) fn contains(data: &[u8], needle: &[u8]) -> bool {
     memmem::find(data, needle).is_some()
 }
 

@@ -1,12 +1,17 @@
 //! Answers that come as server-sent events.
 //!
-//! A generation that can stream is a [`StreamEndpoint`]; generated code implements it.
+//! A generation that can stream is a [`StreamEndpoint`]; generated code implements it. [`Call::stream`](crate::Call::stream)
+//! sends it and gives its [`EventStream`].
 
 mod decode;
+mod event_stream;
+mod events;
 
 use serde::de::DeserializeOwned;
 
 pub use self::decode::{StreamError, event};
+pub use self::event_stream::EventStream;
+pub(crate) use self::events::Events;
 use crate::endpoint::{DecodeError, Endpoint};
 use crate::sse::SseEvent;
 

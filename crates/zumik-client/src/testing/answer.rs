@@ -1,5 +1,7 @@
 //! What a fake server does with a request: an answer, or a fault.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,6 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::script::{StreamPart, play};
 use crate::transport::{HttpResponse, ResponseBody, TransportError};
 
 /// What the fake does with one request.
@@ -22,6 +25,8 @@ pub struct Answer {
 enum Act {
     /// Answers, as far as the body goes.
     Reply { status: StatusCode, headers: HeaderMap, body: Bytes, breaks_off: bool },
+    /// Answers a body that comes in parts.
+    Stream { status: StatusCode, headers: HeaderMap, parts: Vec<StreamPart> },
     /// Accepts no connection.
     Refuse,
     /// Takes the request and closes the connection.
@@ -41,6 +46,23 @@ impl Answer {
     /// Status 200 with a body of bytes.
     pub fn bytes(body: impl Into<Bytes>) -> Self {
         Self::reply("text/plain", body.into())
+    }
+
+    /// Status 200 with a stream of server-sent events: each of `data` as one event that comes by itself, and no end of its
+    /// own. A stream of chunks ends with `"[DONE]"`.
+    pub fn events(data: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
+        Self::stream(data.into_iter().map(StreamPart::event))
+    }
+
+    /// Status 200 with a stream of server-sent events as scripted, part by part.
+    pub fn stream(parts: impl IntoIterator<Item = StreamPart>) -> Self {
+        let headers = [(http::header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"))];
+        let act = Act::Stream {
+            status: StatusCode::OK,
+            headers: HeaderMap::from_iter(headers),
+            parts: parts.into_iter().collect(),
+        };
+        Self { after: Duration::ZERO, act }
     }
 
     /// An error in the API's envelope. An empty `code` is sent as `null`.
@@ -74,7 +96,7 @@ impl Answer {
 
     /// Sets the status. A number that is no status counts as 500.
     pub fn status(mut self, code: u16) -> Self {
-        if let Act::Reply { status, .. } = &mut self.act {
+        if let Act::Reply { status, .. } | Act::Stream { status, .. } = &mut self.act {
             *status = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         }
         self
@@ -82,7 +104,7 @@ impl Answer {
 
     /// Adds a header. One that HTTP does not allow is left out.
     pub fn header(mut self, name: &str, value: &str) -> Self {
-        if let (Act::Reply { headers, .. }, Ok(name), Ok(value)) =
+        if let (Act::Reply { headers, .. } | Act::Stream { headers, .. }, Ok(name), Ok(value)) =
             (&mut self.act, name.parse::<HeaderName>(), value.parse::<HeaderValue>())
         {
             headers.append(name, value);
@@ -130,7 +152,7 @@ impl Answer {
         Self { after: Duration::ZERO, act }
     }
 
-    pub(super) async fn give(self) -> Result<HttpResponse, TransportError> {
+    pub(super) async fn give(self, open: Arc<AtomicUsize>) -> Result<HttpResponse, TransportError> {
         if !self.after.is_zero() {
             tokio::time::sleep(self.after).await;
         }
@@ -138,6 +160,9 @@ impl Answer {
             Act::Refuse => Err(TransportError::not_sent("connection refused")),
             Act::Reset => Err(TransportError::interrupted("connection reset by peer")),
             Act::Hang => std::future::pending().await,
+            Act::Stream { status, headers, parts } => {
+                Ok(HttpResponse::new(status, headers, ResponseBody::stream(play(parts, open))))
+            }
             Act::Reply { status, headers, body, breaks_off: false } => {
                 Ok(HttpResponse::new(status, headers, body.into()))
             }

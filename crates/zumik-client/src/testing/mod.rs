@@ -26,10 +26,12 @@
 //! ```
 
 mod answer;
+mod script;
 mod seeded;
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -39,6 +41,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 pub use self::answer::Answer;
+pub use self::script::StreamPart;
 use self::seeded::Seeded;
 use crate::builder::Builder;
 use crate::client::Zumik;
@@ -53,6 +56,8 @@ pub struct FakeTransport(Arc<State>);
 
 struct State {
     start: Instant,
+    /// Bodies of streams that somebody still holds.
+    open: Arc<AtomicUsize>,
     script: Mutex<Script>,
 }
 
@@ -68,7 +73,7 @@ type Fallback = dyn Fn(&RecordedRequest) -> Answer + Send + Sync;
 impl FakeTransport {
     /// A fake without answers.
     pub fn new() -> Self {
-        Self(Arc::new(State { start: Instant::now(), script: Mutex::default() }))
+        Self(Arc::new(State { start: Instant::now(), open: Arc::default(), script: Mutex::default() }))
     }
 
     /// Adds the next answer.
@@ -91,6 +96,11 @@ impl FakeTransport {
     /// How many answers have not been asked for.
     pub fn answers_left(&self) -> usize {
         self.script().answers.len()
+    }
+
+    /// How many connections with a stream are open: neither read to their end nor dropped.
+    pub fn open_streams(&self) -> usize {
+        self.0.open.load(Ordering::Relaxed)
     }
 
     /// A client of this fake with a key of its own, at `http://localhost`.
@@ -145,7 +155,7 @@ impl fmt::Debug for FakeTransport {
 impl Transport for FakeTransport {
     fn send(&self, request: HttpRequest) -> BoxFuture<'_, Result<HttpResponse, TransportError>> {
         let answer = self.next(RecordedRequest::new(request, self.0.start.elapsed()));
-        Box::pin(answer.give())
+        Box::pin(answer.give(self.0.open.clone()))
     }
 }
 

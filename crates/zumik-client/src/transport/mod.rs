@@ -11,7 +11,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use bytes::{Bytes, BytesMut};
-use futures_util::stream::{BoxStream, Stream, StreamExt};
+use futures_util::stream::{self, BoxStream, Stream, StreamExt};
 use http::{HeaderMap, Method, StatusCode, Uri};
 
 pub use self::reqwest::ReqwestTransport;
@@ -91,6 +91,14 @@ impl ResponseBody {
     /// A body that comes in pieces.
     pub fn stream(pieces: impl Stream<Item = Result<Bytes, TransportError>> + Send + 'static) -> Self {
         Self(Source::Pieces(pieces.boxed()))
+    }
+
+    /// The pieces of the body as they come.
+    pub(crate) fn into_pieces(self) -> BoxStream<'static, Result<Bytes, TransportError>> {
+        match self.0 {
+            Source::Whole(body) => stream::once(async { Ok(body) }).boxed(),
+            Source::Pieces(pieces) => pieces,
+        }
     }
 
     /// Waits for the end of the body. With an error, what had come until then is given too.

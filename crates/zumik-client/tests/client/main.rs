@@ -11,4 +11,5 @@ mod options;
 mod purge;
 mod retries;
 mod spans;
+mod streams;
 mod wire;

@@ -1,0 +1,208 @@
+//! Events as they come over the wire, not yet decoded.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::stream::{BoxStream, StreamExt as _};
+use http::header::CONTENT_TYPE;
+use tokio::time::{Instant, Sleep, sleep};
+
+use super::decode::is_done;
+use crate::error::{ErrorKind, excerpt};
+use crate::pipeline::{Prepared, Take, Untaken, Unusable, later};
+use crate::response::Meta;
+use crate::sse::{EventTooLarge, SseEvent, SseParser};
+use crate::transport::{ResponseBody, TransportError};
+
+/// How much of an answer that is no stream is kept for its error.
+const KEPT_BYTES: usize = 64 << 10;
+
+/// A body of server-sent events. It has begun: its first event is there.
+pub(crate) struct Events {
+    body: Option<BoxStream<'static, Result<Bytes, TransportError>>>,
+    parser: SseParser,
+    silence: Silence,
+    /// The event at hand has not been given yet.
+    waiting: bool,
+}
+
+/// Why there is no further event.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    Broken(TransportError),
+    TooLarge(EventTooLarge),
+    /// Nothing came for this long.
+    Idle(Duration),
+}
+
+impl Take for Events {
+    type Body = Self;
+    const ACCEPT: Option<&'static str> = Some("text/event-stream");
+
+    fn limit(call: &Prepared) -> Duration {
+        call.first_event_timeout.unwrap_or(call.attempt_timeout)
+    }
+
+    async fn take(call: &Prepared, meta: &Meta, body: ResponseBody) -> Result<Self, Untaken> {
+        if !is_event_stream(meta) {
+            return Err(no_stream(meta, body).await);
+        }
+        let mut events = Self {
+            body: Some(body.into_pieces()),
+            parser: SseParser::with_max_event_bytes(call.max_event_bytes),
+            silence: Silence::new(call.idle_timeout),
+            waiting: false,
+        };
+        match std::future::poll_fn(|cx| events.poll_first(cx)).await {
+            Ok(true) => Ok(events),
+            Ok(false) => {
+                let ended = "the stream ended before its first event";
+                Err(TransportError::interrupted(ended).into())
+            }
+            Err(Fault::Broken(error)) => Err(TransportError::interrupted(error).into()),
+            Err(fault) => Err(Untaken::Unusable(Unusable {
+                kind: fault.kind(),
+                message: fault.to_string(),
+                body: Bytes::new(),
+            })),
+        }
+    }
+}
+
+impl Events {
+    /// Waits for the first event, which stays. The limit of the attempt is what ends the wait.
+    fn poll_first(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, Fault>> {
+        let found = ready!(self.poll_read(cx))?;
+        self.waiting = found;
+        Poll::Ready(Ok(found))
+    }
+
+    /// Waits for the next event, which is then [at hand](Self::event). `false` at the end of the body.
+    pub(crate) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, Fault>> {
+        if std::mem::take(&mut self.waiting) {
+            return Poll::Ready(Ok(true));
+        }
+        match self.poll_read(cx) {
+            Poll::Ready(result) => Poll::Ready(result),
+            Poll::Pending => self.silence.poll(cx).map(|()| Err(Fault::Idle(self.silence.limit))),
+        }
+    }
+
+    /// The event at hand.
+    pub(crate) fn event(&self) -> Option<SseEvent<'_>> {
+        self.parser.event()
+    }
+
+    /// Looks once whether the body is at its end, so that its connection can be used again; closes it otherwise.
+    pub(crate) fn finish(&mut self, cx: &mut Context<'_>) {
+        if let Some(mut body) = self.body.take() {
+            let _ = body.poll_next_unpin(cx);
+        }
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, Fault>> {
+        loop {
+            if self.parser.next_event().map_err(Fault::TooLarge)?.is_some() {
+                return Poll::Ready(Ok(true));
+            }
+            let Some(body) = &mut self.body else { return Poll::Ready(Ok(false)) };
+            match ready!(body.poll_next_unpin(cx)) {
+                Some(Ok(piece)) => {
+                    self.silence.end();
+                    self.parser.push(piece);
+                }
+                Some(Err(error)) => {
+                    self.body = None;
+                    return Poll::Ready(Err(Fault::Broken(error)));
+                }
+                None => {
+                    self.body = None;
+                    return Poll::Ready(Ok(self.ends_with_done()));
+                }
+            }
+        }
+    }
+
+    /// Whether the body ends with `[DONE]` and only the blank line behind it is missing. Other events count when they
+    /// are complete.
+    fn ends_with_done(&mut self) -> bool {
+        self.parser.push(Bytes::from_static(b"\n\n"));
+        matches!(self.parser.next_event(), Ok(Some(event)) if is_done(event.data()))
+    }
+}
+
+impl Fault {
+    pub(crate) fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Broken(_) => ErrorKind::Interrupted,
+            Self::TooLarge(_) => ErrorKind::Decode,
+            Self::Idle(_) => ErrorKind::StreamIdle,
+        }
+    }
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Broken(error) => write!(f, "{error}"),
+            Self::TooLarge(error) => write!(f, "{error}"),
+            Self::Idle(limit) => write!(f, "nothing came for {} s", limit.as_secs_f64()),
+        }
+    }
+}
+
+fn is_event_stream(meta: &Meta) -> bool {
+    let content_type =
+        meta.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case("text/event-stream")
+}
+
+/// A success that is no stream, with the beginning of what it is instead.
+async fn no_stream(meta: &Meta, body: ResponseBody) -> Untaken {
+    let mut pieces = body.into_pieces();
+    let mut read = BytesMut::new();
+    while read.len() < KEPT_BYTES
+        && let Some(Ok(piece)) = pieces.next().await
+    {
+        read.extend_from_slice(&piece[..piece.len().min(KEPT_BYTES - read.len())]);
+    }
+    let body = read.freeze();
+    let content_type = meta.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let message = format!(
+        "the answer is {}, not a stream of events: {}",
+        content_type.unwrap_or("without a content type"),
+        excerpt(&body)
+    );
+    Untaken::Unusable(Unusable { kind: ErrorKind::Decode, message, body })
+}
+
+/// How long nothing has come. Counts only while somebody waits.
+pub(crate) struct Silence {
+    limit: Duration,
+    timer: Option<Pin<Box<Sleep>>>,
+    counting: bool,
+}
+
+impl Silence {
+    pub(crate) fn new(limit: Duration) -> Self {
+        Self { limit, timer: None, counting: false }
+    }
+
+    /// Something came.
+    pub(crate) fn end(&mut self) {
+        self.counting = false;
+    }
+
+    /// Ready when the limit is over. The first poll after something came begins the count.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let until = later(Instant::now(), self.limit);
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(Duration::ZERO)));
+        if !std::mem::replace(&mut self.counting, true) {
+            timer.as_mut().reset(until);
+        }
+        timer.as_mut().poll(cx)
+    }
+}
