@@ -2,6 +2,7 @@
 
 use std::env;
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -42,14 +43,26 @@ pub struct ServeProcess {
     pub url: String,
     /// The key that it printed; empty when the folder had one already.
     pub api_key: String,
+    /// Where its metrics are; empty unless it was started with them.
+    pub metrics: String,
 }
 
 impl ServeProcess {
     /// Starts a server on a data folder and waits until it takes requests.
     pub fn start(zumik: &Path, data: &Path) -> Self {
-        let mut child = Command::new(zumik)
-            .args(["serve", "--listen", "127.0.0.1:0", "--json", "--log-level", "error", "--data"])
-            .arg(data)
+        Self::spawn(Command::new(zumik).args(["serve", "--log-level", "error", "--data"]).arg(data))
+    }
+
+    /// The same with metrics, and with all that it can log in a file.
+    pub fn start_logging(zumik: &Path, data: &Path, log: File) -> Self {
+        let mut command = Command::new(zumik);
+        command.args(["serve", "--log-level", "trace", "--metrics", "127.0.0.1:0", "--data"]).arg(data);
+        Self::spawn(command.env("NO_COLOR", "1").stderr(log))
+    }
+
+    fn spawn(command: &mut Command) -> Self {
+        let mut child = command
+            .args(["--listen", "127.0.0.1:0", "--json"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
@@ -59,7 +72,7 @@ impl ServeProcess {
         BufReader::new(stdout).read_line(&mut line).expect("zumik serve prints a line");
         let ready: Value = serde_json::from_str(&line).expect("the first line is JSON");
         let text = |member: &str| ready[member].as_str().unwrap_or_default().to_owned();
-        Self { url: text("url"), api_key: text("api_key"), child }
+        Self { url: text("url"), api_key: text("api_key"), metrics: text("metrics"), child }
     }
 
     /// The process id.

@@ -5,6 +5,7 @@ mod crash;
 mod docs;
 mod hostile;
 mod isolation;
+mod leaks;
 mod linearizable;
 mod owner;
 mod race;
