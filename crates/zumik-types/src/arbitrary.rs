@@ -1,11 +1,13 @@
 //! `proptest` strategies that the generated ones are made of. Feature `proptest`.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
-use proptest::collection::vec;
+use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use serde_json::{Number, Value};
 
-use crate::{Extra, JsonObject, List, ObjectType, Patch, RawMember};
+use crate::{EmbeddingVector, Extra, JsonObject, List, ObjectType, Patch, RawMember};
 
 /// The strategy of a type.
 pub(crate) fn any<T: Arbitrary + 'static>() -> BoxedStrategy<T> {
@@ -111,9 +113,29 @@ pub(crate) fn items<T: std::fmt::Debug + 'static>(item: BoxedStrategy<T>) -> Box
     vec(item, 0..4).boxed()
 }
 
+/// A few entries.
+pub(crate) fn map<T: std::fmt::Debug + 'static>(
+    value: BoxedStrategy<T>,
+) -> BoxedStrategy<BTreeMap<String, T>> {
+    btree_map(text(), value, 0..4).boxed()
+}
+
 /// A value or none.
 pub(crate) fn optional<T: std::fmt::Debug + 'static>(value: BoxedStrategy<T>) -> BoxedStrategy<Option<T>> {
     proptest::option::of(value).boxed()
+}
+
+impl Arbitrary for EmbeddingVector {
+    type Parameters = ();
+    type Strategy = BoxedStrategy<Self>;
+
+    fn arbitrary_with((): ()) -> Self::Strategy {
+        use proptest::num::f32::{NEGATIVE, NORMAL, POSITIVE, ZERO};
+        let floats = vec(POSITIVE | NEGATIVE | NORMAL | ZERO, 0..4);
+        (floats, any::<bool>())
+            .prop_map(|(floats, packed)| if packed { Self::pack(&floats) } else { Self::Floats(floats) })
+            .boxed()
+    }
 }
 
 impl<T: Arbitrary + Clone + 'static> Arbitrary for List<T> {

@@ -10,11 +10,15 @@ use crate::JsonObject;
 /// A text that must never be printed.
 pub(crate) const CANARY: &str = "canary-7f3a";
 
-/// A documented sample decodes, and encodes to an equal JSON value.
+/// A number that must never be printed.
+pub(crate) const CANARY_NUMBER: u64 = 7_303_807_303_807;
+
+/// A documented sample decodes, and encodes to an equal JSON value. It is compared as text would be read by others:
+/// in a tree in memory a single-precision number has more digits than anybody wrote.
 pub(crate) fn assert_sample<T: Serialize + DeserializeOwned>(sample: &str) {
     let expected: Value = serde_json::from_str(sample).unwrap();
     let decoded: T = serde_json::from_str(sample).unwrap();
-    let encoded = serde_json::to_value(&decoded).unwrap();
+    let encoded = serde_json::from_str(&serde_json::to_string(&decoded).unwrap()).unwrap();
     assert!(equal(&encoded, &expected), "{encoded:#}\nis not\n{expected:#}");
 }
 
@@ -121,9 +125,10 @@ where
     T: Serialize + DeserializeOwned + std::fmt::Debug,
 {
     let decoded: T = serde_json::from_value(tree).unwrap();
-    assert!(serde_json::to_string(&decoded).unwrap().contains(CANARY), "nothing holds the canary");
+    let has_canary = |text: &str| text.contains(CANARY) || text.contains(&CANARY_NUMBER.to_string());
+    assert!(has_canary(&serde_json::to_string(&decoded).unwrap()), "nothing holds the canary");
     let printed = format!("{decoded:?} {decoded:#?}");
-    assert!(!printed.contains(CANARY), "{printed}");
+    assert!(!has_canary(&printed), "{printed}");
 }
 
 /// One test module a kind of type, one test a type and law.
@@ -195,7 +200,7 @@ macro_rules! laws {
             use proptest::prelude::*;
             proptest! {
                 $(#[test]
-                fn $name(value: $name, other: i64) {
+                fn $name(value: $name, other: bool) {
                     crate::laws::round_trip(&value)?;
                     crate::laws::round_trip(&$name::Unrecognized(other.into()))?;
                 })+

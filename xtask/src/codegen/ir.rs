@@ -16,6 +16,8 @@ pub(crate) struct Api {
     pub(crate) operations: Vec<Operation>,
     /// What the sub-clients are for, by path: `v1.files`.
     pub(crate) resources: BTreeMap<String, String>,
+    /// Samples of types that no operation shows: lines of files, shapes inside a request.
+    pub(crate) samples: Vec<Sample>,
 }
 
 /// A named type.
@@ -27,6 +29,8 @@ pub(crate) struct TypeDef {
     pub(crate) module: String,
     /// It can be part of a request: it gets a constructor and setters, and it is read strictly.
     pub(crate) in_requests: bool,
+    /// Clients make it although no operation takes it: a line of a file.
+    pub(crate) is_request: bool,
     /// It stands in a sensitive member.
     pub(crate) is_redacted: bool,
     pub(crate) kind: Kind,
@@ -169,6 +173,8 @@ pub(crate) struct ShapeMember {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum JsonKind {
     String,
+    /// A whole number from 0.
+    Integer,
     Array,
     Object,
 }
@@ -204,6 +210,8 @@ pub(crate) struct Operation {
     pub(crate) query: Vec<Parameter>,
     pub(crate) body: Option<Body>,
     pub(crate) answer: Type,
+    /// What one event of the stream holds, if it can answer one.
+    pub(crate) event: Option<Type>,
     /// Errors that it can answer.
     pub(crate) errors: Vec<ErrorAnswer>,
     pub(crate) samples: Vec<Sample>,

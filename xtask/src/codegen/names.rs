@@ -18,7 +18,8 @@ const KEYWORDS: &[&str] = &[
 const VARIANTS: &[(&str, &str)] = &[];
 
 /// Sub-clients whose name would be the one of a type.
-const SUB_CLIENTS: &[(&str, &str)] = &[("health", "HealthProbe")];
+const SUB_CLIENTS: &[(&str, &str)] =
+    &[("agent_hints", "AgentHintsStore"), ("embeddings", "Embedder"), ("health", "HealthProbe")];
 
 /// The variant of an enum for a text of the wire: `artifact.deleted` is `ArtifactDeleted`.
 pub(crate) fn variant(wire: &str, node: &Node<'_>) -> Result<String> {

@@ -21,6 +21,11 @@ pub(crate) trait Shape: Sized {
         Ok(Self::unrecognized(Value::String(text)))
     }
 
+    /// A whole number from 0.
+    fn integer(number: u64) -> Self {
+        Self::unrecognized(number.into())
+    }
+
     /// An array.
     fn array<'de, A: SeqAccess<'de>>(items: SeqAccessDeserializer<A>) -> Result<Self, A::Error> {
         Value::deserialize(items).map(Self::unrecognized)
@@ -67,7 +72,7 @@ impl<'de, U: Shape> Visitor<'de> for ShapeVisitor<U> {
     }
 
     fn visit_u64<E: Error>(self, value: u64) -> Result<U, E> {
-        Ok(U::unrecognized(value.into()))
+        Ok(U::integer(value))
     }
 
     fn visit_i64<E: Error>(self, value: i64) -> Result<U, E> {

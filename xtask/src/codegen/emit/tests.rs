@@ -21,6 +21,9 @@ pub(super) fn tests(api: &Api) -> BTreeMap<String, TokenStream> {
             groups.entry(group).or_default().insert(&sample.name, sample);
         }
     }
+    for sample in &api.samples {
+        groups.entry("schemas".to_owned()).or_default().insert(&sample.name, sample);
+    }
     let mut files = BTreeMap::new();
     let mut modules = vec![format_ident!("laws"), format_ident!("redaction")];
     for (group, samples) in groups {
@@ -136,10 +139,17 @@ fn redaction(api: &Api) -> TokenStream {
         }
     }
     let doc = Doc::line("No sensitive member is ever printed by `Debug`.").inner();
+    let has_numbers = tests.iter().any(|test| test.to_string().contains("CANARY_NUMBER"));
+    let numbers = has_numbers.then(|| {
+        quote!(
+            use crate::laws::CANARY_NUMBER;
+        )
+    });
     quote! {
         #doc
         use serde_json::json;
         use crate::laws::{assert_member_redacted, assert_redacted, CANARY};
+        #numbers
         #(#tests)*
     }
 }
@@ -152,6 +162,7 @@ fn canary(ty: &Type) -> TokenStream {
             quote!([#item])
         }
         Type::JsonObject | Type::Map(_) => quote!({ CANARY: CANARY }),
+        Type::U64 => quote!(CANARY_NUMBER),
         _ => quote!(CANARY),
     }
 }

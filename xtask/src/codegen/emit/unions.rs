@@ -175,6 +175,7 @@ pub(super) fn shape_imports(def: &TypeDef, union: &ShapeUnion, imports: &mut Imp
             JsonKind::String => {
                 imports.uses.extend(["serde::de::Error", "serde::de::IntoDeserializer"]);
             }
+            JsonKind::Integer => {}
             JsonKind::Array => {
                 imports.uses.extend(["serde::de::SeqAccess", "serde::de::value::SeqAccessDeserializer"]);
             }
@@ -188,6 +189,7 @@ pub(super) fn shape_imports(def: &TypeDef, union: &ShapeUnion, imports: &mut Imp
 fn with_article(kind: JsonKind) -> &'static str {
     match kind {
         JsonKind::String => "a string",
+        JsonKind::Integer => "a whole number",
         JsonKind::Array => "an array",
         JsonKind::Object => "an object",
     }
@@ -204,6 +206,11 @@ fn reader(member: &ShapeMember) -> TokenStream {
         JsonKind::String => quote! {
             fn text<E: Error>(text: String) -> Result<Self, E> {
                 Deserialize::deserialize(text.into_deserializer()).map(Self::#variant)
+            }
+        },
+        JsonKind::Integer => quote! {
+            fn integer(number: u64) -> Self {
+                Self::#variant(number)
             }
         },
         JsonKind::Array => quote! {
@@ -267,8 +274,25 @@ fn shape_redact(name: &proc_macro2::Ident, union: &ShapeUnion) -> TokenStream {
     }
 }
 
+/// Texts and lists are taken as they are at hand: `&str`, an array of what the items can be made of.
 fn conversions(name: &proc_macro2::Ident, member: &ShapeMember) -> TokenStream {
     let (variant, ty) = (format_ident!("{}", member.name), types::rust(&member.ty));
+    if let Type::Array(item) = &member.ty {
+        let item = types::rust(item);
+        return quote! {
+            impl<T: Into<#item>> From<Vec<T>> for #name {
+                fn from(items: Vec<T>) -> Self {
+                    Self::#variant(items.into_iter().map(Into::into).collect())
+                }
+            }
+
+            impl<T: Into<#item>, const N: usize> From<[T; N]> for #name {
+                fn from(items: [T; N]) -> Self {
+                    Self::#variant(items.into_iter().map(Into::into).collect())
+                }
+            }
+        };
+    }
     let from_str = (member.ty == Type::String).then(|| {
         quote! {
             impl From<&str> for #name {

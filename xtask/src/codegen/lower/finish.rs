@@ -20,7 +20,7 @@ pub(super) fn finish(document: &Document, mut api: Api) -> Result<Api> {
 /// Named types that an operation mentions directly.
 fn mentioned_by(operation: &Operation) -> Vec<&str> {
     let parameters = operation.path_parameters.iter().chain(&operation.query);
-    let types = parameters.map(|parameter| &parameter.ty).chain([&operation.answer]);
+    let types = parameters.map(|parameter| &parameter.ty).chain([&operation.answer]).chain(&operation.event);
     types.filter_map(Type::innermost_name).chain(operation.body.iter().map(|body| body.ty.as_str())).collect()
 }
 
@@ -93,7 +93,8 @@ fn mark_requests(api: &mut Api) {
     }
     let mut reached: BTreeSet<String> = BTreeSet::new();
     let bodies = api.operations.iter().filter_map(|operation| operation.body.as_ref());
-    let mut open: Vec<&str> = bodies.map(|body| body.ty.as_str()).collect();
+    let lines = api.types.iter().filter(|def| def.is_request).map(|def| def.name.as_str());
+    let mut open: Vec<&str> = bodies.map(|body| body.ty.as_str()).chain(lines).collect();
     while let Some(name) = open.pop() {
         if reached.insert(name.to_owned()) {
             open.extend(members.get(name).into_iter().flatten());

@@ -16,7 +16,7 @@ pub(crate) use response::SHARED;
 
 use super::document::{Document, Fields, Node};
 use super::error::Result;
-use super::ir::{Api, Kind, Type, TypeDef, Variant};
+use super::ir::{Api, Kind, Sample, Type, TypeDef, Variant};
 use super::names;
 
 /// The module of types that no operation reaches.
@@ -34,8 +34,9 @@ pub(crate) fn lower(document: &Document) -> Result<Api> {
     let operations = lowering.operations(&root.require("paths")?)?;
     lowering.components(&root.require("components")?)?;
     root.finish()?;
+    let samples = std::mem::take(&mut lowering.samples);
     let types = lowering.into_types();
-    finish::finish(document, Api { types, operations, resources })
+    finish::finish(document, Api { types, operations, resources, samples })
 }
 
 /// The members of the document that say nothing about types; gives what the sub-clients are for.
@@ -57,6 +58,8 @@ struct Lowering<'d> {
     /// Named types. `None` while the type is being lowered.
     types: IndexMap<String, Option<TypeDef>>,
     object_types: Vec<Variant>,
+    /// Samples that stand at schemas.
+    samples: Vec<Sample>,
     /// The module of the operation that is being lowered.
     module: String,
 }
@@ -68,6 +71,7 @@ impl<'d> Lowering<'d> {
             references: IndexMap::new(),
             types: IndexMap::new(),
             object_types: Vec::new(),
+            samples: Vec::new(),
             module: UNREACHED.to_owned(),
         }
     }
@@ -105,6 +109,7 @@ impl<'d> Lowering<'d> {
             description: description.to_owned(),
             module: module.to_owned(),
             in_requests: false,
+            is_request: false,
             is_redacted: false,
             kind,
         };

@@ -76,7 +76,7 @@ impl<'d> Lowering<'d> {
         let answers = self.answers(&fields.require("responses")?, id)?;
         samples.extend(answers.samples);
         let streams = fields.flag("x-streams")?;
-        response::check_stream(&answers.stream, streams, node)?;
+        response::check_stream(answers.event.is_some(), streams, node)?;
         let operation = Operation {
             id: id.to_owned(),
             method: method.to_owned(),
@@ -99,6 +99,7 @@ impl<'d> Lowering<'d> {
             query: parameters.query,
             body,
             answer: answers.answer,
+            event: answers.event,
             errors: answers.errors,
             samples,
         };

@@ -16,15 +16,15 @@ pub(crate) const SHARED: &str = "shared_";
 /// What an operation can answer.
 pub(super) struct Answers {
     pub(super) answer: Type,
-    /// It can answer `text/event-stream` too.
-    pub(super) stream: bool,
+    /// What one event holds, if it can answer `text/event-stream` too.
+    pub(super) event: Option<Type>,
     pub(super) errors: Vec<ErrorAnswer>,
     pub(super) samples: Vec<Sample>,
 }
 
 /// A stream and `x-streams` go together.
-pub(super) fn check_stream(answers_stream: &bool, streams: bool, node: &Node<'_>) -> Result<()> {
-    if *answers_stream == streams {
+pub(super) fn check_stream(answers_stream: bool, streams: bool, node: &Node<'_>) -> Result<()> {
+    if answers_stream == streams {
         return Ok(());
     }
     Err(node.error("`x-streams` and a text/event-stream answer go together", "add the one that is missing"))
@@ -34,7 +34,7 @@ pub(super) fn check_stream(answers_stream: &bool, streams: bool, node: &Node<'_>
 struct Content {
     description: String,
     ty: Option<Type>,
-    stream: bool,
+    event: Option<Type>,
     samples: Vec<Sample>,
 }
 
@@ -57,13 +57,13 @@ impl<'d> Lowering<'d> {
             } else if status == "200" {
                 let hint = "add application/json, or text/plain with `x-binary: true`";
                 let ty = content.ty.ok_or_else(|| answer.error("a success without content", hint))?;
-                success = Some((ty, content.stream));
+                success = Some((ty, content.event));
             } else {
                 return Err(answer.error(format!("an answer with status {status}"), "200, 4xx or 5xx"));
             }
         }
-        let (answer, stream) = success.ok_or_else(|| node.error("no answer 200", "add one"))?;
-        Ok(Answers { answer, stream, errors, samples })
+        let (answer, event) = success.ok_or_else(|| node.error("no answer 200", "add one"))?;
+        Ok(Answers { answer, event, errors, samples })
     }
 
     fn answer(&mut self, node: &Node<'d>, sample: &str) -> Result<Content> {
@@ -76,7 +76,7 @@ impl<'d> Lowering<'d> {
         let mut found = Content {
             description: fields.require("description")?.text()?.to_owned(),
             ty: None,
-            stream: false,
+            event: None,
             samples: Vec::new(),
         };
         if let Some(headers) = fields.get("headers") {
@@ -90,9 +90,14 @@ impl<'d> Lowering<'d> {
                     "application/json" => {
                         let (ty, samples) = self.json_content(&node, sample)?;
                         found.ty = Some(ty);
-                        found.samples = samples;
+                        found.samples.extend(samples);
                     }
-                    "text/event-stream" => found.stream = true,
+                    // The schema describes the data of one event, and so does each sample.
+                    "text/event-stream" => {
+                        let (event, samples) = self.json_content(&node, &format!("{sample}_event"))?;
+                        found.event = Some(event);
+                        found.samples.extend(samples);
+                    }
                     "text/plain" => {
                         binary(&node)?;
                         found.ty = Some(Type::Bytes);

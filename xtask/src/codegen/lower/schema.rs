@@ -4,7 +4,7 @@ use super::rules::rules;
 use super::{Lowering, union};
 use crate::codegen::document::{Fields, Node};
 use crate::codegen::error::Result;
-use crate::codegen::ir::{Constant, Kind, Type, Variant};
+use crate::codegen::ir::{Constant, Kind, Sample, Type, Variant};
 use crate::codegen::names;
 
 /// What a schema says about a value.
@@ -40,6 +40,11 @@ impl<'d> Lowering<'d> {
         self.references.insert(name, Type::Named(name.to_owned()));
         let fields = node.fields()?;
         let description = fields.require("description")?.text()?;
+        if fields.flag("x-handwritten")? {
+            // What else the schema says is for readers of the document.
+            names::type_name(name, node)?;
+            return Ok(Type::Named(name.to_owned()));
+        }
         let module =
             fields.text("x-module")?.map(|module| std::mem::replace(&mut self.module, module.to_owned()));
         let ty = if fields.flag("x-list")? {
@@ -55,9 +60,27 @@ impl<'d> Lowering<'d> {
         if let Some(module) = module {
             self.module = module;
         }
+        self.notes(&fields, name, &ty)?;
         fields.finish()?;
         self.references.insert(name, ty.clone());
         Ok(ty)
+    }
+
+    /// What a component says besides its type: that clients make it, and samples of it.
+    fn notes(&mut self, fields: &Fields<'d>, name: &str, ty: &Type) -> Result<()> {
+        if fields.flag("x-request")? {
+            let Some(Some(def)) = self.types.get_mut(name) else {
+                let hint = "drop it: only types of their own can be made";
+                return Err(fields.node().error("`x-request` on a schema without a type", hint));
+            };
+            def.is_request = true;
+        }
+        let Some(examples) = fields.get("examples") else { return Ok(()) };
+        for (index, example) in examples.list()?.into_iter().enumerate() {
+            let name = format!("{}_{index}", names::snake(name));
+            self.samples.push(Sample { name, ty: ty.clone(), json: example.raw().clone() });
+        }
+        Ok(())
     }
 
     fn reference(&mut self, reference: &Node<'d>) -> Result<Type> {

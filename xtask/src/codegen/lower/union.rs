@@ -70,8 +70,9 @@ impl<'d> Lowering<'d> {
             let description = fields.require("description")?.text()?;
             let shape = self.shape(&fields, &format!("{name}{variant}"), Some(description))?;
             let Some(json_kind) = self.json_kind(&shape.ty) else {
-                let hint = "a string, an array or an object";
-                return Err(branch.error("a member that is neither string nor array nor object", hint));
+                let hint = "a string, a whole number from 0, an array or an object";
+                let problem = "a member that is neither string nor whole number nor array nor object";
+                return Err(branch.error(problem, hint));
             };
             if let Some(twin) = members.iter().find(|member| member.json_kind == json_kind) {
                 let problem = format!("{} and {variant} have the same JSON kind", twin.name);
@@ -96,6 +97,7 @@ impl<'d> Lowering<'d> {
     fn json_kind(&self, ty: &Type) -> Option<JsonKind> {
         match ty {
             Type::String => Some(JsonKind::String),
+            Type::U64 => Some(JsonKind::Integer),
             Type::Array(_) => Some(JsonKind::Array),
             Type::JsonObject | Type::Map(_) => Some(JsonKind::Object),
             Type::Named(name) => match self.types.get(name)?.as_ref()?.kind {

@@ -225,7 +225,7 @@ fn cases() -> Vec<(&'static str, String)> {
             "a stream is not announced",
             changed(
                 "content: { application/json: { schema: { $ref: '#/components/schemas/Answer'",
-                "content: { text/event-stream: {}, application/json: { schema: { $ref: '#/components/schemas/Answer'",
+                "content: { text/event-stream: { schema: {} }, application/json: { schema: { $ref: '#/components/schemas/Answer'",
             ),
         ),
         // Parameters

@@ -251,7 +251,7 @@ fn an_operation_becomes_a_row_an_endpoint_and_a_method() {
           description: The thing.
           content:
             text/plain: { x-binary: true, schema: { type: string } }
-            text/event-stream: {}
+            text/event-stream: { schema: { $ref: '#/components/schemas/Thing' } }
 ";
     let yaml = yaml.replace("paths:\n", operations);
     assert_snapshot!("operation_rows", file(&yaml, OPERATIONS));

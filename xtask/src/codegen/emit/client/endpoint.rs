@@ -42,6 +42,9 @@ impl<'a> Endpoint<'a> {
             Type::Bytes => "crate::endpoint::bytes",
             _ => "crate::endpoint::json",
         });
+        if query.iter().any(|parameter| parameter.ty == Type::DateTime) {
+            imports.uses.insert("crate::endpoint::rfc3339");
+        }
         let Some((body, object)) = self.body else { return };
         imports.own(body);
         for field in objects::required(object).chain(self.optional()) {
@@ -80,9 +83,27 @@ impl<'a> Endpoint<'a> {
     pub(super) fn items(&self) -> TokenStream {
         let definition = self.definition();
         let constructor = self.constructor();
+        let conversion = self.conversion();
         let endpoint = self.endpoint();
         let call = self.call();
-        quote!(#definition #constructor #endpoint #call)
+        quote!(#definition #constructor #conversion #endpoint #call)
+    }
+
+    /// A body that was built before is an endpoint already, if nothing else is needed.
+    fn conversion(&self) -> Option<TokenStream> {
+        let (body, _) = self.body?;
+        let Operation { path_parameters, query, .. } = self.operation;
+        if !path_parameters.is_empty() || !query.is_empty() {
+            return None;
+        }
+        let (name, body) = (&self.name, format_ident!("{body}"));
+        Some(quote! {
+            impl From<#body> for #name {
+                fn from(body: #body) -> Self {
+                    Self { body }
+                }
+            }
+        })
     }
 
     fn definition(&self) -> TokenStream {
@@ -208,7 +229,10 @@ impl<'a> Endpoint<'a> {
             .iter()
             .map(|parameter| {
                 let (wire, name) = (&parameter.wire, ident(parameter));
-                quote!(.query(#wire, &self.#name))
+                match parameter.ty {
+                    Type::DateTime => quote!(.query(#wire, &self.#name.map(rfc3339))),
+                    _ => quote!(.query(#wire, &self.#name)),
+                }
             })
             .collect();
         let parts = match (query.is_empty(), self.body) {
