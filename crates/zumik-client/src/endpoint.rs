@@ -11,6 +11,7 @@ use std::fmt::{self, Display, Write as _};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use chrono::{DateTime, SecondsFormat, Utc};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -67,6 +68,11 @@ pub struct RequestParts {
     pub headers: Vec<(&'static str, String)>,
     /// The body.
     pub body: Body,
+}
+
+/// A time as a query parameter has it.
+pub(crate) fn rfc3339(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::AutoSi, true)
 }
 
 /// Everything but the unreserved characters of RFC 3986: what is not safe in one segment of a path.

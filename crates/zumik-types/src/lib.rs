@@ -33,8 +33,16 @@
 //! | Diagnostics | [`Diagnostic`], [`DiagnosticReport`], [`CreateDiagnosticRequest`], [`DiagnosticTrace`] |
 //! | Purge | [`PurgeJob`], [`PurgeReceipt`], [`CreatePurgeJobRequest`], [`ReceiptKeySet`] |
 //! | Token counts | [`TokenCount`], [`CountTokensRequest`] |
+//! | Usage | [`UsageReport`], [`UsageEvent`], [`UsageMetrics`] |
+//! | Model aliases | [`ModelAliasRelease`], [`ModelTarget`], [`CreateModelAliasRequest`] |
+//! | Agent hints | [`AgentHints`], [`StoredAgentHints`] |
+//! | Chat completions | [`CreateChatCompletionRequest`], [`ChatMessage`], [`ChatCompletion`], [`ChatCompletionChunk`] |
 //! | `/v1` responses | [`V1Response`], [`CreateV1ResponseRequest`], [`V1OutputItem`] |
+//! | Conversations | [`Conversation`], [`DeletedConversation`] |
+//! | Embeddings | [`CreateEmbeddingsRequest`], [`Embeddings`], [`EmbeddingVector`] |
+//! | Models | [`Model`] |
 //! | `/v1` files | [`File`], [`DeletedFile`] |
+//! | Batches | [`Batch`], [`CreateBatchRequest`], [`BatchRequest`], [`BatchResult`] |
 //! | Errors | [`ErrorEnvelope`], [`ErrorBody`] |
 //!
 //! # Ids, enums, unions
@@ -64,6 +72,7 @@
 
 #[cfg(any(test, feature = "proptest"))]
 mod arbitrary;
+mod embedding;
 mod event;
 mod extra;
 mod generated;
@@ -82,6 +91,7 @@ mod text;
 mod time;
 mod union;
 
+pub use embedding::{EmbeddingError, EmbeddingVector};
 pub use extra::Extra;
 pub use generated::*;
 pub use hints::HintsError;

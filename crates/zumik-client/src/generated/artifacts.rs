@@ -156,6 +156,12 @@ impl CreateArtifact {
     }
 }
 
+impl From<CreateArtifactRequest> for CreateArtifact {
+    fn from(body: CreateArtifactRequest) -> Self {
+        Self { body }
+    }
+}
+
 impl Endpoint for CreateArtifact {
     const OPERATION: &'static Operation = &operations::CREATE_ARTIFACT;
     type Output = Artifact;

@@ -108,6 +108,12 @@ impl CreateBundle {
     }
 }
 
+impl From<CreateBundleRequest> for CreateBundle {
+    fn from(body: CreateBundleRequest) -> Self {
+        Self { body }
+    }
+}
+
 impl Endpoint for CreateBundle {
     const OPERATION: &'static Operation = &operations::CREATE_BUNDLE;
     type Output = Bundle;

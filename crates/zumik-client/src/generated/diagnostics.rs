@@ -103,6 +103,12 @@ impl CreateDiagnostic {
     }
 }
 
+impl From<CreateDiagnosticRequest> for CreateDiagnostic {
+    fn from(body: CreateDiagnosticRequest) -> Self {
+        Self { body }
+    }
+}
+
 impl Endpoint for CreateDiagnostic {
     const OPERATION: &'static Operation = &operations::CREATE_DIAGNOSTIC;
     type Output = Diagnostic;

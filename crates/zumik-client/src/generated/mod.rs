@@ -2,6 +2,7 @@
 
 //! The operations of the API, one module a sub-client.
 
+pub mod agent_hints;
 pub mod artifacts;
 pub mod branches;
 pub mod bundles;
@@ -9,10 +10,12 @@ pub mod diagnostics;
 pub mod events;
 pub mod health;
 pub mod merges;
+pub mod model_aliases;
 pub mod purge_jobs;
 pub mod receipt_keys;
 pub mod responses;
 pub mod sessions;
 pub mod snapshots;
 pub mod token_counts;
+pub mod usage;
 pub mod v1;

@@ -119,6 +119,12 @@ impl CreatePurgeJob {
     }
 }
 
+impl From<CreatePurgeJobRequest> for CreatePurgeJob {
+    fn from(body: CreatePurgeJobRequest) -> Self {
+        Self { body }
+    }
+}
+
 impl Endpoint for CreatePurgeJob {
     const OPERATION: &'static Operation = &operations::CREATE_PURGE_JOB;
     type Output = PurgeJob;

@@ -192,6 +192,12 @@ impl CreateResponse {
     }
 }
 
+impl From<CreateResponseRequest> for CreateResponse {
+    fn from(body: CreateResponseRequest) -> Self {
+        Self { body }
+    }
+}
+
 impl Endpoint for CreateResponse {
     const OPERATION: &'static Operation = &operations::CREATE_RESPONSE;
     type Output = NativeResponse;

@@ -149,6 +149,12 @@ impl Default for CreateSession {
     }
 }
 
+impl From<CreateSessionRequest> for CreateSession {
+    fn from(body: CreateSessionRequest) -> Self {
+        Self { body }
+    }
+}
+
 impl Endpoint for CreateSession {
     const OPERATION: &'static Operation = &operations::CREATE_SESSION;
     type Output = Session;

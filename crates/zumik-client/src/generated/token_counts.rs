@@ -62,6 +62,12 @@ impl CountTokens {
     }
 }
 
+impl From<CountTokensRequest> for CountTokens {
+    fn from(body: CountTokensRequest) -> Self {
+        Self { body }
+    }
+}
+
 impl Endpoint for CountTokens {
     const OPERATION: &'static Operation = &operations::COUNT_TOKENS;
     type Output = TokenCount;

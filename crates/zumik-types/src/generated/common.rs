@@ -8,26 +8,46 @@ use crate::open_enum::open_enum;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ObjectType {
+    /// `agent_hints`
+    AgentHints,
+    /// `agent_hints.deleted`
+    AgentHintsDeleted,
     /// `artifact`
     Artifact,
     /// `artifact.deleted`
     ArtifactDeleted,
+    /// `batch`
+    Batch,
     /// `branch_merge`
     BranchMerge,
     /// `bundle`
     Bundle,
     /// `bundle.deleted`
     BundleDeleted,
+    /// `chat.completion`
+    ChatCompletion,
+    /// `chat.completion.chunk`
+    ChatCompletionChunk,
+    /// `conversation`
+    Conversation,
+    /// `conversation.deleted`
+    ConversationDeleted,
     /// `diagnostic`
     Diagnostic,
     /// `diagnostic_report`
     DiagnosticReport,
+    /// `embedding`
+    Embedding,
     /// `event`
     Event,
     /// `file`
     File,
     /// `list`
     List,
+    /// `model`
+    Model,
+    /// `model_alias_release`
+    ModelAliasRelease,
     /// `purge_job`
     PurgeJob,
     /// `purge_receipt`
@@ -46,22 +66,34 @@ pub enum ObjectType {
     Snapshot,
     /// `token_count`
     TokenCount,
+    /// `usage_event`
+    UsageEvent,
     /// A value that this version does not know, kept as it was read.
     Unrecognized(String),
 }
 
 open_enum!(
     ObjectType,
+    AgentHints = "agent_hints",
+    AgentHintsDeleted = "agent_hints.deleted",
     Artifact = "artifact",
     ArtifactDeleted = "artifact.deleted",
+    Batch = "batch",
     BranchMerge = "branch_merge",
     Bundle = "bundle",
     BundleDeleted = "bundle.deleted",
+    ChatCompletion = "chat.completion",
+    ChatCompletionChunk = "chat.completion.chunk",
+    Conversation = "conversation",
+    ConversationDeleted = "conversation.deleted",
     Diagnostic = "diagnostic",
     DiagnosticReport = "diagnostic_report",
+    Embedding = "embedding",
     Event = "event",
     File = "file",
     List = "list",
+    Model = "model",
+    ModelAliasRelease = "model_alias_release",
     PurgeJob = "purge_job",
     PurgeReceipt = "purge_receipt",
     Response = "response",
@@ -70,5 +102,6 @@ open_enum!(
     SessionDeleted = "session.deleted",
     SessionBranch = "session_branch",
     Snapshot = "snapshot",
-    TokenCount = "token_count"
+    TokenCount = "token_count",
+    UsageEvent = "usage_event"
 );

@@ -46,22 +46,6 @@ pub struct SessionId(Arc<str>);
 
 id!(SessionId, "ses_");
 
-/// Id of a response on `/v1`.
-///
-/// Form: `resp_…`.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct V1ResponseId(Arc<str>);
-
-id!(V1ResponseId, "resp_");
-
-/// Id of a conversation, on `/v1`.
-///
-/// Form: `conv_…`.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ConversationId(Arc<str>);
-
-id!(ConversationId, "conv_");
-
 /// Id of an immutable release of a model alias.
 ///
 /// Dated ids such as `alr_2026_06_09_003` are valid too.
@@ -88,6 +72,32 @@ pub struct SubscriptionId(Arc<str>);
 
 id!(SubscriptionId, "sub_");
 
+/// Id of a chat completion.
+///
+/// It cannot be retrieved.
+///
+/// Form: `chatcmpl-…`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ChatCompletionId(Arc<str>);
+
+id!(ChatCompletionId, "chatcmpl-");
+
+/// Id of a response on `/v1`.
+///
+/// Form: `resp_…`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct V1ResponseId(Arc<str>);
+
+id!(V1ResponseId, "resp_");
+
+/// Id of a conversation, on `/v1`.
+///
+/// Form: `conv_…`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConversationId(Arc<str>);
+
+id!(ConversationId, "conv_");
+
 /// Id of a message item inside a `/v1` response.
 ///
 /// Form: `msg_…`.
@@ -105,6 +115,14 @@ id!(MessageId, "msg_");
 pub struct FileId(Arc<str>);
 
 id!(FileId, "file-");
+
+/// Id of a batch, on `/v1`.
+///
+/// Form: `batch_…`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BatchId(Arc<str>);
+
+id!(BatchId, "batch_");
 
 /// Id of an artifact.
 ///
@@ -179,14 +197,6 @@ id!(PurgeJobId, "pjb_");
 pub struct PurgeReceiptId(Arc<str>);
 
 id!(PurgeReceiptId, "pur_");
-
-/// Id of a batch, on `/v1`.
-///
-/// Form: `batch_…`.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct BatchId(Arc<str>);
-
-id!(BatchId, "batch_");
 
 /// Id of the record of an API key.
 ///

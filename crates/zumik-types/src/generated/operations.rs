@@ -7,15 +7,26 @@ use crate::{Evidence, Idempotency, Method, Operation, Scope};
 /// Every operation, in the order of the OpenAPI document.
 pub const ALL: &[Operation] = &[
     HEALTHZ,
+    CREATE_CHAT_COMPLETION,
     CREATE_V1_RESPONSE,
     RETRIEVE_V1_RESPONSE,
     DELETE_V1_RESPONSE,
     CANCEL_V1_RESPONSE,
+    CREATE_CONVERSATION,
+    RETRIEVE_CONVERSATION,
+    DELETE_CONVERSATION,
+    CREATE_EMBEDDINGS,
+    LIST_MODELS,
+    RETRIEVE_MODEL,
     UPLOAD_FILE,
     LIST_FILES,
     RETRIEVE_FILE,
     DELETE_FILE,
     RETRIEVE_FILE_CONTENT,
+    CREATE_BATCH,
+    LIST_BATCHES,
+    RETRIEVE_BATCH,
+    CANCEL_BATCH,
     CREATE_ARTIFACT,
     LIST_ARTIFACTS,
     RETRIEVE_ARTIFACT,
@@ -47,6 +58,13 @@ pub const ALL: &[Operation] = &[
     RETRIEVE_PURGE_RECEIPT,
     LIST_RECEIPT_KEYS,
     COUNT_TOKENS,
+    RETRIEVE_USAGE,
+    LIST_MODEL_ALIASES,
+    CREATE_MODEL_ALIAS,
+    RETRIEVE_MODEL_ALIAS,
+    CREATE_AGENT_HINTS,
+    RETRIEVE_AGENT_HINTS,
+    DELETE_AGENT_HINTS,
 ];
 
 /// `GET /healthz`: Liveness probe.
@@ -62,6 +80,22 @@ pub const HEALTHZ: Operation = Operation {
     streams: false,
     paginated: false,
     generation: false,
+    evidence: Evidence::Documented,
+};
+
+/// `POST /v1/chat/completions`: Generate a chat completion.
+pub const CREATE_CHAT_COMPLETION: Operation = Operation {
+    id: "createChatCompletion",
+    method: Method::Post,
+    path: "/v1/chat/completions",
+    group: "Chat",
+    summary: "Generate a chat completion",
+    scope: Scope::Inference,
+    idempotency: Idempotency::Key,
+    accepts_key: true,
+    streams: true,
+    paginated: false,
+    generation: true,
     evidence: Evidence::Documented,
 };
 
@@ -123,6 +157,102 @@ pub const CANCEL_V1_RESPONSE: Operation = Operation {
     scope: Scope::Inference,
     idempotency: Idempotency::Replace,
     accepts_key: true,
+    streams: false,
+    paginated: false,
+    generation: false,
+    evidence: Evidence::Documented,
+};
+
+/// `POST /v1/conversations`: Create a conversation.
+pub const CREATE_CONVERSATION: Operation = Operation {
+    id: "createConversation",
+    method: Method::Post,
+    path: "/v1/conversations",
+    group: "Conversations",
+    summary: "Create a conversation",
+    scope: Scope::Inference,
+    idempotency: Idempotency::Key,
+    accepts_key: true,
+    streams: false,
+    paginated: false,
+    generation: false,
+    evidence: Evidence::Documented,
+};
+
+/// `GET /v1/conversations/{conversation_id}`: Retrieve a conversation.
+pub const RETRIEVE_CONVERSATION: Operation = Operation {
+    id: "retrieveConversation",
+    method: Method::Get,
+    path: "/v1/conversations/{conversation_id}",
+    group: "Conversations",
+    summary: "Retrieve a conversation",
+    scope: Scope::Read,
+    idempotency: Idempotency::Safe,
+    accepts_key: false,
+    streams: false,
+    paginated: false,
+    generation: false,
+    evidence: Evidence::Documented,
+};
+
+/// `DELETE /v1/conversations/{conversation_id}`: Delete a conversation.
+pub const DELETE_CONVERSATION: Operation = Operation {
+    id: "deleteConversation",
+    method: Method::Delete,
+    path: "/v1/conversations/{conversation_id}",
+    group: "Conversations",
+    summary: "Delete a conversation",
+    scope: Scope::Inference,
+    idempotency: Idempotency::Delete,
+    accepts_key: false,
+    streams: false,
+    paginated: false,
+    generation: false,
+    evidence: Evidence::Documented,
+};
+
+/// `POST /v1/embeddings`: Embed one text or several.
+pub const CREATE_EMBEDDINGS: Operation = Operation {
+    id: "createEmbeddings",
+    method: Method::Post,
+    path: "/v1/embeddings",
+    group: "Embeddings",
+    summary: "Embed one text or several",
+    scope: Scope::Inference,
+    idempotency: Idempotency::Key,
+    accepts_key: true,
+    streams: false,
+    paginated: false,
+    generation: true,
+    evidence: Evidence::Documented,
+};
+
+/// `GET /v1/models`: List aliases and models.
+pub const LIST_MODELS: Operation = Operation {
+    id: "listModels",
+    method: Method::Get,
+    path: "/v1/models",
+    group: "Models",
+    summary: "List aliases and models",
+    scope: Scope::Read,
+    idempotency: Idempotency::Safe,
+    accepts_key: false,
+    streams: false,
+    paginated: false,
+    generation: false,
+    evidence: Evidence::Documented,
+};
+
+/// `GET /v1/models/{model_id}`: Retrieve an alias or a model.
+pub const RETRIEVE_MODEL: Operation = Operation {
+    id: "retrieveModel",
+    method: Method::Get,
+    path: "/v1/models/{model_id}",
+    group: "Models",
+    summary: "Retrieve an alias or a model",
+    scope: Scope::Read,
+    idempotency: Idempotency::Safe,
+    accepts_key: false,
     streams: false,
     paginated: false,
     generation: false,
@@ -203,6 +333,70 @@ pub const RETRIEVE_FILE_CONTENT: Operation = Operation {
     scope: Scope::Read,
     idempotency: Idempotency::Safe,
     accepts_key: false,
+    streams: false,
+    paginated: false,
+    generation: false,
+    evidence: Evidence::Documented,
+};
+
+/// `POST /v1/batches`: Start a batch over an uploaded file.
+pub const CREATE_BATCH: Operation = Operation {
+    id: "createBatch",
+    method: Method::Post,
+    path: "/v1/batches",
+    group: "Batches",
+    summary: "Start a batch over an uploaded file",
+    scope: Scope::Inference,
+    idempotency: Idempotency::Key,
+    accepts_key: true,
+    streams: false,
+    paginated: false,
+    generation: false,
+    evidence: Evidence::Documented,
+};
+
+/// `GET /v1/batches`: List batches.
+pub const LIST_BATCHES: Operation = Operation {
+    id: "listBatches",
+    method: Method::Get,
+    path: "/v1/batches",
+    group: "Batches",
+    summary: "List batches",
+    scope: Scope::Read,
+    idempotency: Idempotency::Safe,
+    accepts_key: false,
+    streams: false,
+    paginated: true,
+    generation: false,
+    evidence: Evidence::Inferred,
+};
+
+/// `GET /v1/batches/{batch_id}`: Retrieve a batch.
+pub const RETRIEVE_BATCH: Operation = Operation {
+    id: "retrieveBatch",
+    method: Method::Get,
+    path: "/v1/batches/{batch_id}",
+    group: "Batches",
+    summary: "Retrieve a batch",
+    scope: Scope::Read,
+    idempotency: Idempotency::Safe,
+    accepts_key: false,
+    streams: false,
+    paginated: false,
+    generation: false,
+    evidence: Evidence::Documented,
+};
+
+/// `POST /v1/batches/{batch_id}/cancel`: Cancel a batch.
+pub const CANCEL_BATCH: Operation = Operation {
+    id: "cancelBatch",
+    method: Method::Post,
+    path: "/v1/batches/{batch_id}/cancel",
+    group: "Batches",
+    summary: "Cancel a batch",
+    scope: Scope::Inference,
+    idempotency: Idempotency::Replace,
+    accepts_key: true,
     streams: false,
     paginated: false,
     generation: false,
@@ -703,4 +897,116 @@ pub const COUNT_TOKENS: Operation = Operation {
     paginated: false,
     generation: false,
     evidence: Evidence::Documented,
+};
+
+/// `GET /v2/usage`: Latest usage events with a summary.
+pub const RETRIEVE_USAGE: Operation = Operation {
+    id: "retrieveUsage",
+    method: Method::Get,
+    path: "/v2/usage",
+    group: "Usage",
+    summary: "Latest usage events with a summary",
+    scope: Scope::Read,
+    idempotency: Idempotency::Safe,
+    accepts_key: false,
+    streams: false,
+    paginated: false,
+    generation: false,
+    evidence: Evidence::Documented,
+};
+
+/// `GET /v2/model-aliases`: List the live alias releases.
+pub const LIST_MODEL_ALIASES: Operation = Operation {
+    id: "listModelAliases",
+    method: Method::Get,
+    path: "/v2/model-aliases",
+    group: "Model aliases",
+    summary: "List the live alias releases",
+    scope: Scope::Read,
+    idempotency: Idempotency::Safe,
+    accepts_key: false,
+    streams: false,
+    paginated: false,
+    generation: false,
+    evidence: Evidence::Documented,
+};
+
+/// `POST /v2/model-aliases`: Install a new release of an alias.
+pub const CREATE_MODEL_ALIAS: Operation = Operation {
+    id: "createModelAlias",
+    method: Method::Post,
+    path: "/v2/model-aliases",
+    group: "Model aliases",
+    summary: "Install a new release of an alias",
+    scope: Scope::Admin,
+    idempotency: Idempotency::Key,
+    accepts_key: true,
+    streams: false,
+    paginated: false,
+    generation: false,
+    evidence: Evidence::Inferred,
+};
+
+/// `GET /v2/model-aliases/{alias}`: Retrieve the live release of an alias.
+pub const RETRIEVE_MODEL_ALIAS: Operation = Operation {
+    id: "retrieveModelAlias",
+    method: Method::Get,
+    path: "/v2/model-aliases/{alias}",
+    group: "Model aliases",
+    summary: "Retrieve the live release of an alias",
+    scope: Scope::Read,
+    idempotency: Idempotency::Safe,
+    accepts_key: false,
+    streams: false,
+    paginated: false,
+    generation: false,
+    evidence: Evidence::Documented,
+};
+
+/// `POST /v2/agent-hints`: Store reusable hints.
+pub const CREATE_AGENT_HINTS: Operation = Operation {
+    id: "createAgentHints",
+    method: Method::Post,
+    path: "/v2/agent-hints",
+    group: "Agent hints",
+    summary: "Store reusable hints",
+    scope: Scope::Inference,
+    idempotency: Idempotency::Key,
+    accepts_key: true,
+    streams: false,
+    paginated: false,
+    generation: false,
+    evidence: Evidence::Documented,
+};
+
+/// `GET /v2/agent-hints/{agent_hints_id}`: Retrieve stored hints.
+pub const RETRIEVE_AGENT_HINTS: Operation = Operation {
+    id: "retrieveAgentHints",
+    method: Method::Get,
+    path: "/v2/agent-hints/{agent_hints_id}",
+    group: "Agent hints",
+    summary: "Retrieve stored hints",
+    scope: Scope::Read,
+    idempotency: Idempotency::Safe,
+    accepts_key: false,
+    streams: false,
+    paginated: false,
+    generation: false,
+    evidence: Evidence::Inferred,
+};
+
+/// `DELETE /v2/agent-hints/{agent_hints_id}`: Delete stored hints.
+pub const DELETE_AGENT_HINTS: Operation = Operation {
+    id: "deleteAgentHints",
+    method: Method::Delete,
+    path: "/v2/agent-hints/{agent_hints_id}",
+    group: "Agent hints",
+    summary: "Delete stored hints",
+    scope: Scope::Inference,
+    idempotency: Idempotency::Delete,
+    accepts_key: false,
+    streams: false,
+    paginated: false,
+    generation: false,
+    evidence: Evidence::Inferred,
 };

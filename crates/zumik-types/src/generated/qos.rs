@@ -215,6 +215,23 @@ pub struct QosOutcome {
     pub extra: Extra,
 }
 
+impl crate::lenient::Absent for QosOutcome {
+    fn absent() -> Self {
+        Self {
+            admission: crate::lenient::Absent::absent(),
+            completion: None,
+            target_met: None,
+            ttft_ms: None,
+            latency_ms: None,
+            deadline_met: None,
+            degraded: crate::lenient::Absent::absent(),
+            fallback_used: crate::lenient::Absent::absent(),
+            reason_code: None,
+            extra: Extra::new(),
+        }
+    }
+}
+
 /// How a generation ended.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]

@@ -374,9 +374,15 @@ impl From<String> for V1InputContent {
     }
 }
 
-impl From<Vec<V1InputPart>> for V1InputContent {
-    fn from(value: Vec<V1InputPart>) -> Self {
-        Self::Parts(value)
+impl<T: Into<V1InputPart>> From<Vec<T>> for V1InputContent {
+    fn from(items: Vec<T>) -> Self {
+        Self::Parts(items.into_iter().map(Into::into).collect())
+    }
+}
+
+impl<T: Into<V1InputPart>, const N: usize> From<[T; N]> for V1InputContent {
+    fn from(items: [T; N]) -> Self {
+        Self::Parts(items.into_iter().map(Into::into).collect())
     }
 }
 
@@ -622,9 +628,15 @@ impl From<String> for V1ResponseInput {
     }
 }
 
-impl From<Vec<V1InputItem>> for V1ResponseInput {
-    fn from(value: Vec<V1InputItem>) -> Self {
-        Self::Items(value)
+impl<T: Into<V1InputItem>> From<Vec<T>> for V1ResponseInput {
+    fn from(items: Vec<T>) -> Self {
+        Self::Items(items.into_iter().map(Into::into).collect())
+    }
+}
+
+impl<T: Into<V1InputItem>, const N: usize> From<[T; N]> for V1ResponseInput {
+    fn from(items: [T; N]) -> Self {
+        Self::Items(items.into_iter().map(Into::into).collect())
     }
 }
 

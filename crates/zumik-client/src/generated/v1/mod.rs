@@ -4,7 +4,12 @@
 //!
 //! Bodies carry no Zumik member; Zumik's own signal travels in headers.
 
+pub mod batches;
+pub mod chat;
+pub mod conversations;
+pub mod embeddings;
 pub mod files;
+pub mod models;
 pub mod responses;
 
 use crate::Zumik;
@@ -29,11 +34,36 @@ pub struct V1<'c> {
 }
 
 impl<'c> V1<'c> {
+    /// Chat completions over the lines of a file.
+    pub fn batches(&self) -> batches::Batches<'c> {
+        batches::Batches { client: self.client }
+    }
+
+    /// Generations in OpenAI's chat completions shape.
+    pub fn chat(&self) -> chat::Chat<'c> {
+        chat::Chat { client: self.client }
+    }
+
+    /// Containers that responses can be tied to.
+    pub fn conversations(&self) -> conversations::Conversations<'c> {
+        conversations::Conversations { client: self.client }
+    }
+
+    /// Texts as vectors.
+    pub fn embeddings(&self) -> embeddings::Embedder<'c> {
+        embeddings::Embedder { client: self.client }
+    }
+
     /// A store for the input and output of batches, in OpenAI's shape.
     ///
     /// Files do not live long.
     pub fn files(&self) -> files::Files<'c> {
         files::Files { client: self.client }
+    }
+
+    /// The aliases and models that a request can name.
+    pub fn models(&self) -> models::Models<'c> {
+        models::Models { client: self.client }
     }
 
     /// Generations in OpenAI's Responses shape.

@@ -346,6 +346,12 @@ impl CreateV1Response {
     }
 }
 
+impl From<CreateV1ResponseRequest> for CreateV1Response {
+    fn from(body: CreateV1ResponseRequest) -> Self {
+        Self { body }
+    }
+}
+
 impl Endpoint for CreateV1Response {
     const OPERATION: &'static Operation = &operations::CREATE_V1_RESPONSE;
     type Output = V1Response;

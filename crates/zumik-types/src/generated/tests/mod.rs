@@ -4,6 +4,7 @@
 
 mod laws;
 mod redaction;
+mod samples_agent_hints;
 mod samples_artifacts;
 mod samples_branches;
 mod samples_bundles;
@@ -11,12 +12,20 @@ mod samples_diagnostics;
 mod samples_events;
 mod samples_health;
 mod samples_merges;
+mod samples_model_aliases;
 mod samples_purge_jobs;
 mod samples_receipt_keys;
 mod samples_responses;
+mod samples_schemas;
 mod samples_sessions;
 mod samples_shared;
 mod samples_snapshots;
 mod samples_token_counts;
+mod samples_usage;
+mod samples_v1_batches;
+mod samples_v1_chat_completions;
+mod samples_v1_conversations;
+mod samples_v1_embeddings;
 mod samples_v1_files;
+mod samples_v1_models;
 mod samples_v1_responses;

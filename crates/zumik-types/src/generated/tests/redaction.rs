@@ -4,7 +4,128 @@
 
 use serde_json::json;
 
+use crate::laws::CANARY_NUMBER;
 use crate::laws::{CANARY, assert_member_redacted, assert_redacted};
+
+#[test]
+fn text_of_chat_text_part() {
+    assert_member_redacted::<crate::ChatTextPart>("text", json!(CANARY));
+}
+
+#[test]
+fn url_of_chat_image_url() {
+    assert_member_redacted::<crate::ChatImageUrl>("url", json!(CANARY));
+}
+
+#[test]
+fn data_of_chat_input_audio() {
+    assert_member_redacted::<crate::ChatInputAudio>("data", json!(CANARY));
+}
+
+#[test]
+fn file_data_of_chat_file() {
+    assert_member_redacted::<crate::ChatFile>("file_data", json!(CANARY));
+}
+
+#[test]
+fn refusal_of_chat_refusal_part() {
+    assert_member_redacted::<crate::ChatRefusalPart>("refusal", json!(CANARY));
+}
+
+#[test]
+fn text_of_chat_content() {
+    assert_redacted::<crate::ChatContent>(json!(CANARY));
+}
+
+#[test]
+fn refusal_of_chat_assistant_message() {
+    assert_member_redacted::<crate::ChatAssistantMessage>("refusal", json!(CANARY));
+}
+
+#[test]
+fn arguments_of_chat_called_function() {
+    assert_member_redacted::<crate::ChatCalledFunction>("arguments", json!(CANARY));
+}
+
+#[test]
+fn input_of_chat_called_custom() {
+    assert_member_redacted::<crate::ChatCalledCustom>("input", json!(CANARY));
+}
+
+#[test]
+fn text_of_chat_stop() {
+    assert_redacted::<crate::ChatStop>(json!(CANARY));
+}
+
+#[test]
+fn texts_of_chat_stop() {
+    assert_redacted::<crate::ChatStop>(json!([CANARY]));
+}
+
+#[test]
+fn content_of_chat_completion_message() {
+    assert_member_redacted::<crate::ChatCompletionMessage>("content", json!(CANARY));
+}
+
+#[test]
+fn refusal_of_chat_completion_message() {
+    assert_member_redacted::<crate::ChatCompletionMessage>("refusal", json!(CANARY));
+}
+
+#[test]
+fn annotations_of_chat_completion_message() {
+    assert_member_redacted::<crate::ChatCompletionMessage>("annotations", json!([{ CANARY : CANARY }]));
+}
+
+#[test]
+fn data_of_chat_audio() {
+    assert_member_redacted::<crate::ChatAudio>("data", json!(CANARY));
+}
+
+#[test]
+fn transcript_of_chat_audio() {
+    assert_member_redacted::<crate::ChatAudio>("transcript", json!(CANARY));
+}
+
+#[test]
+fn token_of_chat_token_logprob() {
+    assert_member_redacted::<crate::ChatTokenLogprob>("token", json!(CANARY));
+}
+
+#[test]
+fn bytes_of_chat_token_logprob() {
+    assert_member_redacted::<crate::ChatTokenLogprob>("bytes", json!([CANARY_NUMBER]));
+}
+
+#[test]
+fn token_of_chat_top_logprob() {
+    assert_member_redacted::<crate::ChatTopLogprob>("token", json!(CANARY));
+}
+
+#[test]
+fn bytes_of_chat_top_logprob() {
+    assert_member_redacted::<crate::ChatTopLogprob>("bytes", json!([CANARY_NUMBER]));
+}
+
+#[test]
+fn content_of_chat_delta() {
+    assert_member_redacted::<crate::ChatDelta>("content", json!(CANARY));
+}
+
+#[test]
+fn refusal_of_chat_delta() {
+    assert_member_redacted::<crate::ChatDelta>("refusal", json!(CANARY));
+}
+
+#[test]
+fn arguments_of_chat_function_delta() {
+    assert_member_redacted::<crate::ChatFunctionDelta>("arguments", json!(CANARY));
+}
+
+#[test]
+fn input_of_chat_custom_delta() {
+    assert_member_redacted::<crate::ChatCustomDelta>("input", json!(CANARY));
+}
 
 #[test]
 fn instructions_of_create_v1_response_request() {
@@ -77,6 +198,26 @@ fn encrypted_content_of_v1_reasoning_item() {
 }
 
 #[test]
+fn text_of_embeddings_input_item() {
+    assert_redacted::<crate::EmbeddingsInputItem>(json!(CANARY));
+}
+
+#[test]
+fn tokens_of_embeddings_input_item() {
+    assert_redacted::<crate::EmbeddingsInputItem>(json!([CANARY_NUMBER]));
+}
+
+#[test]
+fn text_of_embeddings_input() {
+    assert_redacted::<crate::EmbeddingsInput>(json!(CANARY));
+}
+
+#[test]
+fn items_of_embeddings_input() {
+    assert_redacted::<crate::EmbeddingsInput>(json!([CANARY]));
+}
+
+#[test]
 fn content_of_create_artifact_request() {
     assert_member_redacted::<crate::CreateArtifactRequest>("content", json!(CANARY));
 }
@@ -94,4 +235,9 @@ fn output_text_of_native_response() {
 #[test]
 fn input_of_count_tokens_request() {
     assert_member_redacted::<crate::CountTokensRequest>("input", json!(CANARY));
+}
+
+#[test]
+fn body_of_batch_response() {
+    assert_member_redacted::<crate::BatchResponse>("body", json!(CANARY));
 }
