@@ -8,7 +8,7 @@ use zumik_types::TraceId;
 
 use crate::clock::Clock;
 use crate::config::LimitSettings;
-use crate::engine::{Background, Engine, Models, ReuseWindow};
+use crate::engine::{Accounts, Background, Engine, Local, Models, ReuseWindow, Upstreams};
 use crate::http::{Limits, Metrics, Routes};
 use crate::mint::Mint;
 use crate::store::Store;
@@ -16,14 +16,13 @@ use crate::store::Store;
 /// One server: its store, its engine, and the little that it keeps in memory.
 pub(crate) struct App {
     pub(crate) store: Arc<dyn Store>,
-    pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) engine: Engine,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) mint: Arc<dyn Mint>,
     pub(crate) routes: Routes,
-    pub(crate) models: Models,
-    pub(crate) reuse: ReuseWindow,
-    pub(crate) limits: Limits,
-    pub(crate) metrics: Metrics,
+    pub(crate) reuse: Arc<ReuseWindow>,
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) metrics: Arc<Metrics>,
     /// Responses that were answered early and are still being worked on.
     pub(crate) background: Background,
     /// Requests and background work that a shutdown waits for.
@@ -31,30 +30,47 @@ pub(crate) struct App {
     draining: AtomicBool,
 }
 
+/// What answers generations.
+pub(crate) struct Inference {
+    pub(crate) local: Arc<dyn Local>,
+    pub(crate) upstreams: Upstreams,
+    pub(crate) models: Models,
+}
+
 impl App {
-    /// A server over a store and an engine.
+    /// A server over a store, with its models. It works in the background as long as it exists, so a runtime must run.
     ///
     /// # Errors
     /// Two operations of the API cannot be told apart.
     pub(crate) fn new(
         store: Arc<dyn Store>,
-        engine: Arc<dyn Engine>,
+        inference: Inference,
         clock: Arc<dyn Clock>,
         mint: Arc<dyn Mint>,
         limits: &LimitSettings,
     ) -> Result<Self, matchit::InsertError> {
         let mut secret = [0; 64];
         mint.fill(&mut secret);
+        let reuse = Arc::new(ReuseWindow::new(secret));
+        let limits = Arc::new(Limits::new(limits));
+        let metrics = Arc::new(Metrics::new());
+        let accounts = Accounts::start(
+            Arc::clone(&reuse),
+            Arc::clone(&limits),
+            Arc::clone(&metrics),
+            Arc::clone(&clock),
+        );
+        let Inference { local, upstreams, models } = inference;
+        let engine = Engine::new(local, upstreams, models, accounts, Arc::clone(&mint));
         Ok(Self {
             store,
             engine,
             clock,
             mint,
             routes: Routes::new()?,
-            models: Models::seeded(),
-            reuse: ReuseWindow::new(secret),
-            limits: Limits::new(limits),
-            metrics: Metrics::new(),
+            reuse,
+            limits,
+            metrics,
             background: Background::default(),
             running: TaskTracker::new(),
             draining: AtomicBool::new(false),

@@ -1,16 +1,23 @@
-//! One generation: from the state that a request names to the outcome, for both surfaces.
+//! One generation of text: from the state that a request names to the outcome.
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+use serde::Serialize;
 use thiserror::Error;
 use tokio::time::Instant;
 use zumik_insight::ReuseTokens;
 use zumik_types::{ArtifactId, BranchId, EventType, Qos, QosOutcome, ReuseEvidenceLevel, SessionId};
 
-use super::reuse::Past;
-use super::{EngineError, Prompted, Target, count_tokens, qos};
+use super::chat::{Collected, Delta};
+use super::reuse::{Past, of_messages};
+use super::upstream::times;
+use super::{
+    Api, Asked, ModelBody, ModelCall, Prompted, ProviderError, Route, Settled, Surface, Target, Wanted,
+    count_tokens, qos,
+};
 use crate::app::App;
-use crate::domain::{Block, Message, PromptError, Source, compile};
+use crate::domain::{Block, Message, PromptError, Role, Source, compile};
 use crate::http::Inference;
 use crate::store::{ProjectCtx, PromptState, StoreError};
 
@@ -43,8 +50,8 @@ pub(crate) struct Prepared {
     request: Generation,
     messages: Arc<[Message]>,
     eligible: Vec<bool>,
-    /// What runs it.
-    pub(crate) target: Target,
+    /// Where it goes.
+    pub(crate) route: Route,
     /// The session of the state.
     pub(crate) session_id: Option<SessionId>,
     /// The branch of the state.
@@ -59,6 +66,8 @@ pub(crate) struct Outcome {
     pub(crate) text: String,
     /// Whether it ends early, at `max_output_tokens`.
     pub(crate) truncated: bool,
+    /// What ran it.
+    pub(crate) target: Target,
     /// Tokens of the answer.
     pub(crate) output_tokens: u64,
     /// Tokens of the prompt, and of their reuse.
@@ -84,12 +93,15 @@ pub(crate) enum Failure {
     /// The call was aborted at its deadline of so many milliseconds.
     #[error("the call passed its deadline of {0} ms")]
     Deadline(u64),
-    /// The engine failed.
+    /// No provider answered.
     #[error(transparent)]
-    Engine(#[from] EngineError),
+    Provider(#[from] ProviderError),
     /// The tokens could not be counted.
     #[error("counting tokens failed")]
     Count(#[from] tokio::task::JoinError),
+    /// A fault of this server.
+    #[error("the engine failed")]
+    Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl Generation {
@@ -105,16 +117,16 @@ impl Generation {
             messages.push(part.message);
             eligible.push(part.eligible);
         }
-        let Some(target) = app.models.resolve(&self.model) else {
-            return Err(Failure::UnknownModel(self.model));
-        };
+        let own = messages.last().map_or("", |message| &*message.text);
+        let wanted = Wanted { model: &self.model, session: prompt.session_id.as_ref(), prompt: own };
+        let route = app.engine.resolve(&wanted).await?;
         Ok(Prepared {
             past,
             started,
             request: self,
             messages: messages.into(),
             eligible,
-            target,
+            route,
             session_id: prompt.session_id,
             branch_id: prompt.branch_id,
             materialized,
@@ -123,33 +135,95 @@ impl Generation {
 }
 
 impl Prepared {
-    /// Asks the engine, within the deadline, and measures what it answered.
-    pub(crate) async fn run(&self, app: &App) -> Result<Outcome, Failure> {
-        let Self { request, target, .. } = self;
+    /// Asks the model, within the deadline, and measures what it answered.
+    ///
+    /// `surface` is the operation that the request came in through, `object_id` the id of what it generates.
+    pub(crate) async fn run(
+        &self,
+        app: &App,
+        ctx: &ProjectCtx,
+        surface: Surface,
+        object_id: &str,
+    ) -> Result<Outcome, Failure> {
+        let asked = Asked {
+            ctx: ctx.clone(),
+            surface,
+            object_id: object_id.to_owned(),
+            session_id: self.session_id.clone(),
+            branch_id: self.branch_id.clone(),
+            qos: self.request.qos.clone(),
+            started: self.started,
+            past: self.past.clone(),
+        };
+        if self.route.is_placeholder() { self.fill(app, asked).await } else { self.ask(app, asked).await }
+    }
+
+    /// Asks a provider. It is read as a stream, so that the time to the first token is the model's.
+    async fn ask(&self, app: &App, asked: Asked) -> Result<Outcome, Failure> {
+        let body = body(&self.request, &self.messages)?;
+        let (route, api) = (self.route.clone(), Api::ChatCompletions);
+        let mut answer = app.engine.call(ModelCall { api, asked, route, body, stream: true }).await?;
+        let ModelBody::Stream(mut stream) = answer.body else {
+            return Err(ProviderError::Malformed("it is no stream").into());
+        };
+        let mut collected = Collected::default();
+        loop {
+            let read = match stream.next().await {
+                Ok(None) => break,
+                Ok(Some(frame)) => Delta::read(&frame.data),
+                Err(failure) => Err(failure),
+            };
+            match read {
+                Ok(delta) => {
+                    if let Some(usage) = delta.usage {
+                        answer.meter.usage(usage);
+                    }
+                    answer.meter.delivered(&delta.text);
+                    collected.take(delta);
+                }
+                Err(failure) => {
+                    if let Failure::Provider(error) = &failure {
+                        stream.fail(error);
+                    }
+                    answer.meter.fail(&failure);
+                    return Err(failure);
+                }
+            }
+        }
+        let Settled { target, reuse, evidence, output_tokens, qos } =
+            answer.meter.complete_and_settle().await?;
+        let Collected { text, truncated } = collected;
+        Ok(Outcome { text, truncated, target, output_tokens, reuse, evidence, qos })
+    }
+
+    /// Makes a placeholder.
+    async fn fill(&self, app: &App, asked: Asked) -> Result<Outcome, Failure> {
+        let Self { request, route, .. } = self;
         let prompted = Prompted {
             model: &request.model,
             messages: &self.messages,
             max_output_tokens: request.max_output_tokens,
         };
         let before_call = self.started.elapsed();
-        let call = app.engine.generate(&prompted);
-        let generated = match request.qos.deadline_ms {
+        let call = app.engine.local.generate(&prompted);
+        let generated = match times::deadline(&request.qos, self.started) {
             None => call.await?,
-            Some(deadline) => {
-                let end = self.started + std::time::Duration::from_millis(deadline.min(FAR));
+            Some((end, deadline)) => {
                 tokio::time::timeout_at(end, call).await.map_err(|_| Failure::Deadline(deadline))??
             }
         };
         let latency = self.started.elapsed();
 
+        let target = route.first.clone();
         app.metrics.inference(&Inference {
-            provider: target.provider.to_owned(),
+            provider: target.provider.to_string(),
             profile: target.profile.to_string(),
-            region: target.region.to_owned(),
+            region: target.region.to_string(),
         });
         let tokens = count_tokens(Arc::clone(&self.messages), |message| &message.text).await?;
         let output = count_tokens(Arc::from([generated.text.clone()]), String::as_str).await?;
-        let common = app.reuse.observe(&self.past, target.model, &self.messages, app.clock.now());
+        let blocks = of_messages(&self.messages);
+        let common = app.reuse.observe(&asked.past, &target.model, blocks, app.clock.now()).common;
         Ok(Outcome {
             reuse: self.reuse(&tokens, common),
             evidence: ReuseEvidenceLevel::Unknown,
@@ -157,6 +231,7 @@ impl Prepared {
             truncated: generated.truncated,
             qos: qos::completed(&request.qos, before_call + generated.ttft, latency),
             text: generated.text,
+            target,
         })
     }
 
@@ -171,8 +246,42 @@ impl Prepared {
     }
 }
 
-/// A deadline beyond this, in milliseconds (a year), is none; it would overflow the timer.
-const FAR: u64 = 366 * 24 * 60 * 60 * 1_000;
+/// The body of a chat completion over a compiled prompt.
+fn body(request: &Generation, messages: &[Message]) -> Result<Bytes, Failure> {
+    #[derive(Serialize)]
+    struct Body<'a> {
+        model: &'a str,
+        messages: Vec<ChatMessage<'a>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        max_completion_tokens: Option<u64>,
+        stream: bool,
+    }
+    let body = Body {
+        model: &request.model,
+        messages: messages.iter().map(ChatMessage::from).collect(),
+        max_completion_tokens: request.max_output_tokens,
+        stream: true,
+    };
+    serde_json::to_vec(&body).map(Bytes::from).map_err(|error| Failure::Internal(error.into()))
+}
+
+/// A compiled message in the shape of a chat.
+#[derive(Serialize)]
+pub(crate) struct ChatMessage<'a> {
+    role: &'static str,
+    content: &'a str,
+}
+
+impl<'a> From<&'a Message> for ChatMessage<'a> {
+    fn from(message: &'a Message) -> Self {
+        let role = match message.role {
+            Role::System => "system",
+            Role::User => "user",
+            Role::Assistant => "assistant",
+        };
+        Self { role, content: &message.text }
+    }
+}
 
 /// Which blocks of a state could be cached: all but retrieved ones and the latest tool result.
 fn eligible(blocks: &[Block]) -> Vec<bool> {

@@ -1,41 +1,200 @@
-//! Inference: which model a name means (`models`), what a prompt measures (`tokens`, `reuse`, `qos`), the engines
-//! that answer it (`placeholder`), and one generation from state to outcome (`generation`).
+//! Inference. Which target a model name means (`models`, `draw`, `semantic`, `target`), one call of a model's API (`call`)
+//! over the providers that are configured (`upstream`), the engine that is there without any (`placeholder`), one
+//! generation of text from state to outcome (`generation`), and keeping account of it (`meter`, `accounts`, `usage`,
+//! `blocks`, `reuse`, `tokens`, `qos`).
+//!
+//! A handler asks [`Engine::resolve`] where a request goes. When no upstream is there, the route is the placeholder, and
+//! the handler makes one in the shape of its surface. Else it gives the route to [`Engine::call`].
 
+mod accounts;
 mod background;
+mod blocks;
+mod call;
+mod chat;
+mod draw;
 mod generation;
 mod lease;
+pub(crate) mod members;
+mod meter;
 mod models;
 mod placeholder;
 pub(crate) mod qos;
 mod reuse;
+mod semantic;
+mod target;
 mod tokens;
+pub(crate) mod upstream;
+mod usage;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use thiserror::Error;
+use zumik_types::SessionId;
 
+pub(crate) use accounts::{Accounts, Settled};
 pub(crate) use background::Background;
-pub(crate) use generation::{Failure, Generation, Outcome, Part, Prepared};
+pub(crate) use call::{Api, Asked, ModelAnswer, ModelBody, ModelCall, Surface};
+pub(crate) use chat::Delta;
+pub(crate) use generation::{ChatMessage, Failure, Generation, Outcome, Part, Prepared};
 pub(crate) use lease::{Held, Reservation};
-pub(crate) use models::{Models, Target};
+pub(crate) use meter::Meter;
+pub(crate) use models::{Models, Release};
 pub(crate) use placeholder::Placeholder;
 pub(crate) use reuse::ReuseWindow;
+pub(crate) use target::{Route, Target};
 pub(crate) use tokens::count as count_tokens;
+pub(crate) use upstream::{Frame, ModelStream, ProviderError, Upstreams};
+pub(crate) use usage::Usage;
 
 use crate::domain::Message;
+use crate::mint::Mint;
+use upstream::Forward;
 
-/// What answers prompts.
+/// What runs generations.
+pub(crate) struct Engine {
+    /// Answers when no upstream is configured.
+    pub(crate) local: Arc<dyn Local>,
+    upstreams: Upstreams,
+    models: Models,
+    accounts: Arc<Accounts>,
+    mint: Arc<dyn Mint>,
+}
+
+/// The name of a model, and what decides where it leads.
+pub(crate) struct Wanted<'a> {
+    /// The model as the caller named it.
+    pub(crate) model: &'a str,
+    /// The session that the request is attached to: it stays on one target.
+    pub(crate) session: Option<&'a SessionId>,
+    /// The text of the prompt, as it stands in the body: what `auto.semantic` chooses by.
+    pub(crate) prompt: &'a str,
+}
+
+impl Engine {
+    pub(crate) fn new(
+        local: Arc<dyn Local>,
+        upstreams: Upstreams,
+        models: Models,
+        accounts: Arc<Accounts>,
+        mint: Arc<dyn Mint>,
+    ) -> Self {
+        Self { local, upstreams, models, accounts, mint }
+    }
+
+    /// Where a request goes: a name that is an alias to a target of its release, any other to an upstream as it is
+    /// (contract `v1.md`, "Model resolution").
+    ///
+    /// # Errors
+    /// [`Failure::UnknownModel`] when there is no upstream and the name is no alias; [`Failure::Provider`] when an alias
+    /// leads nowhere.
+    pub(crate) async fn resolve(&self, wanted: &Wanted<'_>) -> Result<Route, Failure> {
+        let requested: Arc<str> = wanted.model.into();
+        let alias = match wanted.model {
+            "auto.semantic" if semantic::is_about_code(wanted.prompt) => "code.fast",
+            "auto.semantic" => "auto",
+            other => other,
+        };
+        if let Some(release) = self.models.release(alias, &self.upstreams).await? {
+            let chance = wanted.session.map_or_else(|| self.chance(), draw::chance_of);
+            let (first, others) = draw::draw(release, chance).ok_or(ProviderError::NoTarget)?;
+            return Ok(Route { requested, first, others });
+        }
+        match self.upstreams.serving(wanted.model).await {
+            Some(endpoint) => {
+                let first = models::live(&endpoint, Arc::clone(&requested));
+                Ok(Route { requested, first, others: Vec::new() })
+            }
+            None => Err(Failure::UnknownModel(wanted.model.to_owned())),
+        }
+    }
+
+    /// Calls a model's API: the first choice of the route, and others when it fails, nothing was delivered and the caller
+    /// allows it. Dropping the future, or the stream that it gives, cancels the call of the provider.
+    ///
+    /// The generation is accounted for whatever comes of it.
+    ///
+    /// # Errors
+    /// [`Failure::Deadline`], or [`Failure::Provider`] with the failure of the last attempt.
+    pub(crate) async fn call(&self, call: ModelCall) -> Result<ModelAnswer, Failure> {
+        let ModelCall { api, asked, route, body, stream } = call;
+        let (qos, started) = (asked.qos.clone(), asked.started);
+        let prompt = Some((api, body.clone()));
+        let mut meter = Meter::open(Arc::clone(&self.accounts), asked, route.first.clone(), prompt);
+        let forward = Forward { api, stream, body: &body, qos: &qos, started };
+        match self.upstreams.forward(&forward, &route).await {
+            Ok(forwarded) => {
+                meter.answered(&forwarded.target, forwarded.fallback_used);
+                let (target, fallback_used) = (forwarded.target, forwarded.fallback_used);
+                Ok(ModelAnswer { target, fallback_used, body: forwarded.body, meter })
+            }
+            Err(failure) => {
+                meter.fail(&failure);
+                Err(failure)
+            }
+        }
+    }
+
+    /// An account for a generation that no provider runs.
+    pub(crate) fn meter(&self, asked: Asked, target: &Target) -> Meter {
+        let mut meter = Meter::open(Arc::clone(&self.accounts), asked, target.clone(), None);
+        meter.answered(target, false);
+        meter
+    }
+
+    /// The releases of all aliases of the server, sorted by alias. Those that lead nowhere now are left out.
+    pub(crate) async fn releases(&self) -> Vec<Release> {
+        let mut releases = Vec::new();
+        for alias in self.models.names() {
+            if let Ok(Some(release)) = self.models.release(alias, &self.upstreams).await {
+                releases.push(release);
+            }
+        }
+        releases
+    }
+
+    /// The release of one alias of the server.
+    ///
+    /// # Errors
+    /// The alias leads nowhere now.
+    pub(crate) async fn release(&self, alias: &str) -> Result<Option<Release>, Failure> {
+        self.models.release(alias, &self.upstreams).await
+    }
+
+    /// The names of all aliases and of the models that the upstreams list, sorted, each once.
+    pub(crate) async fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.models.names().into_iter().map(str::to_owned).collect();
+        for (_, models) in self.upstreams.models().await {
+            names.extend(models.iter().map(ToString::to_string));
+        }
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
+    /// Waits until the accounts that are closed have become usage events: the last thing before a shutdown.
+    pub(crate) async fn settle(&self) {
+        self.accounts.reach().await;
+    }
+
+    fn chance(&self) -> u64 {
+        let mut bytes = [0; 8];
+        self.mint.fill(&mut bytes);
+        u64::from_le_bytes(bytes)
+    }
+}
+
+/// What answers prompts within this process.
 ///
 /// Dropping the future of [`generate`](Self::generate) cancels the call: that is how a deadline, a cancel and a client
 /// that went away end it.
 #[async_trait]
-pub(crate) trait Engine: Send + Sync + 'static {
+pub(crate) trait Local: Send + Sync + 'static {
     /// Answers a prompt with a text.
-    async fn generate(&self, request: &Prompted<'_>) -> Result<Generated, EngineError>;
+    async fn generate(&self, request: &Prompted<'_>) -> Result<Generated, Failure>;
 }
 
-/// A prompt for an engine.
+/// A prompt for a local engine.
 pub(crate) struct Prompted<'a> {
     /// The model as the caller named it.
     pub(crate) model: &'a str,
@@ -45,7 +204,7 @@ pub(crate) struct Prompted<'a> {
     pub(crate) max_output_tokens: Option<u64>,
 }
 
-/// What an engine answered.
+/// What a local engine answered.
 pub(crate) struct Generated {
     /// The text.
     pub(crate) text: String,
@@ -53,12 +212,4 @@ pub(crate) struct Generated {
     pub(crate) truncated: bool,
     /// Time from the call to the first token.
     pub(crate) ttft: Duration,
-}
-
-/// Why an engine gave no answer.
-#[derive(Debug, Error)]
-pub(crate) enum EngineError {
-    /// A fault of this server.
-    #[error("the engine failed")]
-    Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
 }

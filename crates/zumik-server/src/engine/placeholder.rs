@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use sha2::{Digest, Sha256};
 
 use super::tokens::truncate;
-use super::{Engine, EngineError, Generated, Prompted};
+use super::{Failure, Generated, Local, Prompted};
 use crate::domain::{Message, Role};
 
 /// Answers every prompt with a text that is a function of model and prompt alone.
@@ -23,8 +23,8 @@ impl Placeholder {
 }
 
 #[async_trait]
-impl Engine for Placeholder {
-    async fn generate(&self, request: &Prompted<'_>) -> Result<Generated, EngineError> {
+impl Local for Placeholder {
+    async fn generate(&self, request: &Prompted<'_>) -> Result<Generated, Failure> {
         let started = Instant::now();
         if !self.delay.is_zero() {
             tokio::time::sleep(self.delay).await;
@@ -36,7 +36,7 @@ impl Engine for Placeholder {
                 let whole = whole.clone();
                 tokio::task::spawn_blocking(move || truncate(&whole, most))
                     .await
-                    .map_err(|error| EngineError::Internal(error.into()))?
+                    .map_err(|error| Failure::Internal(error.into()))?
             }
         };
         let truncated = cut.is_some();

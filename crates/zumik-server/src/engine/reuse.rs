@@ -10,6 +10,17 @@ use zumik_types::ProjectId;
 
 use crate::domain::{Message, Role};
 
+/// What is known of a prompt after it was observed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Observed {
+    /// How many leading blocks an earlier prompt had in common with it.
+    pub(crate) common: usize,
+    /// The tokens of these blocks, if they have been counted before.
+    pub(crate) tokens: Option<u64>,
+    /// What they are recognized by.
+    mark: Option<Fingerprint>,
+}
+
 /// How long an earlier prompt counts: `reuse_window_ms` (contract `concepts.md`, "Reuse metrics").
 pub(crate) const WINDOW: chrono::TimeDelta = chrono::TimeDelta::milliseconds(300_000);
 
@@ -27,7 +38,7 @@ pub(crate) struct ReuseWindow {
 
 #[derive(Default)]
 struct Seen {
-    last: HashMap<Fingerprint, DateTime<Utc>>,
+    last: HashMap<Fingerprint, Sighting>,
     /// Every sighting, oldest first; a later one of the same beginning makes an earlier one void.
     order: VecDeque<(DateTime<Utc>, Fingerprint)>,
     /// How often a project's past was forgotten.
@@ -36,7 +47,15 @@ struct Seen {
 
 type Fingerprint = [u8; 16];
 
+/// When a beginning was last seen, and how many tokens it has once they are counted.
+#[derive(Clone, Copy)]
+struct Sighting {
+    at: DateTime<Utc>,
+    tokens: Option<u64>,
+}
+
 /// The past of a project as of one moment. What is observed in it is lost when the past is forgotten meanwhile.
+#[derive(Clone)]
 pub(crate) struct Past {
     project: ProjectId,
     generation: u64,
@@ -60,45 +79,73 @@ impl ReuseWindow {
         *self.seen.lock().generations.entry(project.clone()).or_default() += 1;
     }
 
-    /// How many leading messages an earlier prompt for `target` within the window had in common with this one, which
-    /// is remembered in turn.
-    pub(crate) fn observe(
+    /// How many leading blocks an earlier prompt for `target` within the window had in common with this one, which is
+    /// remembered in turn. Each block is of a kind, and equal when both are.
+    pub(crate) fn observe<'b>(
         &self,
         past: &Past,
         target: &str,
-        messages: &[Message],
+        blocks: impl Iterator<Item = (u8, &'b [u8])>,
         now: DateTime<Utc>,
-    ) -> usize {
-        let beginnings = self.beginnings(past, target, messages);
+    ) -> Observed {
+        let beginnings = self.beginnings(past, target, blocks);
         let mut seen = self.seen.lock();
         seen.expire(now);
-        let common = beginnings
-            .iter()
-            .rposition(|beginning| seen.last.contains_key(beginning))
-            .map_or(0, |last| last + 1);
+        let known = |beginning| seen.last.get(beginning).map(|sighting| (*beginning, sighting.tokens));
+        let observed = match beginnings.iter().enumerate().rev().find_map(|(n, it)| Some((n, known(it)?))) {
+            Some((last, (mark, tokens))) => Observed { common: last + 1, tokens, mark: Some(mark) },
+            None => Observed::default(),
+        };
         for beginning in beginnings {
-            seen.last.insert(beginning, now);
+            let tokens = seen.last.get(&beginning).and_then(|sighting| sighting.tokens);
+            seen.last.insert(beginning, Sighting { at: now, tokens });
             seen.order.push_back((now, beginning));
         }
-        common
+        observed
     }
 
-    fn beginnings(&self, past: &Past, target: &str, messages: &[Message]) -> Vec<Fingerprint> {
+    /// Remembers how many tokens the common blocks of an observed prompt have.
+    pub(crate) fn counted(&self, observed: &Observed, tokens: u64) {
+        let Some(mark) = observed.mark else { return };
+        if let Some(sighting) = self.seen.lock().last.get_mut(&mark) {
+            sighting.tokens = Some(tokens);
+        }
+    }
+
+    /// `prefix_family_id`: what prompts share that begin with the same stable blocks; nothing without any.
+    pub(crate) fn family<'b>(
+        &self,
+        project: &'b ProjectId,
+        stable: impl Iterator<Item = &'b [u8]>,
+    ) -> Option<String> {
+        let mut stable = stable.peekable();
+        stable.peek()?;
+        let mut chain = self.keyed();
+        chain.update(b"family");
+        for part in std::iter::once(project.as_str().as_bytes()).chain(stable) {
+            chain.update(&(part.len() as u64).to_be_bytes());
+            chain.update(part);
+        }
+        let digest = chain.finalize().into_bytes();
+        Some(digest.iter().take(8).fold("pf_".to_owned(), |id, byte| format!("{id}{byte:02x}")))
+    }
+
+    fn beginnings<'b>(
+        &self,
+        past: &Past,
+        target: &str,
+        blocks: impl Iterator<Item = (u8, &'b [u8])>,
+    ) -> Vec<Fingerprint> {
         let mut chain = self.keyed();
         for part in [past.project.as_str().as_bytes(), &past.generation.to_be_bytes(), target.as_bytes()] {
             chain.update(&(part.len() as u64).to_be_bytes());
             chain.update(part);
         }
-        messages
-            .iter()
-            .map(|message| {
-                chain.update(&[match message.role {
-                    Role::System => 0,
-                    Role::User => 1,
-                    Role::Assistant => 2,
-                }]);
-                chain.update(&(message.text.len() as u64).to_be_bytes());
-                chain.update(message.text.as_bytes());
+        blocks
+            .map(|(kind, text)| {
+                chain.update(&[kind]);
+                chain.update(&(text.len() as u64).to_be_bytes());
+                chain.update(text);
                 let mut fingerprint = Fingerprint::default();
                 fingerprint.copy_from_slice(&chain.clone().finalize().into_bytes()[..16]);
                 fingerprint
@@ -118,12 +165,24 @@ impl Seen {
             if now - *at <= WINDOW && self.order.len() <= CAPACITY {
                 break;
             }
-            if self.last.get(beginning) == Some(at) {
+            if self.last.get(beginning).is_some_and(|sighting| sighting.at == *at) {
                 self.last.remove(beginning);
             }
             self.order.pop_front();
         }
     }
+}
+
+/// The messages of a compiled prompt as blocks.
+pub(crate) fn of_messages(messages: &[Message]) -> impl Iterator<Item = (u8, &[u8])> {
+    messages.iter().map(|message| {
+        let kind = match message.role {
+            Role::System => 0,
+            Role::User => 1,
+            Role::Assistant => 2,
+        };
+        (kind, message.text.as_bytes())
+    })
 }
 
 #[cfg(test)]
@@ -138,7 +197,7 @@ mod tests {
 
     fn observe(window: &ReuseWindow, project: &str, texts: &[&str], now: DateTime<Utc>) -> usize {
         let past = window.past(&ProjectId::with_suffix(project));
-        window.observe(&past, "placeholder", &prompt(texts), now)
+        window.observe(&past, "placeholder", of_messages(&prompt(texts)), now).common
     }
 
     #[test]
@@ -159,7 +218,7 @@ mod tests {
         observe(&window, "1", &["a"], now);
         assert_eq!(observe(&window, "2", &["a"], now), 0);
         let past = window.past(&ProjectId::with_suffix("1"));
-        assert_eq!(window.observe(&past, "other", &prompt(&["a"]), now), 0);
+        assert_eq!(window.observe(&past, "other", of_messages(&prompt(&["a"])), now).common, 0);
         assert_eq!(observe(&window, "1", &["a"], now), 1);
     }
 
@@ -185,8 +244,36 @@ mod tests {
         window.forget(&project);
         assert_eq!(observe(&window, "1", &["a"], now), 0);
         window.forget(&project);
-        window.observe(&running, "placeholder", &prompt(&["b"]), now);
+        window.observe(&running, "placeholder", of_messages(&prompt(&["b"])), now);
         assert_eq!(observe(&window, "1", &["b"], now), 0);
+    }
+
+    #[test]
+    fn common_blocks_are_counted_once() {
+        let window = ReuseWindow::new([7; 64]);
+        let now = Utc::now();
+        let past = window.past(&ProjectId::with_suffix("1"));
+        let see = |texts: &[&str]| window.observe(&past, "a", of_messages(&prompt(texts)), now);
+        see(&["a", "b", "c"]);
+        let second = see(&["a", "b", "d"]);
+        assert_eq!((second.common, second.tokens), (2, None));
+        window.counted(&second, 7);
+        assert_eq!(see(&["a", "b", "e"]).tokens, Some(7));
+        assert_eq!(see(&["a", "f"]).tokens, None);
+    }
+
+    #[test]
+    fn a_family_is_the_stable_beginning_of_a_project() {
+        let window = ReuseWindow::new([7; 64]);
+        let family = |project: &str, texts: &[&'static str]| {
+            window.family(&ProjectId::with_suffix(project), texts.iter().map(|text| text.as_bytes()))
+        };
+        let one = family("1", &["a", "b"]).unwrap();
+        assert_eq!((one.len(), &one[..3]), (19, "pf_"));
+        assert_eq!(family("1", &["a", "b"]), Some(one.clone()));
+        assert_ne!(family("1", &["ab"]), Some(one.clone()));
+        assert_ne!(family("2", &["a", "b"]), Some(one));
+        assert_eq!(family("1", &[]), None);
     }
 
     #[test]

@@ -23,14 +23,25 @@ where
     F: Fn(&T) -> &str + Send + 'static,
 {
     let bytes: usize = items.iter().map(|item| text(item).len()).sum();
-    let count = move || items.iter().map(|item| tokens(text(item))).collect();
-    if bytes <= IN_LINE && LOADED.load(Ordering::Acquire) {
-        return Ok(count());
-    }
-    tokio::task::spawn_blocking(count).await
+    near(bytes, move || items.iter().map(|item| tokens(text(item))).collect()).await
 }
 
-fn tokens(text: &str) -> u64 {
+/// Runs work that counts about this many bytes: where it is, or on a thread for blocking work when it may take long.
+///
+/// # Errors
+/// The thread panicked, or the runtime shuts down.
+pub(crate) async fn near<T: Send + 'static>(
+    bytes: usize,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, JoinError> {
+    if bytes <= IN_LINE && LOADED.load(Ordering::Acquire) {
+        return Ok(work());
+    }
+    tokio::task::spawn_blocking(work).await
+}
+
+/// The number of tokens in a text, counted where it is called.
+pub(crate) fn tokens(text: &str) -> u64 {
     let encoding = bpe_openai::o200k_base();
     LOADED.store(true, Ordering::Release);
     encoding.count(text) as u64

@@ -21,7 +21,7 @@ pub(crate) struct ApiError(Box<Parts>);
 struct Parts {
     status: StatusCode,
     kind: ErrorType,
-    code: Option<&'static str>,
+    code: Option<Cow<'static, str>>,
     message: Cow<'static, str>,
     param: Option<Cow<'static, str>>,
     branch: Option<BranchState>,
@@ -45,8 +45,8 @@ impl ApiError {
         }))
     }
 
-    fn code(mut self, code: &'static str) -> Self {
-        self.0.code = Some(code);
+    fn code(mut self, code: impl Into<Cow<'static, str>>) -> Self {
+        self.0.code = Some(code.into());
         self
     }
 
@@ -215,7 +215,8 @@ impl ApiError {
         Self::overloaded("The server is shutting down.")
     }
 
-    fn caused_by(mut self, cause: Box<dyn std::error::Error + Send + Sync>) -> Self {
+    /// With what the log shall know and the client shall not.
+    pub(crate) fn caused_by(mut self, cause: Box<dyn std::error::Error + Send + Sync>) -> Self {
         self.0.cause = Some(cause);
         self
     }
@@ -234,8 +235,28 @@ impl ApiError {
         error
     }
 
+    /// 502: no permitted provider answered; `message` says why, as far as it is the caller's business.
+    pub(crate) fn provider(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::BAD_GATEWAY, ErrorType::ApiError, message).code("provider_error")
+    }
+
+    /// A provider's own complaint about the request, with its status and its members.
+    pub(crate) fn refused_by_provider(
+        status: u16,
+        message: String,
+        code: Option<String>,
+        param: Option<String>,
+    ) -> Self {
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
+        let kind =
+            if status.is_server_error() { ErrorType::ApiError } else { ErrorType::InvalidRequestError };
+        let mut error = Self::new(status, kind, message);
+        error.0.code = code.map(Cow::Owned);
+        error.0.param = param.map(Cow::Owned);
+        error
+    }
+
     /// The HTTP status.
-    #[cfg(test)]
     pub(crate) fn status(&self) -> StatusCode {
         self.0.status
     }
@@ -257,22 +278,28 @@ impl ApiError {
         self.0.param.as_deref()
     }
 
-    /// The answer: status, envelope, and the headers that belong to this error.
-    pub(crate) fn into_response(self) -> Response<Body> {
-        let parts = *self.0;
+    /// The envelope as JSON: the body of the answer, and an error within a stream.
+    pub(crate) fn envelope(&self) -> Vec<u8> {
+        let parts = &self.0;
         let envelope = ErrorEnvelope {
             error: ErrorBody {
-                message: parts.message.into_owned(),
-                error_type: parts.kind,
-                code: parts.code.map(str::to_owned),
-                param: parts.param.map(Cow::into_owned),
-                branch: parts.branch,
+                message: parts.message.clone().into_owned(),
+                error_type: parts.kind.clone(),
+                code: parts.code.clone().map(Cow::into_owned),
+                param: parts.param.clone().map(Cow::into_owned),
+                branch: parts.branch.clone(),
                 extra: Extra::new(),
             },
             extra: Extra::new(),
         };
         // Strings and integers only: this cannot fail, and an empty body would still carry the status.
-        let body = serde_json::to_vec(&envelope).unwrap_or_default();
+        serde_json::to_vec(&envelope).unwrap_or_default()
+    }
+
+    /// The answer: status, envelope, and the headers that belong to this error.
+    pub(crate) fn into_response(self) -> Response<Body> {
+        let body = self.envelope();
+        let parts = *self.0;
         let mut response = Response::new(Body::from(body));
         *response.status_mut() = parts.status;
         let headers = response.headers_mut();

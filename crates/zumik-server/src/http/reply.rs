@@ -17,18 +17,25 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 #[derive(Debug)]
 pub(crate) struct Reply {
     answer: Answer,
+    /// What is sent instead of the answer's own body: a stream that is being made.
+    stream: Option<Body>,
     replay: bool,
 }
 
 impl Reply {
     /// An answer given now.
     pub(crate) fn fresh(answer: Answer) -> Self {
-        Self { answer, replay: false }
+        Self { answer, stream: None, replay: false }
     }
 
     /// The answer of an earlier request under the same idempotency key.
     pub(crate) fn replayed(answer: Answer) -> Self {
-        Self { answer, replay: true }
+        Self { answer, stream: None, replay: true }
+    }
+
+    /// An answer whose body comes in pieces.
+    pub(crate) fn stream(head: Answer, body: Body) -> Self {
+        Self { answer: head, stream: Some(body), replay: false }
     }
 
     /// 200 with a value as JSON.
@@ -44,7 +51,7 @@ impl Reply {
     /// The HTTP answer.
     pub(crate) fn into_response(self) -> Response<Body> {
         let Answer { status, trace, headers, body } = self.answer;
-        let mut response = Response::new(Body::from(body));
+        let mut response = Response::new(self.stream.unwrap_or_else(|| Body::from(body)));
         *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
         let map = response.headers_mut();
         map.insert(CONTENT_TYPE, JSON);

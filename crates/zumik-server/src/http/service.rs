@@ -184,6 +184,7 @@ fn chain(error: &(dyn std::error::Error + Send + Sync + 'static)) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::time::Duration;
 
     use async_trait::async_trait;
@@ -193,17 +194,18 @@ mod tests {
     use tower_service::Service;
 
     use super::*;
+    use crate::app::Inference;
     use crate::clock::SystemClock;
     use crate::config::LimitSettings;
     use crate::domain::{Scopes, key_hash};
-    use crate::engine::{Engine, EngineError, Generated, Prompted};
+    use crate::engine::{Failure, Generated, Local, Models, Prompted, Upstreams};
     use crate::mint::RandomMint;
     use crate::store::memory::MemoryStore;
     use crate::store::{NewKey, Store};
 
     const KEY: &str = "zk_test_0123456789abcdef";
 
-    async fn api(engine: Arc<dyn Engine>) -> Api {
+    async fn api(local: Arc<dyn Local>) -> Api {
         let (clock, mint) = (Arc::new(SystemClock), Arc::new(RandomMint::default()));
         let store = Arc::new(MemoryStore::new(clock.clone(), mint.clone()));
         let project = store.ensure_project("test", chrono::Utc::now()).await.unwrap();
@@ -214,7 +216,12 @@ mod tests {
             masked: String::new(),
         };
         store.create_key(&project.id, key, chrono::Utc::now()).await.unwrap();
-        Api::new(Arc::new(App::new(store, engine, clock, mint, &LimitSettings::default()).unwrap()))
+        let inference = Inference {
+            local,
+            upstreams: Upstreams::new(&BTreeMap::new(), &|_| None).unwrap(),
+            models: Models::new(BTreeMap::new()),
+        };
+        Api::new(Arc::new(App::new(store, inference, clock, mint, &LimitSettings::default()).unwrap()))
     }
 
     fn generation() -> Request<Body> {
@@ -229,8 +236,8 @@ mod tests {
     struct Panics;
 
     #[async_trait]
-    impl Engine for Panics {
-        async fn generate(&self, request: &Prompted<'_>) -> Result<Generated, EngineError> {
+    impl Local for Panics {
+        async fn generate(&self, request: &Prompted<'_>) -> Result<Generated, Failure> {
             panic!("{}", request.messages[0].text);
         }
     }
@@ -262,8 +269,8 @@ mod tests {
     }
 
     #[async_trait]
-    impl Engine for Endless {
-        async fn generate(&self, _: &Prompted<'_>) -> Result<Generated, EngineError> {
+    impl Local for Endless {
+        async fn generate(&self, _: &Prompted<'_>) -> Result<Generated, Failure> {
             let _call = OnDrop(Arc::clone(&self.dropped));
             self.began.add_permits(1);
             std::future::pending().await

@@ -1,5 +1,6 @@
 //! Putting a server together.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -10,11 +11,11 @@ use thiserror::Error;
 
 use super::listener::Listener;
 use super::{RunningServer, Server};
-use crate::app::App;
+use crate::app::{App, Inference};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{LimitSettings, Settings};
+use crate::config::{AliasSettings, LimitSettings, Settings, UpstreamError, UpstreamSettings, check_aliases};
 use crate::domain::{Scopes, key_hash, masked_key, mint_key};
-use crate::engine::Placeholder;
+use crate::engine::{Models, Placeholder, Upstreams};
 use crate::mint::{Mint, RandomMint};
 use crate::seal::MasterKey;
 use crate::store::memory::MemoryStore;
@@ -37,6 +38,8 @@ pub struct Builder {
     limits: LimitSettings,
     drain: Duration,
     placeholder_delay: Duration,
+    upstreams: BTreeMap<String, UpstreamSettings>,
+    aliases: BTreeMap<String, AliasSettings>,
 }
 
 /// Where state is kept.
@@ -73,6 +76,9 @@ pub enum StartError {
     /// The store does not answer.
     #[error("the store does not answer")]
     Store(#[from] StoreError),
+    /// The upstreams or the aliases cannot be used.
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
     /// Two operations of the API cannot be told apart.
     #[error("the table of operations contradicts itself")]
     Routes(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -91,6 +97,8 @@ impl Default for Builder {
             limits: LimitSettings::default(),
             drain: Duration::from_secs(30),
             placeholder_delay: Duration::ZERO,
+            upstreams: BTreeMap::new(),
+            aliases: BTreeMap::new(),
         }
     }
 }
@@ -162,6 +170,18 @@ impl Builder {
         self
     }
 
+    /// Answers generations by the models of this upstream instead of placeholders. Several go by their names.
+    pub fn upstream(mut self, name: impl Into<String>, settings: UpstreamSettings) -> Self {
+        self.upstreams.insert(name.into(), settings);
+        self
+    }
+
+    /// Lets an alias mean these targets.
+    pub fn alias(mut self, alias: impl Into<String>, settings: AliasSettings) -> Self {
+        self.aliases.insert(alias.into(), settings);
+        self
+    }
+
     /// Takes over what the settings say; what they leave open stays as it is.
     pub fn settings(mut self, settings: &Settings) -> Self {
         self.listen = settings.listen.unwrap_or(self.listen);
@@ -170,17 +190,20 @@ impl Builder {
         self.drain = settings.drain_seconds.map_or(self.drain, Duration::from_secs);
         self.placeholder_delay =
             settings.placeholder_delay_ms.map_or(self.placeholder_delay, Duration::from_millis);
+        self.upstreams.extend(settings.upstreams.clone());
+        self.aliases.extend(settings.aliases.clone());
         self
     }
 
     /// Opens the store and makes the server, without a socket.
     ///
     /// # Errors
-    /// The store cannot be opened, or the API key cannot be registered.
+    /// The store cannot be opened, the API key cannot be registered, or the upstreams cannot be used.
     pub async fn build(self) -> Result<Server, StartError> {
         if self.api_key.as_deref().is_some_and(|key| !is_key(key)) {
             return Err(StartError::ApiKey);
         }
+        let inference = self.inference()?;
         let store = self.keep.open(self.master_key, &self.clock, &self.mint).await?;
         let now = self.clock.now();
         let project = store.ensure_project(DEFAULT_PROJECT, now).await?.id;
@@ -207,15 +230,18 @@ impl Builder {
         if interrupted > 0 {
             tracing::info!(interrupted, "responses that were being worked on at the last stop have failed");
         }
-        let app = App::new(
-            store,
-            Arc::new(Placeholder::with_delay(self.placeholder_delay)),
-            self.clock,
-            self.mint,
-            &self.limits,
-        )
-        .map_err(|error| StartError::Routes(Box::new(error)))?;
+        let app = App::new(store, inference, self.clock, self.mint, &self.limits)
+            .map_err(|error| StartError::Routes(Box::new(error)))?;
         Ok(Server { app: Arc::new(app), project, api_key, drain: self.drain })
+    }
+
+    fn inference(&self) -> Result<Inference, UpstreamError> {
+        check_aliases(&self.aliases, &self.upstreams)?;
+        Ok(Inference {
+            local: Arc::new(Placeholder::with_delay(self.placeholder_delay)),
+            upstreams: Upstreams::new(&self.upstreams, &|name| std::env::var(name).ok())?,
+            models: Models::new(self.aliases.clone()),
+        })
     }
 
     /// Makes the server and opens its sockets.

@@ -8,11 +8,13 @@ use serde::Serialize;
 use serde_json::Value;
 use zumik_types::{ArtifactId, PrivacyMode, QosOutcome};
 
-use crate::engine::{EngineError, Failure, Held, Target};
+use crate::app::App;
+use crate::engine::upstream::error::Refusal;
+use crate::engine::{Failure, Held, ProviderError, Target};
 use crate::http::call::Call;
 use crate::http::error::excerpt;
 use crate::http::{ApiError, Reply};
-use crate::store::{Answer, Generation, StoredResponse};
+use crate::store::{Answer, Generation, ProjectCtx, StoredResponse};
 
 /// How long a response is kept: `default_retention_days` without a retention profile.
 pub(super) const RETENTION: TimeDelta = TimeDelta::days(30);
@@ -39,15 +41,17 @@ pub(super) fn privacy_mode(call: &Call) -> Result<PrivacyMode, ApiError> {
 /// The headers that tell what ran a generation and how the call went.
 pub(super) fn headers(target: &Target, qos: &QosOutcome) -> Vec<(Cow<'static, str>, String)> {
     let mut headers = vec![
-        ("Agent-Resolved-Provider".into(), target.provider.to_owned()),
-        ("Agent-Resolved-Model".into(), target.model.to_owned()),
-        ("Agent-Alias-Release".into(), target.release.to_string()),
+        ("Agent-Resolved-Provider".into(), target.provider.to_string()),
+        ("Agent-Resolved-Model".into(), target.resolved_model()),
         ("Agent-Execution-Profile".into(), target.profile.to_string()),
         ("Agent-Execution-Mode".into(), target.mode.to_string()),
-        ("Agent-Region".into(), target.region.to_owned()),
+        ("Agent-Region".into(), target.region.to_string()),
         ("Agent-QoS-Admission".into(), qos.admission.to_string()),
         ("Agent-QoS-Degraded".into(), qos.degraded.to_string()),
     ];
+    if let Some(release) = &target.release {
+        headers.push(("Agent-Alias-Release".into(), release.to_string()));
+    }
     if let Some(met) = qos.target_met {
         headers.push(("Agent-QoS-Target-Met".into(), met.to_string()));
     }
@@ -77,20 +81,43 @@ pub(super) async fn keep<T: Serialize>(
     kept: Kept,
     value: &T,
 ) -> Result<Reply, ApiError> {
-    let mut answer = Answer::json(&call.ctx.trace, value)?;
-    answer.headers = kept.headers;
+    let answer = Answer::json(&call.ctx.trace, value)?;
+    keep_answer(call, held, kept, answer).await
+}
+
+/// Keeps what a call made, and this answer under the idempotency key that is held, and answers.
+pub(super) async fn keep_answer(
+    call: &Call,
+    held: Held,
+    mut kept: Kept,
+    mut answer: Answer,
+) -> Result<Reply, ApiError> {
+    answer.headers.append(&mut kept.headers);
+    commit(&call.app, &call.ctx, held, kept, &answer).await?;
+    Ok(Reply::fresh(answer))
+}
+
+/// Keeps what a call made, and its answer under the idempotency key that is held: in one transaction, if there is
+/// anything to keep.
+pub(super) async fn commit(
+    app: &App,
+    ctx: &ProjectCtx,
+    held: Held,
+    kept: Kept,
+    answer: &Answer,
+) -> Result<(), ApiError> {
     if kept.response.is_some() || held.lease().is_some() {
         let generation = Generation {
             response: kept.response,
             input_items: kept.input_items,
-            expires_at: call.ctx.now + RETENTION,
+            expires_at: ctx.now + RETENTION,
             materialized: kept.materialized,
             answer: answer.clone(),
         };
-        call.app.store.commit_generation(&call.ctx, generation, held.lease().cloned()).await?;
+        app.store.commit_generation(ctx, generation, held.lease().cloned()).await?;
     }
     held.settle();
-    Ok(Reply::fresh(answer))
+    Ok(())
 }
 
 impl From<Failure> for ApiError {
@@ -106,8 +133,37 @@ impl From<Failure> for ApiError {
             }
             Failure::UnknownModel(model) => Self::model_not_found(&model),
             Failure::Deadline(deadline) => Self::deadline_exceeded(deadline),
-            Failure::Engine(EngineError::Internal(cause)) => Self::internal(cause),
+            Failure::Provider(error) => error.into(),
+            Failure::Internal(cause) => Self::internal(cause),
             Failure::Count(error) => Self::internal(error),
         }
+    }
+}
+
+impl From<ProviderError> for ApiError {
+    fn from(error: ProviderError) -> Self {
+        let message = match error {
+            ProviderError::Refused(refusal) | ProviderError::InStream(refusal) => {
+                let Refusal { status, message, code, param } = *refusal;
+                return Self::refused_by_provider(status, message, code, param);
+            }
+            ProviderError::Limited { retry_after } => {
+                return Self::rate_limited("the provider of this model", retry_after);
+            }
+            ProviderError::Unreachable(_) => "The provider of this model cannot be reached.",
+            ProviderError::BrokeOff(_) => "The provider of this model broke its answer off.",
+            ProviderError::Silent(_) => "The provider of this model did not answer in time.",
+            ProviderError::Endless(_) => "The provider of this model took too long.",
+            ProviderError::Malformed(_) => "The provider of this model gave an answer that is not valid.",
+            ProviderError::Failed(_) => "The provider of this model failed.",
+            ProviderError::Credential(_) => {
+                "The provider of this model refused the credential of this server."
+            }
+            ProviderError::LeftAlone => {
+                "The provider of this model has failed several times in a row and is left alone for a while."
+            }
+            ProviderError::NoTarget => "No permitted provider serves this model.",
+        };
+        Self::provider(message).caused_by(error.into())
     }
 }

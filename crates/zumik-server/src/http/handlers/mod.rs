@@ -14,5 +14,6 @@ pub(crate) mod purge;
 pub(crate) mod responses;
 pub(crate) mod sessions;
 pub(crate) mod snapshots;
+mod streams;
 pub(crate) mod token_counts;
 pub(crate) mod v1_responses;

@@ -5,7 +5,7 @@ use zumik_types::{Extra, NativeResponse, NativeUsage, ObjectType, ResponseId, Re
 use super::generations::{Kept, headers, keep, privacy_mode};
 use super::hints;
 use crate::domain::{Message, Role};
-use crate::engine::{Generation, Held, Outcome, Part, Prepared, Reservation};
+use crate::engine::{Generation, Held, Outcome, Part, Prepared, Reservation, Surface};
 use crate::http::call::Call;
 use crate::http::input::Fields;
 use crate::http::{ApiError, Reply};
@@ -21,9 +21,10 @@ pub(crate) async fn create(call: &mut Call) -> Result<Reply, ApiError> {
     };
     let model = generation.model.clone();
     let prepared = generation.prepare(&call.app, &call.ctx).await?;
-    let outcome = prepared.run(&call.app).await?;
-    let headers = headers(&prepared.target, &outcome.qos);
-    let response = response(call, model, &prepared, outcome);
+    let id = ResponseId::with_suffix(&call.app.mint.suffix(call.ctx.now));
+    let outcome = prepared.run(&call.app, &call.ctx, Surface::V2Responses, id.as_str()).await?;
+    let headers = headers(&outcome.target, &outcome.qos);
+    let response = response(call, id, model, &prepared, outcome);
     let kept = Kept {
         response: Some(StoredResponse::Native(Box::new(response.clone()))),
         input_items: None,
@@ -70,9 +71,15 @@ fn read(call: &Call) -> Result<Generation, ApiError> {
     })
 }
 
-fn response(call: &Call, model: String, prepared: &Prepared, outcome: Outcome) -> NativeResponse {
+fn response(
+    call: &Call,
+    id: ResponseId,
+    model: String,
+    prepared: &Prepared,
+    outcome: Outcome,
+) -> NativeResponse {
     NativeResponse {
-        id: ResponseId::with_suffix(&call.app.mint.suffix(call.ctx.now)),
+        id,
         object: ObjectType::Response,
         project_id: call.ctx.project.clone(),
         created_at: call.created_at(),
@@ -81,8 +88,8 @@ fn response(call: &Call, model: String, prepared: &Prepared, outcome: Outcome) -
         session_id: prepared.session_id.clone(),
         branch_id: prepared.branch_id.clone(),
         output_text: Some(outcome.text),
-        execution_profile: Some(prepared.target.profile.clone()),
-        alias_release_id: Some(prepared.target.release.clone()),
+        execution_profile: Some(outcome.target.profile),
+        alias_release_id: outcome.target.release,
         trace_id: call.ctx.trace.clone(),
         usage: NativeUsage {
             input_tokens: outcome.reuse.input(),

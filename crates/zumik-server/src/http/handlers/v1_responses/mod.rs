@@ -13,7 +13,7 @@ use zumik_types::{DeletedV1Response, Extra, ObjectType, V1Response, V1ResponseId
 
 use super::generations::{Kept, headers, keep};
 use crate::app::App;
-use crate::engine::{Held, Prepared, Reservation, qos};
+use crate::engine::{Held, Prepared, Reservation, Surface, qos};
 use crate::http::call::Call;
 use crate::http::{ApiError, Reply};
 use crate::store::{Kind, ProjectCtx, StoreError, StoredResponse};
@@ -42,8 +42,8 @@ pub(crate) async fn create(call: &mut Call) -> Result<Reply, ApiError> {
     if response.background {
         return answer_early(call, held, prepared, response, input_items).await;
     }
-    let outcome = prepared.run(&call.app).await?;
-    let headers = headers(&prepared.target, &outcome.qos);
+    let outcome = prepared.run(&call.app, &call.ctx, Surface::V1Responses, response.id.as_str()).await?;
+    let headers = headers(&outcome.target, &outcome.qos);
     let response = answer::ended(response, &*call.app.mint, call.ctx.now, Ok(outcome));
     let kept = Kept {
         response: response.store.then(|| StoredResponse::V1(Box::new(response.clone()))),
@@ -94,7 +94,7 @@ async fn answer_early(
         response: Some(StoredResponse::V1(Box::new(response.clone()))),
         input_items,
         materialized: prepared.materialized.clone(),
-        headers: headers(&prepared.target, &qos::queued()),
+        headers: headers(&prepared.route.first, &qos::queued()),
     };
     // Listed before the answer is out: a cancel that follows at once must find it.
     let work = call.app.background.begin(response.id.clone());
@@ -102,7 +102,8 @@ async fn answer_early(
     let (app, ctx) = (Arc::clone(&call.app), call.ctx.clone());
     call.app.running.spawn(async move {
         // Who stops the work has written its end.
-        if let Some(outcome) = work.run(prepared.run(&app)).await {
+        let running = prepared.run(&app, &ctx, Surface::V1Responses, response.id.as_str());
+        if let Some(outcome) = work.run(running).await {
             let ended = answer::ended(response, &*app.mint, app.clock.now(), outcome);
             finish(&app, &ctx, ended).await;
         }

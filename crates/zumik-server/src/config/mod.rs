@@ -1,5 +1,8 @@
 //! Settings: what a command line gives comes first, then the environment, then `zumik.toml` in the data folder.
 
+mod upstream;
+
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
@@ -7,6 +10,9 @@ use std::{fs, io};
 
 use serde::Deserialize;
 use thiserror::Error;
+
+pub use upstream::{AliasSettings, Secret, TargetSettings, UnnamedUpstream, UpstreamError, UpstreamSettings};
+pub(crate) use upstream::{check_aliases, check_name};
 
 /// The file with settings in the data folder.
 pub const FILE_NAME: &str = "zumik.toml";
@@ -28,6 +34,16 @@ pub const FILE_NAME: &str = "zumik.toml";
 /// [limits]
 /// requests_per_minute = 6000
 /// purge_jobs_per_minute = 10
+/// tokens_per_minute = 1_000_000
+/// concurrent_streams = 50
+///
+/// [upstreams.openai]
+/// url = "https://api.openai.com/v1"
+/// key_env = "OPENAI_API_KEY"
+/// region = "us"
+///
+/// [aliases."code.fast"]
+/// targets = [{ upstream = "openai", model = "gpt-4o" }]
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -46,6 +62,14 @@ pub struct Settings {
     pub log: LogSettings,
     /// The limits.
     pub limits: LimitSettings,
+    /// One provider without a name of its own, as options and environment give it. [`complete`](Self::complete) names it
+    /// and puts it among the others.
+    #[serde(skip)]
+    pub upstream: UnnamedUpstream,
+    /// The providers whose models answer, by name. Without any, generations are placeholders.
+    pub upstreams: BTreeMap<String, UpstreamSettings>,
+    /// What aliases mean among them.
+    pub aliases: BTreeMap<String, AliasSettings>,
 }
 
 /// What to log, and how. Whoever installs the log reads this; the server only writes to it.
@@ -78,6 +102,10 @@ pub struct LimitSettings {
     pub requests_per_minute: Option<NonZeroU32>,
     /// Purge jobs per minute of one project, `ZUMIK_PURGE_JOBS_PER_MINUTE`.
     pub purge_jobs_per_minute: Option<NonZeroU32>,
+    /// Tokens per minute of one API key, those of prompts and answers together, `ZUMIK_TOKENS_PER_MINUTE`.
+    pub tokens_per_minute: Option<NonZeroU32>,
+    /// Streams of one API key at a time, `ZUMIK_CONCURRENT_STREAMS`.
+    pub concurrent_streams: Option<NonZeroU32>,
 }
 
 /// Settings that cannot be read.
@@ -100,6 +128,9 @@ pub enum SettingsError {
         /// Where and why.
         source: Box<toml::de::Error>,
     },
+    /// The upstreams cannot be used.
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
     /// An environment variable has a value of the wrong form.
     #[error("{name}={value:?} is not valid: it must be {expected}")]
     Variable {
@@ -119,7 +150,12 @@ impl Settings {
     /// # Errors
     /// The environment or the file cannot be read.
     pub fn complete(self, data: &Path) -> Result<Self, SettingsError> {
-        Ok(self.or(Self::from_environment(|name| std::env::var(name).ok())?).or(Self::from_folder(data)?))
+        let mut settings =
+            self.or(Self::from_environment(|name| std::env::var(name).ok())?).or(Self::from_folder(data)?);
+        if let Some((name, upstream)) = std::mem::take(&mut settings.upstream).named()? {
+            settings.upstreams.insert(name, upstream);
+        }
+        Ok(settings)
     }
 
     /// The settings of `zumik.toml` in a folder; none when there is no such file.
@@ -157,7 +193,25 @@ impl Settings {
             limits: LimitSettings {
                 requests_per_minute: environment.read("ZUMIK_REQUESTS_PER_MINUTE", COUNT)?,
                 purge_jobs_per_minute: environment.read("ZUMIK_PURGE_JOBS_PER_MINUTE", COUNT)?,
+                tokens_per_minute: environment.read("ZUMIK_TOKENS_PER_MINUTE", COUNT)?,
+                concurrent_streams: environment.read("ZUMIK_CONCURRENT_STREAMS", COUNT)?,
             },
+            upstream: UnnamedUpstream {
+                url: environment.read("ZUMIK_UPSTREAM", "a URL")?,
+                key_env: environment.read("ZUMIK_UPSTREAM_KEY_ENV", "the name of a variable")?,
+                models: environment.read::<String>("ZUMIK_UPSTREAM_MODELS", "names of models")?.map(
+                    |names| {
+                        names
+                            .split(',')
+                            .map(|name| name.trim().to_owned())
+                            .filter(|name| !name.is_empty())
+                            .collect()
+                    },
+                ),
+                region: environment.read("ZUMIK_UPSTREAM_REGION", "a region")?,
+            },
+            upstreams: BTreeMap::new(),
+            aliases: BTreeMap::new(),
         })
     }
 
@@ -179,7 +233,12 @@ impl Settings {
                     .limits
                     .purge_jobs_per_minute
                     .or(other.limits.purge_jobs_per_minute),
+                tokens_per_minute: self.limits.tokens_per_minute.or(other.limits.tokens_per_minute),
+                concurrent_streams: self.limits.concurrent_streams.or(other.limits.concurrent_streams),
             },
+            upstream: self.upstream.or(other.upstream),
+            upstreams: other.upstreams.into_iter().chain(self.upstreams).collect(),
+            aliases: other.aliases.into_iter().chain(self.aliases).collect(),
         }
     }
 }

@@ -1,8 +1,11 @@
 //! Rate limits, off until the operator sets them.
 
+mod allowance;
+mod streams;
+
 use std::hash::Hash;
 use std::num::NonZeroU32;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use governor::clock::{Clock as _, DefaultClock};
 use governor::state::keyed::HashMapStateStore;
@@ -11,13 +14,18 @@ use zumik_types::{KeyId, ProjectId};
 
 use super::ApiError;
 use crate::config::LimitSettings;
+use allowance::TokensPerMinute;
+pub(crate) use streams::OpenStream;
+use streams::Streams;
 
 type PerMinute<K> = RateLimiter<K, HashMapStateStore<K>, DefaultClock>;
 
-/// The limits in force: requests of one key, purge jobs of one project.
+/// The limits in force: requests, tokens and streams of one key, purge jobs of one project.
 #[derive(Default)]
 pub(crate) struct Limits {
     requests: Option<PerMinute<KeyId>>,
+    tokens: Option<TokensPerMinute>,
+    streams: Option<Streams>,
     purge_jobs: Option<PerMinute<ProjectId>>,
 }
 
@@ -26,6 +34,8 @@ impl Limits {
     pub(crate) fn new(settings: &LimitSettings) -> Self {
         Self {
             requests: settings.requests_per_minute.map(per_minute),
+            tokens: settings.tokens_per_minute.map(TokensPerMinute::new),
+            streams: settings.concurrent_streams.map(Streams::new),
             purge_jobs: settings.purge_jobs_per_minute.map(per_minute),
         }
     }
@@ -46,6 +56,37 @@ impl Limits {
         check(self.purge_jobs.as_ref(), project, "the purge jobs of this project")
     }
 
+    /// Whether a key may begin a generation: it has not spent the tokens of its minute. What a generation takes is known
+    /// after it only, so a key can go over its limit once, and waits for longer then.
+    ///
+    /// # Errors
+    /// 429 with the seconds to wait.
+    pub(crate) fn generation(&self, key: &KeyId) -> Result<(), ApiError> {
+        let Some(tokens) = &self.tokens else { return Ok(()) };
+        tokens
+            .check(key, Instant::now())
+            .map_err(|wait| ApiError::rate_limited("the tokens of this API key", seconds(wait)))
+    }
+
+    /// Counts the tokens that a generation of a key took.
+    pub(crate) fn spend(&self, key: &KeyId, tokens: u64) {
+        if let Some(limit) = &self.tokens {
+            limit.spend(key, tokens, Instant::now());
+        }
+    }
+
+    /// Counts one more stream of a key, until what is given is dropped.
+    ///
+    /// # Errors
+    /// 429: the key has as many streams as it may.
+    pub(crate) fn stream(&self, key: &KeyId) -> Result<Option<OpenStream>, ApiError> {
+        let Some(streams) = &self.streams else { return Ok(None) };
+        streams
+            .open(key)
+            .map(Some)
+            .ok_or_else(|| ApiError::rate_limited("the concurrent streams of this API key", 1))
+    }
+
     /// Forgets who has been quiet for long enough to be as good as new.
     pub(crate) fn sweep(&self) {
         if let Some(requests) = &self.requests {
@@ -53,6 +94,9 @@ impl Limits {
         }
         if let Some(purge_jobs) = &self.purge_jobs {
             purge_jobs.retain_recent();
+        }
+        if let Some(tokens) = &self.tokens {
+            tokens.sweep(Instant::now());
         }
     }
 }
@@ -82,7 +126,7 @@ mod tests {
     fn each_key_has_its_own_allowance() {
         let limits = Limits::new(&LimitSettings {
             requests_per_minute: NonZeroU32::new(2),
-            purge_jobs_per_minute: None,
+            ..LimitSettings::default()
         });
         let (one, two) = (KeyId::with_suffix("1"), KeyId::with_suffix("2"));
         assert!(limits.request(&one).is_ok());

@@ -1,0 +1,348 @@
+//! Settings of the upstreams: the providers whose models answer, and what the aliases mean among them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::num::NonZeroU64;
+
+use serde::Deserialize;
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+/// A provider that speaks OpenAI's API.
+///
+/// ```toml
+/// [upstreams.openai]
+/// url = "https://api.openai.com/v1"
+/// key_env = "OPENAI_API_KEY"
+/// models = ["gpt-4o", "gpt-4o-mini"]
+/// region = "us"
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct UpstreamSettings {
+    /// Base URL in OpenAI's convention, with the version: `http://host:port/v1`.
+    pub url: String,
+    /// Name of the environment variable that holds the API key. Without one, and without [`key`](Self::key), no key is
+    /// sent.
+    #[serde(default)]
+    pub key_env: Option<String>,
+    /// The API key itself; for programs that embed the server. No file can hold it.
+    #[serde(skip)]
+    pub key: Option<Secret>,
+    /// Its models. Without any they are asked for at `GET {url}/models`, when they are first needed.
+    #[serde(default)]
+    pub models: Vec<String>,
+    /// Where it runs, for example `us`: `Agent-Region`. `unknown` when nothing is said.
+    #[serde(default)]
+    pub region: Option<String>,
+    /// Longest silence before the first byte and between any two, in seconds; 300 when nothing is said.
+    #[serde(default)]
+    pub idle_seconds: Option<NonZeroU64>,
+    /// Longest time for a whole answer, in seconds; 3,600 when nothing is said.
+    #[serde(default)]
+    pub total_seconds: Option<NonZeroU64>,
+    /// Whether it takes `stream_options`, by which a stream tells its usage; it is taken for granted.
+    #[serde(default)]
+    pub stream_usage: Option<bool>,
+}
+
+/// An upstream that has no name yet.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UnnamedUpstream {
+    /// Base URL, `ZUMIK_UPSTREAM`.
+    pub url: Option<String>,
+    /// Name of the variable with its key, `ZUMIK_UPSTREAM_KEY_ENV`.
+    pub key_env: Option<String>,
+    /// Its models, `ZUMIK_UPSTREAM_MODELS`, with commas in between.
+    pub models: Option<Vec<String>>,
+    /// Its region, `ZUMIK_UPSTREAM_REGION`.
+    pub region: Option<String>,
+}
+
+impl UnnamedUpstream {
+    /// This, and what it leaves open as `other` has it.
+    pub(super) fn or(self, other: Self) -> Self {
+        Self {
+            url: self.url.or(other.url),
+            key_env: self.key_env.or(other.key_env),
+            models: self.models.or(other.models),
+            region: self.region.or(other.region),
+        }
+    }
+
+    /// The upstream under the name that [`UpstreamSettings::name_of`] gives it.
+    pub(super) fn named(self) -> Result<Option<(String, UpstreamSettings)>, UpstreamError> {
+        let Some(url) = self.url else {
+            let setting = match (self.key_env, self.models, self.region) {
+                (Some(_), ..) => "the key of an upstream",
+                (_, Some(_), _) => "the models of an upstream",
+                (.., Some(_)) => "the region of an upstream",
+                _ => return Ok(None),
+            };
+            return Err(UpstreamError::NoUpstream { setting });
+        };
+        let mut settings = UpstreamSettings::new(url);
+        settings.key_env = self.key_env;
+        settings.models = self.models.unwrap_or_default();
+        settings.region = self.region;
+        Ok(Some((UpstreamSettings::name_of(&settings.url).to_owned(), settings)))
+    }
+}
+
+/// What an alias means.
+///
+/// ```toml
+/// [aliases."code.fast"]
+/// targets = [
+///     { upstream = "openai", model = "gpt-4o", weight = 60 },
+///     { upstream = "local", model = "qwen3-coder", weight = 40 },
+/// ]
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct AliasSettings {
+    /// The targets, 1 to 16. Their weights add up to 100.
+    pub targets: Vec<TargetSettings>,
+}
+
+/// A target of an alias.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct TargetSettings {
+    /// Name of an upstream.
+    pub upstream: String,
+    /// The model as that upstream calls it.
+    pub model: String,
+    /// Share of the requests, in percent; may be left out when there is one target.
+    #[serde(default)]
+    pub weight: Option<u8>,
+}
+
+/// A text that is shown to nobody.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Zeroizing<String>);
+
+impl Secret {
+    /// Keeps a text secret.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(Zeroizing::new(text.into()))
+    }
+
+    pub(crate) fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// Upstreams or aliases that cannot be used.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum UpstreamError {
+    /// The base URL is none.
+    #[error("the URL of the upstream '{upstream}' is not valid: {problem}")]
+    Url {
+        /// Name of the upstream.
+        upstream: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// The variable with the key is not set.
+    #[error(
+        "the upstream '{upstream}' takes its key from the environment variable {variable}, which is not set"
+    )]
+    NoKey {
+        /// Name of the upstream.
+        upstream: String,
+        /// Name of the variable.
+        variable: String,
+    },
+    /// The key holds characters that no header can.
+    #[error(
+        "the key of the upstream '{upstream}' has characters that an API key cannot have, such as a line break"
+    )]
+    Key {
+        /// Name of the upstream.
+        upstream: String,
+    },
+    /// A name is not one.
+    #[error("'{name}' cannot be the name of {what}: it must be 1 to 64 of the characters a-z 0-9 . _ -")]
+    Name {
+        /// The name.
+        name: String,
+        /// What it was to name.
+        what: &'static str,
+    },
+    /// A model of an upstream has no name.
+    #[error("a model of the upstream '{upstream}' has an empty name")]
+    Model {
+        /// Name of the upstream.
+        upstream: String,
+    },
+    /// A target names an upstream that does not exist.
+    #[error("the alias '{alias}' has a target on the upstream '{upstream}', which is not configured")]
+    UnknownUpstream {
+        /// The alias.
+        alias: String,
+        /// The upstream that it names.
+        upstream: String,
+    },
+    /// The targets of an alias are too few, too many, or their weights do not add up.
+    #[error("the alias '{alias}' is not valid: {problem}")]
+    Alias {
+        /// The alias.
+        alias: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// A key or models without an upstream they belong to.
+    #[error("{setting} is set, but not its URL: set --upstream or ZUMIK_UPSTREAM")]
+    NoUpstream {
+        /// The setting.
+        setting: &'static str,
+    },
+    /// TLS cannot be set up.
+    #[error("cannot set up TLS for the upstream '{upstream}'")]
+    Tls {
+        /// Name of the upstream.
+        upstream: String,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+impl UpstreamSettings {
+    /// An upstream at this base URL, without a key.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            key_env: None,
+            key: None,
+            models: Vec::new(),
+            region: None,
+            idle_seconds: None,
+            total_seconds: None,
+            stream_usage: None,
+        }
+    }
+
+    /// The name of an upstream that was given without one: that of a known provider, or `upstream`.
+    pub fn name_of(url: &str) -> &'static str {
+        let host = url.split_once("://").map_or(url, |(_, rest)| rest);
+        let host = host.split(['/', ':', '?']).next().unwrap_or_default();
+        match host {
+            "api.openai.com" => "openai",
+            "api.anthropic.com" => "anthropic",
+            "api.x.ai" => "xai",
+            "generativelanguage.googleapis.com" => "google_gemini",
+            "api.fireworks.ai" => "fireworks_ai",
+            "openrouter.ai" => "openrouter",
+            _ => "upstream",
+        }
+    }
+}
+
+impl AliasSettings {
+    /// An alias of these targets: name of the upstream, model, weight.
+    pub fn new<'a>(targets: impl IntoIterator<Item = (&'a str, &'a str, u8)>) -> Self {
+        let target = |(upstream, model, weight): (&str, &str, u8)| TargetSettings {
+            upstream: upstream.to_owned(),
+            model: model.to_owned(),
+            weight: Some(weight),
+        };
+        Self { targets: targets.into_iter().map(target).collect() }
+    }
+}
+
+/// Checks the names and weights of aliases against the upstreams that there are.
+pub(crate) fn check_aliases(
+    aliases: &BTreeMap<String, AliasSettings>,
+    upstreams: &BTreeMap<String, UpstreamSettings>,
+) -> Result<(), UpstreamError> {
+    for (alias, settings) in aliases {
+        check_name(alias, "an alias")?;
+        let invalid = |problem| UpstreamError::Alias { alias: alias.clone(), problem };
+        let targets = &settings.targets;
+        if !(1..=16).contains(&targets.len()) {
+            return Err(invalid("it must have 1 to 16 targets"));
+        }
+        for target in targets {
+            if !upstreams.contains_key(&target.upstream) {
+                let upstream = target.upstream.clone();
+                return Err(UpstreamError::UnknownUpstream { alias: alias.clone(), upstream });
+            }
+            if target.model.is_empty() {
+                return Err(invalid("a target has an empty model"));
+            }
+        }
+        let weights: Option<Vec<u32>> = targets.iter().map(|target| target.weight.map(u32::from)).collect();
+        match weights {
+            None if targets.len() == 1 => {}
+            None => return Err(invalid("each of several targets must have a weight")),
+            Some(weights) if weights.contains(&0) => return Err(invalid("a weight must be at least 1")),
+            Some(weights) if weights.iter().sum::<u32>() != 100 => {
+                return Err(invalid("the weights must add up to 100"));
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// Checks the name of an upstream or alias.
+pub(crate) fn check_name(name: &str, what: &'static str) -> Result<(), UpstreamError> {
+    let fits = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-');
+    if (1..=64).contains(&name.len()) && name.bytes().all(fits) {
+        Ok(())
+    } else {
+        Err(UpstreamError::Name { name: name.to_owned(), what })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_shown_to_nobody() {
+        let settings =
+            UpstreamSettings { key: Some(Secret::new("sk-canary")), ..UpstreamSettings::new("http://a/v1") };
+        assert!(!format!("{settings:?}").contains("canary"));
+    }
+
+    #[test]
+    fn a_known_provider_has_its_name() {
+        assert_eq!(UpstreamSettings::name_of("https://api.openai.com/v1"), "openai");
+        assert_eq!(UpstreamSettings::name_of("http://127.0.0.1:8000/v1"), "upstream");
+        assert_eq!(UpstreamSettings::name_of("https://api.openai.com.evil.example/v1"), "upstream");
+    }
+
+    #[test]
+    fn mistakes_in_aliases_are_told() {
+        let upstreams = BTreeMap::from([("a".to_owned(), UpstreamSettings::new("http://a/v1"))]);
+        let check = |name: &str, targets: &[(&'static str, &'static str, u8)]| {
+            let aliases = BTreeMap::from([(name.to_owned(), AliasSettings::new(targets.iter().copied()))]);
+            check_aliases(&aliases, &upstreams).map_err(|error| error.to_string())
+        };
+        assert_eq!(check("code.fast", &[("a", "m", 60), ("a", "n", 40)]), Ok(()));
+        for (name, targets, part) in [
+            ("x", &[][..], "1 to 16 targets"),
+            ("x", &[("b", "m", 100)], "'b', which is not configured"),
+            ("x", &[("a", "", 100)], "empty model"),
+            ("x", &[("a", "m", 60), ("a", "n", 30)], "add up to 100"),
+            ("x", &[("a", "m", 100), ("a", "n", 0)], "at least 1"),
+            ("Big Name", &[("a", "m", 100)], "a-z 0-9"),
+        ] {
+            let error = check(name, targets).unwrap_err();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! From the account of a generation to its usage event: what was reused is measured here, off the way of the answer.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::sync::{mpsc, oneshot};
+use zumik_insight::ReuseTokens;
+use zumik_types::{QosOutcome, ReuseEvidenceLevel};
+
+use super::Failure;
+use super::blocks::{Block, blocks};
+use super::meter::Account;
+use super::reuse::ReuseWindow;
+use super::target::Target;
+use super::tokens::tokens;
+use crate::clock::Clock;
+use crate::http::{Inference, Limits, Metrics};
+
+/// Most accounts that wait to be settled. One more is settled without measuring what it reused.
+const QUEUE: usize = 8_192;
+
+/// Most bytes of prompts that wait with them.
+const QUEUED_BYTES: usize = 64 * 1024 * 1024;
+
+/// Where accounts are settled.
+pub(crate) struct Accounts {
+    reuse: Arc<ReuseWindow>,
+    limits: Arc<Limits>,
+    metrics: Arc<Metrics>,
+    clock: Arc<dyn Clock>,
+    queue: mpsc::Sender<Job>,
+    /// Bytes of the prompts in the queue.
+    waiting: AtomicUsize,
+}
+
+enum Job {
+    Settle(Box<Account>),
+    /// Everything before this has been settled.
+    Reach(oneshot::Sender<()>),
+}
+
+/// What a generation took, in the numbers that the API tells.
+pub(crate) struct Settled {
+    /// Who answered.
+    pub(crate) target: Target,
+    /// Tokens of the prompt, and of their reuse.
+    pub(crate) reuse: ReuseTokens,
+    /// Where the realized number comes from.
+    pub(crate) evidence: ReuseEvidenceLevel,
+    /// Tokens of the answer.
+    pub(crate) output_tokens: u64,
+    /// How the call went.
+    pub(crate) qos: QosOutcome,
+}
+
+impl Accounts {
+    /// Begins to settle accounts, until this is dropped.
+    pub(crate) fn start(
+        reuse: Arc<ReuseWindow>,
+        limits: Arc<Limits>,
+        metrics: Arc<Metrics>,
+        clock: Arc<dyn Clock>,
+    ) -> Arc<Self> {
+        let (queue, jobs) = mpsc::channel(QUEUE);
+        let accounts = Arc::new(Self { reuse, limits, metrics, clock, queue, waiting: AtomicUsize::new(0) });
+        tokio::spawn(work(Arc::downgrade(&accounts), jobs));
+        accounts
+    }
+
+    /// Settles an account when there is time. Never waits.
+    pub(crate) fn settle_later(&self, mut account: Box<Account>) {
+        self.enter(&account);
+        let bytes = account.bytes();
+        if self.waiting.fetch_add(bytes, Ordering::AcqRel) + bytes > QUEUED_BYTES {
+            self.waiting.fetch_sub(bytes, Ordering::AcqRel);
+            account.prompt = None;
+        }
+        if let Err(mpsc::error::TrySendError::Full(Job::Settle(account))) =
+            self.queue.try_send(Job::Settle(account))
+        {
+            self.waiting.fetch_sub(account.bytes(), Ordering::AcqRel);
+            let measured = Measured::unmeasured(&account);
+            self.record(*account, measured);
+        }
+    }
+
+    /// Settles an account now, for an answer that tells what it took.
+    ///
+    /// # Errors
+    /// The tokens could not be counted.
+    pub(crate) async fn settle(self: &Arc<Self>, account: Box<Account>) -> Result<Settled, Failure> {
+        self.enter(&account);
+        let (account, measured) = self.measured(account).await?;
+        Ok(self.record(account, measured))
+    }
+
+    /// Waits until every account that was closed before is settled.
+    pub(crate) async fn reach(&self) {
+        let (done, reached) = oneshot::channel();
+        if self.queue.send(Job::Reach(done)).await.is_ok() {
+            // Without an answer there is no one left to settle anything.
+            let _ = reached.await;
+        }
+    }
+
+    /// What must be known at once: the tokens that count towards the limit of the key, and the metrics.
+    fn enter(&self, account: &Account) {
+        if let Some(usage) = account.usage {
+            self.limits.spend(&account.asked.ctx.key, usage.input + usage.output);
+        }
+        if account.answered {
+            self.metrics.inference(&Inference {
+                provider: account.target.provider.to_string(),
+                profile: account.target.profile.to_string(),
+                region: account.target.region.to_string(),
+            });
+        }
+    }
+
+    async fn measured(self: &Arc<Self>, account: Box<Account>) -> Result<(Account, Measured), Failure> {
+        let accounts = Arc::clone(self);
+        let bytes = account.bytes() + account.delivered.len();
+        let work = move || {
+            let measured = Measured::of(&account, &accounts.reuse, accounts.clock.now());
+            (*account, measured)
+        };
+        Ok(super::tokens::near(bytes, work).await?)
+    }
+
+    fn record(&self, account: Account, measured: Measured) -> Settled {
+        let qos = account.outcome();
+        Settled {
+            target: account.target,
+            reuse: measured.reuse,
+            evidence: measured.evidence,
+            output_tokens: measured.output_tokens,
+            qos,
+        }
+    }
+}
+
+/// Settles what is queued, one after the other: an earlier prompt is known when a later one is compared with it.
+async fn work(accounts: std::sync::Weak<Accounts>, mut jobs: mpsc::Receiver<Job>) {
+    while let Some(job) = jobs.recv().await {
+        let Some(accounts) = accounts.upgrade() else { return };
+        match job {
+            Job::Settle(account) => {
+                accounts.waiting.fetch_sub(account.bytes(), Ordering::AcqRel);
+                match accounts.measured(account).await {
+                    Ok((account, measured)) => {
+                        accounts.record(account, measured);
+                    }
+                    Err(error) => tracing::error!(%error, "a generation could not be measured"),
+                }
+            }
+            // Whoever waited may have gone.
+            Job::Reach(done) => _ = done.send(()),
+        }
+    }
+}
+
+impl Account {
+    fn bytes(&self) -> usize {
+        self.prompt.as_ref().map_or(0, |(_, body)| body.len())
+    }
+}
+
+/// What a generation took.
+struct Measured {
+    reuse: ReuseTokens,
+    evidence: ReuseEvidenceLevel,
+    output_tokens: u64,
+    family: Option<String>,
+}
+
+impl Measured {
+    /// What the provider reported; what it did not report is counted by the estimator of `POST /v2/token-counts`. A call
+    /// that no provider began to answer took nothing.
+    fn of(account: &Account, window: &ReuseWindow, now: chrono::DateTime<chrono::Utc>) -> Self {
+        let prompt = account.prompt.as_ref().filter(|_| account.answered);
+        let blocks = prompt.map_or_else(Vec::new, |(api, body)| blocks(*api, body));
+        let asked = &account.asked;
+        let target = format!("{}/{}", account.target.provider, account.target.model);
+        let raw = blocks.iter().map(|block| (0, block.raw));
+        let observed = window.observe(&asked.past, &target, raw, now);
+        let candidate = observed.tokens.unwrap_or_else(|| {
+            let tokens = tokens_of(blocks.iter().take(observed.common));
+            window.counted(&observed, tokens);
+            tokens
+        });
+        let latest = tokens_of(blocks.iter().filter(|block| !block.eligible));
+        let input = match account.usage {
+            Some(usage) => usage.input,
+            None => latest + tokens_of(blocks.iter().filter(|block| block.eligible)),
+        };
+        let output_tokens = account.usage.map_or_else(|| tokens(&account.delivered), |usage| usage.output);
+        let eligible = if blocks.is_empty() { 0 } else { input.saturating_sub(latest) };
+        let stable = blocks.iter().filter(|block| block.stable).map(|block| block.raw);
+        let family = window.family(&asked.ctx.project, stable);
+        let mut measured = Self::unmeasured(account);
+        let realized = measured.reuse.realized();
+        measured.reuse = ReuseTokens::of_request(input, eligible, candidate, realized);
+        Self { output_tokens, family, ..measured }
+    }
+
+    /// What the provider reported, and nothing about the opportunity.
+    fn unmeasured(account: &Account) -> Self {
+        let usage = account.usage.unwrap_or_default();
+        let evidence = match usage.cached {
+            Some(_) => ReuseEvidenceLevel::ProviderReported,
+            None => ReuseEvidenceLevel::Unknown,
+        };
+        let reuse = ReuseTokens::of_request(usage.input, 0, 0, usage.cached.unwrap_or(0));
+        Self { reuse, evidence, output_tokens: usage.output, family: None }
+    }
+}
+
+fn tokens_of<'a>(blocks: impl Iterator<Item = &'a Block<'a>>) -> u64 {
+    blocks.map(|block| tokens(&block.text())).sum()
+}

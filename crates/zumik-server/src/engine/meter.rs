@@ -1,0 +1,212 @@
+//! Keeping account of one generation, however it ends.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use zumik_types::{Extra, QosAdmission, QosCompletion, QosOutcome};
+
+use super::accounts::{Accounts, Settled};
+use super::call::{Api, Asked};
+use super::target::Target;
+use super::usage::Usage;
+use super::{Failure, ProviderError};
+
+/// The account of one generation. It is closed once: by what it is told last, or as cancelled when it is dropped.
+pub(crate) struct Meter {
+    accounts: Arc<Accounts>,
+    open: Option<Box<Account>>,
+}
+
+/// What an account says.
+pub(crate) struct Account {
+    pub(crate) asked: Asked,
+    pub(crate) target: Target,
+    pub(crate) fallback_used: bool,
+    /// Which API was called with which body: what reuse is measured by.
+    pub(crate) prompt: Option<(Api, Bytes)>,
+    pub(crate) usage: Option<Usage>,
+    /// What has been delivered, as far as it is needed to count it: see [`Meter::delivered`].
+    pub(crate) delivered: String,
+    /// Whether the provider began to answer.
+    pub(crate) answered: bool,
+    pub(crate) ttft: Option<Duration>,
+    pub(crate) latency: Option<Duration>,
+    pub(crate) end: End,
+}
+
+/// How a generation ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// With an answer.
+    Completed,
+    /// With an error, for a reason of the list in `concepts.md`, "QoS".
+    Failed(Option<&'static str>),
+    /// The caller went away.
+    Cancelled,
+    /// At the caller's deadline.
+    Expired,
+    /// It was refused before anything was asked of a provider.
+    Rejected(&'static str),
+}
+
+/// Most bytes of an answer that are kept to be counted.
+const MOST_DELIVERED: usize = 256 * 1024;
+
+impl Meter {
+    /// Opens an account.
+    pub(crate) fn open(
+        accounts: Arc<Accounts>,
+        asked: Asked,
+        target: Target,
+        prompt: Option<(Api, Bytes)>,
+    ) -> Self {
+        let account = Account {
+            asked,
+            target,
+            fallback_used: false,
+            prompt,
+            usage: None,
+            delivered: String::new(),
+            answered: false,
+            ttft: None,
+            latency: None,
+            end: End::Cancelled,
+        };
+        Self { accounts, open: Some(Box::new(account)) }
+    }
+
+    /// The target began to answer: this is the first token.
+    pub(crate) fn answered(&mut self, target: &Target, fallback_used: bool) {
+        if let Some(account) = &mut self.open {
+            account.target = target.clone();
+            account.fallback_used = fallback_used;
+            account.answered = true;
+            account.ttft = Some(account.asked.started.elapsed());
+        }
+    }
+
+    /// The provider reported its usage; the last report counts.
+    pub(crate) fn usage(&mut self, usage: Usage) {
+        if let Some(account) = &mut self.open {
+            account.usage = Some(usage);
+        }
+    }
+
+    /// So much of the answer went out. It is counted when the provider reports no usage, as when a stream is cancelled.
+    pub(crate) fn delivered(&mut self, text: &str) {
+        if let Some(account) = &mut self.open
+            && account.delivered.len() + text.len() <= MOST_DELIVERED
+        {
+            account.delivered.push_str(text);
+        }
+    }
+
+    /// The outcome so far: what can be told before the answer is complete.
+    pub(crate) fn outcome(&self) -> QosOutcome {
+        match &self.open {
+            Some(account) => account.outcome(),
+            None => super::qos::queued(),
+        }
+    }
+
+    /// The answer is complete. Its account is settled after it has gone out.
+    pub(crate) fn complete(mut self) -> QosOutcome {
+        let Some(account) = self.close(End::Completed) else { return super::qos::queued() };
+        let outcome = account.outcome();
+        self.accounts.settle_later(account);
+        outcome
+    }
+
+    /// The answer is complete, and what it took is part of it.
+    ///
+    /// # Errors
+    /// The tokens could not be counted.
+    pub(crate) async fn complete_and_settle(mut self) -> Result<Settled, Failure> {
+        match self.close(End::Completed) {
+            Some(account) => self.accounts.settle(account).await,
+            None => Err(Failure::Internal("an account was closed twice".into())),
+        }
+    }
+
+    /// There is no answer, or not all of it.
+    pub(crate) fn fail(mut self, failure: &Failure) {
+        let end = match failure {
+            Failure::Deadline(_) => End::Expired,
+            Failure::Provider(ProviderError::NoTarget | ProviderError::LeftAlone) => {
+                End::Rejected("provider_unavailable")
+            }
+            Failure::Provider(ProviderError::Refused(_)) => End::Failed(None),
+            Failure::Provider(_) => End::Failed(Some("provider_unavailable")),
+            _ => End::Failed(None),
+        };
+        if let Some(account) = self.close(end) {
+            self.accounts.settle_later(account);
+        }
+    }
+
+    fn close(&mut self, end: End) -> Option<Box<Account>> {
+        let mut account = self.open.take()?;
+        account.end = end;
+        account.latency = Some(account.asked.started.elapsed());
+        Some(account)
+    }
+}
+
+impl Drop for Meter {
+    fn drop(&mut self) {
+        if let Some(account) = self.close(End::Cancelled) {
+            self.accounts.settle_later(account);
+        }
+    }
+}
+
+impl Account {
+    /// How the call went, or has gone so far.
+    pub(crate) fn outcome(&self) -> QosOutcome {
+        let ended = self.latency.is_some();
+        let wanted = &self.asked.qos;
+        let (ttft, latency) = (self.ttft.map(millis), self.latency.map(millis));
+        let target_met = match (wanted.target_ttft_ms, ttft) {
+            (Some(target), Some(ttft)) => Some(ttft <= target),
+            _ => None,
+        };
+        let (admission, completion, reason) = match self.end {
+            _ if !ended => (QosAdmission::Admitted, None, None),
+            End::Completed => (QosAdmission::Admitted, Some(QosCompletion::Completed), None),
+            End::Failed(reason) => (QosAdmission::Admitted, Some(QosCompletion::Failed), reason),
+            End::Cancelled => {
+                (QosAdmission::Admitted, Some(QosCompletion::Cancelled), Some("cancelled_by_client"))
+            }
+            End::Expired => (
+                QosAdmission::Admitted,
+                Some(QosCompletion::ExpiredDuringExecution),
+                Some("deadline_exceeded"),
+            ),
+            End::Rejected(reason) => (QosAdmission::Rejected, None, Some(reason)),
+        };
+        let missed = (target_met == Some(false)).then_some("target_ttft_missed");
+        let fallback = self.fallback_used.then_some("provider_unavailable");
+        let rejected = matches!(self.end, End::Rejected(_));
+        QosOutcome {
+            admission,
+            completion,
+            target_met,
+            ttft_ms: ttft,
+            latency_ms: latency.filter(|_| !rejected),
+            deadline_met: match (wanted.deadline_ms, latency) {
+                (Some(_), _) if self.end == End::Expired && ended => Some(false),
+                (Some(deadline), Some(latency)) if self.end == End::Completed => Some(latency <= deadline),
+                _ => None,
+            },
+            degraded: self.fallback_used,
+            fallback_used: self.fallback_used,
+            reason_code: reason.or(fallback).or(missed).map(str::to_owned),
+            extra: Extra::new(),
+        }
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,274 @@
+//! When a target is left alone for a while: after it has failed several times in a row.
+//!
+//! Only targets in trouble are remembered, so that a server whose targets answer remembers nothing.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+/// So many failures in a row open the circuit.
+const FAILURES: u32 = 5;
+
+/// For how long it stays open the first time; each failed probe doubles it.
+const FIRST_PAUSE: Duration = Duration::from_secs(5);
+
+/// For how long it stays open at most.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// A probe that nobody reports on (its caller went away) is over after this.
+const PROBE: Duration = Duration::from_secs(30);
+
+/// Most targets that are remembered. Callers may name any model, and each could be in trouble.
+const MOST: usize = 1_024;
+
+/// What is known of one target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Circuit {
+    /// Calls go through; so many failed in a row.
+    Closed { failures: u32 },
+    /// No calls before this moment.
+    Open { until: Instant, pause: Duration },
+    /// One call is on its way to find out; until this moment no other goes.
+    Probing { until: Instant, pause: Duration },
+}
+
+impl Circuit {
+    /// Whether a call may go now.
+    fn admit(&mut self, now: Instant) -> bool {
+        match *self {
+            Self::Closed { .. } => true,
+            Self::Open { until, pause } | Self::Probing { until, pause } if until <= now => {
+                *self = Self::Probing { until: now + PROBE, pause };
+                true
+            }
+            Self::Open { .. } | Self::Probing { .. } => false,
+        }
+    }
+
+    fn fail(&mut self, now: Instant) {
+        *self = match *self {
+            Self::Closed { failures } if failures + 1 < FAILURES => Self::Closed { failures: failures + 1 },
+            Self::Closed { .. } => Self::Open { until: now + FIRST_PAUSE, pause: FIRST_PAUSE },
+            Self::Probing { pause, .. } => {
+                let pause = (pause * 2).min(LONGEST_PAUSE);
+                Self::Open { until: now + pause, pause }
+            }
+            // A call from before the circuit opened tells nothing new.
+            open @ Self::Open { .. } => open,
+        };
+    }
+
+    /// The call ended and told nothing of the target.
+    fn abandon(&mut self, now: Instant) {
+        if let Self::Probing { pause, .. } = *self {
+            *self = Self::Open { until: now, pause };
+        }
+    }
+}
+
+/// The circuits of all targets.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Breaker(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    circuits: Mutex<HashMap<Arc<str>, Circuit>>,
+    /// How many there are, to be read without the lock.
+    count: AtomicUsize,
+}
+
+/// Leave to call a target. Dropped without a word, the call told nothing.
+#[derive(Debug)]
+pub(crate) struct Permit {
+    shared: Arc<Shared>,
+    target: Arc<str>,
+    reported: bool,
+}
+
+impl Breaker {
+    /// Asks for leave to call a target; none while its circuit is open.
+    pub(crate) fn admit(&self, target: &Arc<str>, now: Instant) -> Option<Permit> {
+        if self.0.count.load(Ordering::Acquire) > 0 {
+            let mut circuits = self.0.circuits.lock();
+            if circuits.get_mut(target).is_some_and(|circuit| !circuit.admit(now)) {
+                return None;
+            }
+        }
+        Some(Permit { shared: Arc::clone(&self.0), target: Arc::clone(target), reported: false })
+    }
+
+    /// A target failed, be it after it had begun to answer.
+    pub(crate) fn fault(&self, target: &Arc<str>, now: Instant) {
+        self.0.fault(target, now);
+    }
+}
+
+impl Shared {
+    fn fault(&self, target: &Arc<str>, now: Instant) {
+        let mut circuits = self.circuits.lock();
+        if circuits.len() >= MOST && !circuits.contains_key(target) {
+            return;
+        }
+        let circuit = circuits.entry(Arc::clone(target)).or_insert(Circuit::Closed { failures: 0 });
+        let was_open = matches!(circuit, Circuit::Open { .. });
+        circuit.fail(now);
+        if let (false, Circuit::Open { pause, .. }) = (was_open, *circuit) {
+            tracing::warn!(%target, pause_s = pause.as_secs(), "a provider fails and is left alone for a while");
+        }
+        self.count.store(circuits.len(), Ordering::Release);
+    }
+}
+
+impl Permit {
+    /// The target answered, be it with a refusal.
+    pub(crate) fn succeed(mut self) {
+        self.reported = true;
+        if self.shared.count.load(Ordering::Acquire) > 0 {
+            let mut circuits = self.shared.circuits.lock();
+            if let Some(Circuit::Open { .. } | Circuit::Probing { .. }) = circuits.remove(&self.target) {
+                tracing::info!(target = %self.target, "a provider answers again");
+            }
+            self.shared.count.store(circuits.len(), Ordering::Release);
+        }
+    }
+
+    /// The target failed.
+    pub(crate) fn fail(mut self, now: Instant) {
+        self.reported = true;
+        self.shared.fault(&self.target, now);
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        if !self.reported && self.shared.count.load(Ordering::Acquire) > 0 {
+            if let Some(circuit) = self.shared.circuits.lock().get_mut(&self.target) {
+                circuit.abandon(Instant::now());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What happens to a target, and when, in seconds.
+    enum Step {
+        Fails(u64),
+        Answers(u64),
+        /// Its caller goes away.
+        Ends(u64),
+        Refused(u64),
+    }
+    use Step::*;
+
+    fn play(steps: &[Step]) {
+        let breaker = Breaker::default();
+        let target: Arc<str> = "openai/gpt-4o".into();
+        let start = Instant::now();
+        for (index, step) in steps.iter().enumerate() {
+            let (Fails(at) | Answers(at) | Ends(at) | Refused(at)) = step;
+            let now = start + Duration::from_secs(*at);
+            let permit = breaker.admit(&target, now);
+            match (step, permit) {
+                (Fails(_), Some(permit)) => permit.fail(now),
+                (Answers(_), Some(permit)) => permit.succeed(),
+                (Ends(_), Some(permit)) => drop(permit),
+                (Refused(_), None) => {}
+                (_, permit) => panic!("step {index} at {at} s: permit {permit:?}"),
+            }
+        }
+    }
+
+    fn open() -> Vec<Step> {
+        (0..FAILURES).map(|_| Fails(0)).collect()
+    }
+
+    #[test]
+    fn failures_in_a_row_open_the_circuit_and_a_success_between_them_does_not() {
+        play(&[open(), vec![Refused(0), Refused(4)]].concat_steps());
+        let mut steps: Vec<_> = (1..FAILURES).map(|_| Fails(0)).collect();
+        steps.push(Answers(0));
+        steps.extend((1..FAILURES).map(|_| Fails(0)));
+        steps.push(Answers(0));
+        play(&steps);
+    }
+
+    #[test]
+    fn one_probe_finds_out_whether_it_answers_again() {
+        play(&[open(), vec![Refused(4), Answers(5), Answers(5), Fails(5), Answers(5)]].concat_steps());
+    }
+
+    #[test]
+    fn a_probe_that_fails_doubles_the_pause_up_to_a_minute() {
+        let probes = vec![
+            Fails(5),
+            Refused(14),
+            Fails(15),
+            Refused(34),
+            Fails(35),
+            Refused(74),
+            Fails(75),
+            Refused(134),
+            Fails(135),
+            Refused(194),
+            Answers(195),
+        ];
+        play(&[open(), probes].concat_steps());
+    }
+
+    #[test]
+    fn while_one_probe_is_under_way_no_other_goes() {
+        let breaker = Breaker::default();
+        let target: Arc<str> = "a".into();
+        let start = Instant::now();
+        for _ in 0..FAILURES {
+            breaker.admit(&target, start).unwrap().fail(start);
+        }
+        let probe = breaker.admit(&target, start + FIRST_PAUSE).unwrap();
+        assert!(breaker.admit(&target, start + FIRST_PAUSE).is_none());
+        assert!(breaker.admit(&target, start + FIRST_PAUSE + PROBE).is_some(), "a probe is over some time");
+        probe.succeed();
+        assert!(breaker.admit(&target, start).is_some());
+        assert_eq!(breaker.0.count.load(Ordering::Acquire), 0, "who answers is not remembered");
+    }
+
+    #[test]
+    fn a_probe_whose_caller_goes_away_tells_nothing_and_another_may_follow() {
+        let breaker = Breaker::default();
+        let target: Arc<str> = "a".into();
+        // In the past, so that the pause is over by the clock that a drop reads.
+        let start = Instant::now();
+        for _ in 0..FAILURES {
+            breaker.admit(&target, start).unwrap().fail(start);
+        }
+        drop(breaker.admit(&target, start + FIRST_PAUSE).unwrap());
+        assert!(breaker.admit(&target, start + FIRST_PAUSE).is_some());
+        play(&[Ends(0), Ends(0), Ends(0), Ends(0), Ends(0), Answers(0)]);
+    }
+
+    #[test]
+    fn the_number_of_targets_in_trouble_is_bounded() {
+        let breaker = Breaker::default();
+        let now = Instant::now();
+        for n in 0..MOST * 2 {
+            breaker.admit(&n.to_string().into(), now).unwrap().fail(now);
+        }
+        assert_eq!(breaker.0.circuits.lock().len(), MOST);
+    }
+
+    trait Concat {
+        fn concat_steps(self) -> Vec<Step>;
+    }
+
+    impl<const N: usize> Concat for [Vec<Step>; N] {
+        fn concat_steps(self) -> Vec<Step> {
+            self.into_iter().flatten().collect()
+        }
+    }
+}

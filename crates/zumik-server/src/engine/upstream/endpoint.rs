@@ -1,0 +1,209 @@
+//! One upstream as it is called: its addresses, its credential, its limits of time.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, USER_AGENT};
+use http::{Method, Request, Uri};
+use http_body_util::Full;
+
+use super::super::call::Api;
+use crate::config::{Secret, UpstreamError, UpstreamSettings};
+
+/// Longest silence when nothing is said. Some models think for minutes before they say anything.
+const IDLE: Duration = Duration::from_secs(300);
+
+/// Longest time for a whole answer when nothing is said.
+const TOTAL: Duration = Duration::from_secs(3_600);
+
+const AGENT: HeaderValue = HeaderValue::from_static(concat!("zumik/", env!("CARGO_PKG_VERSION")));
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
+
+/// An upstream of this server.
+pub(crate) struct Endpoint {
+    /// Its name: the provider of its targets.
+    pub(crate) name: Arc<str>,
+    /// Where it runs.
+    pub(crate) region: Arc<str>,
+    /// The models that the settings list.
+    pub(crate) models: Vec<Arc<str>>,
+    /// Longest silence.
+    pub(crate) idle: Duration,
+    /// Longest time for a whole answer.
+    pub(crate) total: Duration,
+    /// Whether it takes `stream_options`.
+    pub(crate) stream_usage: bool,
+    /// Whether it is reached over TLS.
+    pub(super) https: bool,
+    chat: Uri,
+    responses: Uri,
+    embeddings: Uri,
+    list: Uri,
+    authorization: Option<HeaderValue>,
+}
+
+impl Endpoint {
+    /// An upstream from its settings; `variable` reads the environment.
+    pub(super) fn new(
+        name: &str,
+        settings: &UpstreamSettings,
+        variable: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, UpstreamError> {
+        let base = base(name, &settings.url)?;
+        let uri = |path: &str| {
+            format!("{base}{path}")
+                .parse::<Uri>()
+                .map_err(|_| invalid(name, "it has characters that a URL cannot have"))
+        };
+        if settings.models.iter().any(String::is_empty) {
+            return Err(UpstreamError::Model { upstream: name.to_owned() });
+        }
+        Ok(Self {
+            name: name.into(),
+            region: settings.region.as_deref().unwrap_or("unknown").into(),
+            models: settings.models.iter().map(|model| model.as_str().into()).collect(),
+            idle: settings.idle_seconds.map_or(IDLE, |seconds| Duration::from_secs(seconds.get())),
+            total: settings.total_seconds.map_or(TOTAL, |seconds| Duration::from_secs(seconds.get())),
+            stream_usage: settings.stream_usage.unwrap_or(true),
+            https: base.starts_with("https:"),
+            chat: uri("/chat/completions")?,
+            responses: uri("/responses")?,
+            embeddings: uri("/embeddings")?,
+            list: uri("/models")?,
+            authorization: authorization(name, settings, variable)?,
+        })
+    }
+
+    /// A POST of one of its APIs.
+    pub(super) fn post(&self, api: Api, stream: bool, body: Bytes) -> Request<Full<Bytes>> {
+        let uri = match api {
+            Api::ChatCompletions => &self.chat,
+            Api::Responses => &self.responses,
+            Api::Embeddings => &self.embeddings,
+        };
+        let mut request = self.request(Method::POST, uri, if stream { EVENTS } else { JSON }, body);
+        request.headers_mut().insert(CONTENT_TYPE, JSON);
+        request
+    }
+
+    /// The request for its models.
+    pub(super) fn list(&self) -> Request<Full<Bytes>> {
+        self.request(Method::GET, &self.list, JSON, Bytes::new())
+    }
+
+    fn request(&self, method: Method, uri: &Uri, accept: HeaderValue, body: Bytes) -> Request<Full<Bytes>> {
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = method;
+        *request.uri_mut() = uri.clone();
+        let headers = request.headers_mut();
+        headers.insert(ACCEPT, accept);
+        headers.insert(USER_AGENT, AGENT);
+        if let Some(authorization) = &self.authorization {
+            headers.insert(AUTHORIZATION, authorization.clone());
+        }
+        request
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoint").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// The base URL without a slash at its end.
+fn base<'a>(name: &str, url: &'a str) -> Result<&'a str, UpstreamError> {
+    let uri: Uri = url.parse().map_err(|_| invalid(name, "it must be like http://host:port/v1"))?;
+    if !matches!(uri.scheme_str(), Some("http" | "https")) {
+        return Err(invalid(name, "it must begin with http:// or https://"));
+    }
+    match uri.authority() {
+        None => return Err(invalid(name, "it names no host")),
+        Some(authority) if authority.as_str().contains('@') => {
+            return Err(invalid(name, "it holds a user name; a key belongs into key_env"));
+        }
+        Some(_) => {}
+    }
+    if uri.query().is_some() {
+        return Err(invalid(name, "it has a query"));
+    }
+    Ok(url.trim_end_matches('/'))
+}
+
+fn authorization(
+    name: &str,
+    settings: &UpstreamSettings,
+    variable: &dyn Fn(&str) -> Option<String>,
+) -> Result<Option<HeaderValue>, UpstreamError> {
+    let key = match (&settings.key, &settings.key_env) {
+        (Some(key), _) => key.clone(),
+        (None, None) => return Ok(None),
+        (None, Some(from)) => {
+            let value = variable(from).map(|key| key.trim().to_owned()).filter(|key| !key.is_empty());
+            let missing = || UpstreamError::NoKey { upstream: name.to_owned(), variable: from.clone() };
+            Secret::new(value.ok_or_else(missing)?)
+        }
+    };
+    let mut value = HeaderValue::from_str(&format!("Bearer {}", key.reveal()))
+        .map_err(|_| UpstreamError::Key { upstream: name.to_owned() })?;
+    value.set_sensitive(true);
+    Ok(Some(value))
+}
+
+fn invalid(name: &str, problem: &'static str) -> UpstreamError {
+    UpstreamError::Url { upstream: name.to_owned(), problem }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn endpoint(settings: &UpstreamSettings) -> Result<Endpoint, UpstreamError> {
+        Endpoint::new("a", settings, &|name| (name == "KEY").then(|| "sk-canary".to_owned()))
+    }
+
+    #[test]
+    fn addresses_stand_behind_the_base_url() {
+        let slash = endpoint(&UpstreamSettings::new("https://host:1/base/v1/")).unwrap();
+        let request = slash.post(Api::ChatCompletions, true, Bytes::new());
+        assert_eq!(request.uri(), "https://host:1/base/v1/chat/completions");
+        assert_eq!(request.headers()[ACCEPT], "text/event-stream");
+        assert_eq!(slash.list().uri(), "https://host:1/base/v1/models");
+        assert!(!request.headers().contains_key(AUTHORIZATION));
+    }
+
+    #[test]
+    fn a_key_is_sent_and_never_shown() {
+        let mut settings = UpstreamSettings::new("http://host/v1");
+        settings.key_env = Some("KEY".to_owned());
+        let endpoint = endpoint(&settings).unwrap();
+        let request = endpoint.list();
+        assert_eq!(request.headers()[AUTHORIZATION], "Bearer sk-canary");
+        assert!(!format!("{endpoint:?} {request:?}").contains("canary"));
+    }
+
+    #[test]
+    fn mistakes_are_told_without_the_key() {
+        for url in [
+            "",
+            "host/v1",
+            "ftp://host/v1",
+            "http:///v1",
+            "http://u:p@host/v1",
+            "http://h/v1?a=1",
+            "http://h o/",
+        ] {
+            let error = endpoint(&UpstreamSettings::new(url)).unwrap_err().to_string();
+            assert!(error.starts_with("the URL of the upstream 'a' is not valid"), "{url}: {error}");
+        }
+        let mut settings = UpstreamSettings::new("http://host/v1");
+        settings.key_env = Some("NOT_SET".to_owned());
+        assert!(endpoint(&settings).unwrap_err().to_string().contains("NOT_SET, which is not set"));
+        settings.key = Some(Secret::new("sk-\ncanary"));
+        let error = endpoint(&settings).unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("canary"));
+    }
+}

@@ -1,0 +1,226 @@
+//! What can go wrong with a provider, and what a caller is told of it (contract `common.md`, "Errors").
+
+use std::time::{Duration, SystemTime};
+
+use http::header::{HeaderMap, RETRY_AFTER};
+use serde::Deserialize;
+use thiserror::Error;
+
+/// Why a provider gave no answer. What it sent is in here only where it is meant for the caller, never in the log.
+#[derive(Debug, Error)]
+pub(crate) enum ProviderError {
+    /// No connection could be opened.
+    #[error("the provider cannot be reached")]
+    Unreachable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The connection broke off before the answer was complete.
+    #[error("the provider broke its answer off")]
+    BrokeOff(#[source] Option<Box<dyn std::error::Error + Send + Sync>>),
+    /// Nothing came for so long.
+    #[error("the provider sent nothing for {} seconds", .0.as_secs())]
+    Silent(Duration),
+    /// It sent something all the time and came to no end.
+    #[error("the provider's answer took longer than {} seconds", .0.as_secs())]
+    Endless(Duration),
+    /// What came is not what was asked for.
+    #[error("the provider's answer is not valid: {0}")]
+    Malformed(&'static str),
+    /// A status that is not the request's fault, and no limit.
+    #[error("the provider failed with status {0}")]
+    Failed(u16),
+    /// The credential of this server was refused.
+    #[error("the provider refused the credential of this server with status {0}")]
+    Credential(u16),
+    /// The provider's limit was reached.
+    #[error("the provider is at its rate limit for {retry_after} more seconds")]
+    Limited {
+        /// Seconds to wait.
+        retry_after: u64,
+    },
+    /// The provider has a complaint about the request, which the caller is to see.
+    #[error("the provider refused the request with status {}", .0.status)]
+    Refused(Box<Refusal>),
+    /// The provider reported an error within its stream.
+    #[error("the provider reported an error within its stream")]
+    InStream(Box<Refusal>),
+    /// It failed too often lately.
+    #[error("the provider has failed several times in a row and is left alone for a while")]
+    LeftAlone,
+    /// No upstream has the provider that the release names, or none is allowed.
+    #[error("no permitted provider serves the model")]
+    NoTarget,
+}
+
+/// A provider's complaint, in the members of the error envelope.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) status: u16,
+    pub(crate) message: String,
+    pub(crate) code: Option<String>,
+    pub(crate) param: Option<String>,
+}
+
+/// The part of an error answer that is read: OpenAI's envelope. Other members are left where they are.
+#[derive(Deserialize, Default)]
+struct Envelope {
+    error: Option<Detail>,
+}
+
+/// Some providers send a text instead of an object, and some a number as the code.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Detail {
+    Object { message: Option<String>, code: Option<serde_json::Value>, param: Option<String> },
+    Text(String),
+}
+
+/// Most bytes of an error answer that are read.
+pub(crate) const LONGEST: usize = 64 * 1024;
+
+impl ProviderError {
+    /// What an answer with another status than success means.
+    pub(crate) fn of_status(status: u16, headers: &HeaderMap, body: &[u8]) -> Self {
+        match status {
+            401 | 402 | 403 | 407 => Self::Credential(status),
+            429 => Self::Limited { retry_after: retry_after(headers, SystemTime::now()) },
+            408 => Self::Failed(status),
+            400..=499 => Self::refused(status, body),
+            _ => Self::Failed(status),
+        }
+    }
+
+    /// A refusal with what its body says.
+    pub(crate) fn refused(status: u16, body: &[u8]) -> Self {
+        Self::Refused(Box::new(Refusal::read(status, body)))
+    }
+
+    /// An error that came as an event of a stream.
+    pub(crate) fn in_stream(data: &[u8]) -> Self {
+        Self::InStream(Box::new(Refusal::read(502, data)))
+    }
+
+    /// Whether another target might do better.
+    pub(crate) fn may_pass_elsewhere(&self) -> bool {
+        !matches!(self, Self::Refused(_) | Self::NoTarget)
+    }
+
+    /// Whether the same target might do better in a moment.
+    pub(crate) fn may_pass_soon(&self) -> bool {
+        matches!(self, Self::Unreachable(_) | Self::BrokeOff(_) | Self::Failed(500 | 502 | 503))
+    }
+
+    /// Whether it speaks against the target, so that it counts for its circuit. Who refuses, for whatever reason, is well.
+    pub(crate) fn is_fault(&self) -> bool {
+        match self {
+            Self::Unreachable(_)
+            | Self::BrokeOff(_)
+            | Self::Silent(_)
+            | Self::Endless(_)
+            | Self::Malformed(_)
+            | Self::Failed(_)
+            | Self::InStream(_) => true,
+            Self::Credential(_)
+            | Self::Limited { .. }
+            | Self::Refused(_)
+            | Self::LeftAlone
+            | Self::NoTarget => false,
+        }
+    }
+}
+
+impl Refusal {
+    fn read(status: u16, body: &[u8]) -> Self {
+        let envelope: Envelope = serde_json::from_slice(body).unwrap_or_default();
+        let (message, code, param) = match envelope.error {
+            Some(Detail::Object { message, code, param }) => (message, code, param),
+            Some(Detail::Text(message)) => (Some(message), None, None),
+            None => (None, None, None),
+        };
+        let code = code.and_then(|code| match code {
+            serde_json::Value::String(code) => Some(code),
+            serde_json::Value::Number(code) => Some(code.to_string()),
+            _ => None,
+        });
+        let message = message
+            .filter(|message| !message.is_empty())
+            .unwrap_or_else(|| format!("The provider refused the request with status {status}."));
+        Self { status, message, code, param }
+    }
+}
+
+/// `Retry-After` in whole seconds, at least 1; 1 when there is none that can be read.
+fn retry_after(headers: &HeaderMap, now: SystemTime) -> u64 {
+    let Some(value) = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()) else { return 1 };
+    let value = value.trim();
+    let seconds = match value.parse::<f64>() {
+        Ok(seconds) if seconds.is_finite() && seconds >= 0.0 => Some(seconds.ceil()),
+        Ok(_) => None,
+        Err(_) => httpdate::parse_http_date(value)
+            .ok()
+            .and_then(|at| at.duration_since(now).ok())
+            .map(|wait| wait.as_secs_f64().ceil()),
+    };
+    // A day is as good as never.
+    seconds.map_or(1, |seconds| seconds.clamp(1.0, 86_400.0) as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn a_status_means_what_the_contract_says() {
+        let none = HeaderMap::new();
+        let of = |status| ProviderError::of_status(status, &none, b"");
+        for status in [400, 404, 409, 413, 415, 422] {
+            assert!(matches!(of(status), ProviderError::Refused(refusal) if refusal.status == status));
+        }
+        for status in [401, 402, 403, 407] {
+            assert!(matches!(of(status), ProviderError::Credential(_)), "{status}");
+        }
+        for status in [302, 408, 500, 502, 503, 504, 529] {
+            assert!(matches!(of(status), ProviderError::Failed(_)), "{status}");
+        }
+        assert!(matches!(of(429), ProviderError::Limited { retry_after: 1 }));
+    }
+
+    #[test]
+    fn what_a_provider_complains_about_is_read_from_its_envelope() {
+        let read = |body: &str| Refusal::read(400, body.as_bytes());
+        let whole = read(
+            r#"{"error":{"message":"Too long.","type":"x","code":"context_length_exceeded","param":"messages"}}"#,
+        );
+        assert_eq!((&*whole.message, whole.code.as_deref()), ("Too long.", Some("context_length_exceeded")));
+        assert_eq!(whole.param.as_deref(), Some("messages"));
+        assert_eq!(read(r#"{"error":{"message":"m","code":400,"param":null}}"#).code.as_deref(), Some("400"));
+        assert_eq!(read(r#"{"error":"gone"}"#).message, "gone");
+        for body in ["", "<html>", "[]", r#"{"error":{"message":7}}"#, r#"{"detail":"x"}"#] {
+            assert_eq!(read(body).message, "The provider refused the request with status 400.", "{body}");
+        }
+    }
+
+    #[test]
+    fn a_wait_is_whole_seconds_and_at_least_one() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+        let of = |value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(RETRY_AFTER, HeaderValue::from_str(value).unwrap());
+            retry_after(&headers, now)
+        };
+        for (value, seconds) in [
+            ("7", 7),
+            ("0", 1),
+            ("1.2", 2),
+            ("-1", 1),
+            ("NaN", 1),
+            ("soon", 1),
+            ("1e99", 86_400),
+            ("Sun, 09 Sep 2001 01:47:10 GMT", 30),
+            ("Sun, 09 Sep 2001 01:46:00 GMT", 1),
+        ] {
+            assert_eq!(of(value), seconds, "{value}");
+        }
+        assert_eq!(retry_after(&HeaderMap::new(), now), 1);
+    }
+}

@@ -1,0 +1,193 @@
+//! From a call to an answer: the body as the target gets it, the attempts, and what each came to.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, Response};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+use tokio::time::Instant;
+use zumik_types::DegradePolicy;
+
+use super::error::{self, ProviderError};
+use super::retry::{Attempts, Next};
+use super::stream::ModelStream;
+use super::times::{self, Times};
+use super::{Endpoint, Upstreams};
+use crate::engine::Failure;
+use crate::engine::call::{Api, ModelBody};
+use crate::engine::members::{Members, json};
+use crate::engine::target::{Route, Target};
+
+/// Most bytes of an answer that is no stream: embeddings of 2,048 texts fit.
+const LONGEST: usize = 128 * 1024 * 1024;
+
+/// A call on its way.
+pub(crate) struct Forward<'a> {
+    pub(crate) api: Api,
+    pub(crate) stream: bool,
+    pub(crate) body: &'a [u8],
+    pub(crate) qos: &'a zumik_types::Qos,
+    pub(crate) started: Instant,
+}
+
+/// Who answered, and what.
+pub(crate) struct Forwarded {
+    pub(crate) target: Target,
+    /// Whether it was not the first choice.
+    pub(crate) fallback_used: bool,
+    pub(crate) body: ModelBody,
+}
+
+impl Upstreams {
+    /// Sends a call to the first choice and, as far as the caller allows and nothing was delivered, to others.
+    ///
+    /// # Errors
+    /// The failure of the last attempt, or the deadline.
+    pub(crate) async fn forward(&self, call: &Forward<'_>, route: &Route) -> Result<Forwarded, Failure> {
+        let forbidden = call.qos.degrade_policy == Some(DegradePolicy::Forbid);
+        let mut others = route.others.iter().take(if forbidden { 0 } else { usize::MAX });
+        let mut attempts = Attempts::new(others.len());
+        let mut target = &route.first;
+        let deadline = times::deadline(call.qos, call.started);
+        loop {
+            let failure = match self.attempt(call, target, deadline).await {
+                Ok(body) => {
+                    let fallback_used = !std::ptr::eq(target, &route.first);
+                    return Ok(Forwarded { target: target.clone(), fallback_used, body });
+                }
+                Err(failure) => failure,
+            };
+            let Failure::Provider(error) = &failure else { return Err(failure) };
+            tracing::debug!(provider = %target.provider, %error, "an attempt failed");
+            match (attempts.after(error), deadline) {
+                (Next::GiveUp, _) => return Err(failure),
+                (Next::Again(pause), Some((end, _))) if Instant::now() + pause >= end => return Err(failure),
+                (Next::Again(pause), _) => tokio::time::sleep(pause).await,
+                (Next::Other, _) => match others.next() {
+                    Some(other) => target = other,
+                    None => return Err(failure),
+                },
+            }
+        }
+    }
+
+    async fn attempt(
+        &self,
+        call: &Forward<'_>,
+        target: &Target,
+        deadline: Option<(Instant, u64)>,
+    ) -> Result<ModelBody, Failure> {
+        let endpoint = self.endpoint(&target.provider).ok_or(ProviderError::NoTarget)?;
+        let body = body(call, target, endpoint)?;
+        let circuit: Arc<str> = format!("{}/{}", target.provider, target.model).into();
+        let permit = self.breaker.admit(&circuit, Instant::now()).ok_or(ProviderError::LeftAlone)?;
+        let times = Times::new(deadline, endpoint.idle, endpoint.total);
+        let answered = self.ask(call, endpoint, body, times, circuit).await;
+        match &answered {
+            Err(Failure::Provider(error)) if error.is_fault() => permit.fail(Instant::now()),
+            Ok(_) | Err(Failure::Provider(_)) => permit.succeed(),
+            // The caller's deadline says nothing about the target.
+            Err(_) => drop(permit),
+        }
+        answered
+    }
+
+    async fn ask(
+        &self,
+        call: &Forward<'_>,
+        endpoint: &Endpoint,
+        body: Bytes,
+        times: Times,
+        circuit: Arc<str>,
+    ) -> Result<ModelBody, Failure> {
+        let request = endpoint.post(call.api, call.stream, body);
+        let answer = times.within(self.http.request(request)).await?.map_err(unanswered)?;
+        let (head, body) = answer.into_parts();
+        if !head.status.is_success() {
+            let body = times.within(whole(body, error::LONGEST)).await?.unwrap_or_default();
+            return Err(ProviderError::of_status(head.status.as_u16(), &head.headers, &body).into());
+        }
+        if call.stream {
+            if !is_event_stream(&head.headers) {
+                return Err(ProviderError::Malformed("a stream was asked for, and it is none").into());
+            }
+            let stream = ModelStream::open(call.api, body, times, self.breaker.clone(), circuit).await?;
+            return Ok(ModelBody::Stream(stream));
+        }
+        let body = collect(body, times).await?;
+        if Members::of(&body).is_err() {
+            return Err(ProviderError::Malformed("it is no JSON object").into());
+        }
+        Ok(ModelBody::Whole(body))
+    }
+}
+
+/// The body as a target gets it: with its model, and for a stream of chat completions with its usage at the end.
+fn body(call: &Forward<'_>, target: &Target, endpoint: &Endpoint) -> Result<Bytes, Failure> {
+    let members = Members::of(call.body).map_err(|error| Failure::Internal(error.into()))?;
+    let mut edit = members.edit().set("model", json(&target.model));
+    if call.stream && call.api == Api::ChatCompletions && endpoint.stream_usage {
+        let options = members.value("stream_options").unwrap_or(b"{}");
+        let options = Members::of(options).map_err(|error| Failure::Internal(error.into()))?;
+        edit = edit.set("stream_options", options.edit().set("include_usage", &b"true"[..]).finish());
+    }
+    Ok(edit.finish().into())
+}
+
+/// A body that is no stream, piece by piece, so that one that is slow and one that is silent are told apart.
+async fn collect(mut body: Incoming, times: Times) -> Result<Bytes, Failure> {
+    let mut first = Bytes::new();
+    let mut whole = Vec::new();
+    while let Some(piece) = times.within(body.frame()).await? {
+        let piece = piece.map_err(|error| ProviderError::BrokeOff(Some(error.into())))?;
+        let Ok(piece) = piece.into_data() else { continue };
+        if first.len() + whole.len() + piece.len() > LONGEST {
+            return Err(ProviderError::Malformed("it is too long").into());
+        }
+        if first.is_empty() && whole.is_empty() {
+            first = piece;
+            continue;
+        }
+        if whole.is_empty() {
+            whole.extend_from_slice(&std::mem::take(&mut first));
+        }
+        whole.extend_from_slice(&piece);
+    }
+    Ok(if whole.is_empty() { first } else { whole.into() })
+}
+
+/// What an error answer says, if it can be read.
+async fn whole(body: Incoming, most: usize) -> Option<Bytes> {
+    Limited::new(body, most).collect().await.ok().map(|body| body.to_bytes())
+}
+
+fn unanswered(error: hyper_util::client::legacy::Error) -> ProviderError {
+    if error.is_connect() {
+        ProviderError::Unreachable(error.into())
+    } else {
+        ProviderError::BrokeOff(Some(error.into()))
+    }
+}
+
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split(';').next())
+        .is_some_and(|essence| essence.trim().eq_ignore_ascii_case("text/event-stream"))
+}
+
+/// The answer to a request of its own, whole, within the endpoint's limits.
+pub(super) async fn simple(
+    answer: Result<Response<Incoming>, hyper_util::client::legacy::Error>,
+    times: Times,
+) -> Result<Bytes, Failure> {
+    let (head, body) = answer.map_err(unanswered)?.into_parts();
+    if !head.status.is_success() {
+        let body = times.within(whole(body, error::LONGEST)).await?.unwrap_or_default();
+        return Err(ProviderError::of_status(head.status.as_u16(), &head.headers, &body).into());
+    }
+    collect(body, times).await
+}

@@ -1,0 +1,118 @@
+//! The providers whose models answer: what they are called at (`endpoint`, `tls`), how a call goes to them (`forward`,
+//! `times`, `stream`, `sse`), what happens when they fail (`error`, `retry`, `breaker`), and which models they have
+//! (`discovery`).
+
+mod breaker;
+mod discovery;
+mod endpoint;
+pub(crate) mod error;
+mod forward;
+mod retry;
+pub(crate) mod sse;
+mod stream;
+pub(crate) mod times;
+mod tls;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+
+pub(crate) use endpoint::Endpoint;
+pub(crate) use error::ProviderError;
+pub(crate) use forward::Forward;
+pub(crate) use sse::Frame;
+pub(crate) use stream::ModelStream;
+
+use crate::config::{UpstreamError, UpstreamSettings, check_name};
+use breaker::Breaker;
+use discovery::Discovery;
+
+/// How long opening a connection may take, name resolution left out.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// How long an unused connection is kept. Servers close theirs after a minute or more.
+const KEEP: Duration = Duration::from_secs(50);
+
+/// Most unused connections that are kept for one host.
+const KEPT: usize = 1_024;
+
+type Http = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+
+/// All upstreams of a server; without any, it answers with placeholders.
+pub(crate) struct Upstreams {
+    /// Sorted by name.
+    endpoints: Vec<(Arc<Endpoint>, Discovery)>,
+    http: Http,
+    breaker: Breaker,
+}
+
+impl Upstreams {
+    /// Upstreams from their settings; `variable` reads the environment.
+    ///
+    /// # Errors
+    /// A name, URL or key that cannot be used.
+    pub(crate) fn new(
+        settings: &BTreeMap<String, UpstreamSettings>,
+        variable: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, UpstreamError> {
+        let mut endpoints = Vec::with_capacity(settings.len());
+        for (name, settings) in settings {
+            check_name(name, "an upstream")?;
+            let endpoint = Endpoint::new(name, settings, variable)?;
+            endpoints.push((Arc::new(endpoint), Discovery::default()));
+        }
+        let https = endpoints.iter().find(|(endpoint, _)| endpoint.https);
+        let tls = tls::config(https.is_some()).map_err(|error| UpstreamError::Tls {
+            upstream: https.map_or_else(String::new, |(endpoint, _)| endpoint.name.to_string()),
+            source: error.into(),
+        })?;
+        Ok(Self { endpoints, http: client(tls), breaker: Breaker::default() })
+    }
+
+    /// Whether there is none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.endpoints.is_empty()
+    }
+
+    /// The upstream of this name.
+    pub(crate) fn endpoint(&self, name: &str) -> Option<&Arc<Endpoint>> {
+        self.endpoints.iter().map(|(endpoint, _)| endpoint).find(|endpoint| *endpoint.name == *name)
+    }
+
+    /// Who takes a model that is no alias: the upstream that has it, by its settings or by its own list, else the first
+    /// that has no list in its settings, else the first.
+    pub(crate) async fn serving(&self, model: &str) -> Option<Arc<Endpoint>> {
+        if let [(endpoint, _)] = self.endpoints.as_slice() {
+            return Some(Arc::clone(endpoint));
+        }
+        let has = |models: &[Arc<str>]| models.iter().any(|known| **known == *model);
+        let all = || self.endpoints.iter().map(|(endpoint, _)| endpoint);
+        if let Some(endpoint) = all().find(|endpoint| has(&endpoint.models)) {
+            return Some(Arc::clone(endpoint));
+        }
+        let known = self.models().await;
+        let found = known.into_iter().find(|(_, models)| has(models)).map(|(endpoint, _)| endpoint);
+        found.or_else(|| all().find(|endpoint| endpoint.models.is_empty()).or_else(|| all().next()).cloned())
+    }
+}
+
+fn client(tls: rustls::ClientConfig) -> Http {
+    let mut http = HttpConnector::new();
+    http.set_connect_timeout(Some(CONNECT));
+    http.set_nodelay(true);
+    http.enforce_http(false);
+    let https =
+        HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(http);
+    Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(KEEP)
+        .pool_max_idle_per_host(KEPT)
+        .build(https)
+}
