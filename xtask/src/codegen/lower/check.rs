@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::codegen::document::{Document, Node};
 use crate::codegen::error::Result;
-use crate::codegen::ir::{Api, Kind, Object, Operation, Presence};
+use crate::codegen::ir::{Api, Field, Kind, Object, Operation, Presence, Type};
 use crate::codegen::names;
 
 /// What a call or an endpoint can do besides its setters.
@@ -26,6 +26,8 @@ const CALL_METHODS: &[&str] = &[
     "query",
     "send",
     "session_ref",
+    "stream",
+    "streaming",
     "timeout",
     "trace_mode",
 ];
@@ -57,6 +59,19 @@ pub(super) fn resources(document: &Document, api: &Api) -> Result<()> {
     }
 }
 
+/// An operation that streams is asked to by its body.
+fn stream(operation: &Operation, body: Option<&Object>, place: &Node<'_>) -> Result<()> {
+    let asks = |field: &&Field| {
+        field.wire == "stream" && field.ty == Type::Bool && field.presence == Presence::Optional
+    };
+    let can_ask = body.is_some_and(|body| body.fields.iter().any(|field| asks(&field)));
+    if operation.streams == can_ask || operation.handwritten {
+        return Ok(());
+    }
+    let hint = "a body has an optional boolean `stream` exactly if the answer can be a stream";
+    Err(place.error("`x-streams` and the member `stream` of the body go together", hint))
+}
+
 /// Methods of a sub-client, arguments of a method and setters of a call do not clash.
 pub(super) fn methods(document: &Document, api: &Api) -> Result<()> {
     let mut methods = BTreeSet::new();
@@ -70,6 +85,7 @@ pub(super) fn methods(document: &Document, api: &Api) -> Result<()> {
                 .error(format!("{resource}() has a second method {method}"), "choose another `x-method`"));
         }
         let body = body(api, operation);
+        stream(operation, body, &place)?;
         if let Some(name) = twin(arguments(operation, body), &[]) {
             let hint = "choose another name with `x-rust-name`";
             return Err(place.error(format!("two arguments are called {name}"), hint));
@@ -102,7 +118,9 @@ fn arguments<'a>(operation: &'a Operation, body: Option<&'a Object>) -> impl Ite
 
 fn setters<'a>(operation: &'a Operation, body: Option<&'a Object>) -> impl Iterator<Item = &'a str> {
     let optional = body.into_iter().flat_map(|object| &object.fields).filter(|field| {
-        matches!(field.presence, Presence::Optional | Presence::Patch) && field.constant.is_none()
+        matches!(field.presence, Presence::Optional | Presence::Patch)
+            && field.constant.is_none()
+            && !(operation.streams && field.wire == "stream")
     });
     let query = operation.query.iter().map(|parameter| parameter.name.as_str());
     query.chain(optional.map(|field| field.setter.as_str()))

@@ -51,6 +51,11 @@ fn tagged(discriminator: &str, word: &str) -> String {
 const WORD: &str = "{ type: object, description: A word., required: [type], properties: { type: { type: string, \
                     const: word, x-rust-name: kind, description: Tag. } } }";
 
+/// The success of the operation of the document, and the same one with a stream beside it.
+const ANSWER: &str = "content: { application/json: { schema: { $ref: '#/components/schemas/Answer'";
+const STREAM: &str = "content: { text/event-stream: { schema: {} }, application/json: { schema: { $ref: \
+                      '#/components/schemas/Answer'";
+
 fn cases() -> Vec<(&'static str, String)> {
     let mapping = "{ propertyName: type, mapping: { word: '#/components/schemas/Word' } }";
     vec![
@@ -221,12 +226,10 @@ fn cases() -> Vec<(&'static str, String)> {
         ),
         ("a sub-client is called as a type", changed("[things]", "[thing]").replace("{ things:", "{ thing:")),
         ("pages have no cursor", changed("x-scope", "x-paginated: true\n      x-scope")),
+        ("a stream is not announced", changed(ANSWER, STREAM)),
         (
-            "a stream is not announced",
-            changed(
-                "content: { application/json: { schema: { $ref: '#/components/schemas/Answer'",
-                "content: { text/event-stream: { schema: {} }, application/json: { schema: { $ref: '#/components/schemas/Answer'",
-            ),
+            "a stream cannot be asked for",
+            changed(ANSWER, STREAM).replace("x-scope", "x-streams: true\n      x-scope"),
         ),
         // Parameters
         ("a path parameter is not described", changed("/v2/things:", "/v2/things/{thing_id}:")),

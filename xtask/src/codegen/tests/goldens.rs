@@ -194,6 +194,14 @@ fn an_operation_becomes_a_row_an_endpoint_and_a_method() {
         parts: { type: array, items: { $ref: '#/components/schemas/ThingId' }, description: Its parts. }
         session_id: { type: string, x-rust-setter: session, description: The session. }
         head: { type: [string, 'null'], description: Checked when it is sent. }
+    Replacement:
+      type: object
+      description: What a thing is replaced by.
+      required: [name]
+      properties:
+        name: { type: string, description: Its name. }
+        stream: { type: boolean, default: false, description: Events? }
+        made_at: { type: string, format: date-time, description: When it was made. }
     ThingId: { type: string, x-id-prefix: [thg_], description: Id of a thing. }
     ThingList:
       type: object
@@ -245,7 +253,8 @@ fn an_operation_becomes_a_row_an_endpoint_and_a_method() {
       parameters:
         - { name: Agent-Idempotency-Key, in: header, description: A key., schema: { type: string } }
         - { name: dry, in: query, description: Only look., schema: { type: boolean } }
-      requestBody: { required: true, content: { application/json: { schema: { $ref: '#/components/schemas/Thing' } } } }
+        - { name: since, in: query, description: Only what is newer., schema: { type: string, format: date-time } }
+      requestBody: { required: true, content: { application/json: { schema: { $ref: '#/components/schemas/Replacement' } } } }
       responses:
         '200':
           description: The thing.

@@ -8,6 +8,7 @@ use zumik_types::{
 };
 
 use crate::endpoint::{BuildError, DecodeError, Endpoint, RequestParts, json};
+use crate::stream::StreamEndpoint;
 use crate::{Call, Zumik};
 
 /// Generations in OpenAI's Responses shape.
@@ -362,6 +363,15 @@ impl Endpoint for CreateV1Response {
 
     fn decode(body: &[u8]) -> Result<Self::Output, DecodeError> {
         json(body)
+    }
+}
+
+impl StreamEndpoint for CreateV1Response {
+    type Event = String;
+
+    fn streaming(mut self) -> Self {
+        self.body.stream = Some(true);
+        self
     }
 }
 

@@ -8,6 +8,9 @@ use crate::codegen::emit::{Imports, fields, objects, types};
 use crate::codegen::ir::{Field, Object, Operation, Parameter, Presence, Type};
 use crate::codegen::names;
 
+/// The member of a body that asks for a stream.
+const STREAM: &str = "stream";
+
 pub(super) struct Endpoint<'a> {
     pub(super) operation: &'a Operation,
     /// Name and members of the body.
@@ -42,6 +45,10 @@ impl<'a> Endpoint<'a> {
             Type::Bytes => "crate::endpoint::bytes",
             _ => "crate::endpoint::json",
         });
+        if let Some(event) = self.event() {
+            imports.uses.insert("crate::stream::StreamEndpoint");
+            types::imports(event, imports);
+        }
         if query.iter().any(|parameter| parameter.ty == Type::DateTime) {
             imports.uses.insert("crate::endpoint::rfc3339");
         }
@@ -55,11 +62,12 @@ impl<'a> Endpoint<'a> {
         }
     }
 
-    /// The members of the body that have a setter. A stream is not asked for here: its answer is no single value.
+    /// The members of the body that have a setter. A stream is not asked for here: its answer is no single value, and
+    /// `stream()` of the call asks for it.
     fn optional(&self) -> impl Iterator<Item = &'a Field> {
         let streams = self.operation.streams;
         let optional = self.body.into_iter().flat_map(|(_, object)| objects::optional(object));
-        optional.filter(move |field| !(streams && field.wire == "stream"))
+        optional.filter(move |field| !(streams && field.wire == STREAM))
     }
 
     /// What the constructor takes: the ids of the path, then what the body requires.
@@ -86,7 +94,8 @@ impl<'a> Endpoint<'a> {
         let conversion = self.conversion();
         let endpoint = self.endpoint();
         let call = self.call();
-        quote!(#definition #constructor #conversion #endpoint #call)
+        let stream = self.stream();
+        quote!(#definition #constructor #conversion #endpoint #stream #call)
     }
 
     /// A body that was built before is an endpoint already, if nothing else is needed.
@@ -255,6 +264,28 @@ impl<'a> Endpoint<'a> {
                 }
             }
         }
+    }
+
+    /// What asks for a stream of events, if the operation has one.
+    fn stream(&self) -> Option<TokenStream> {
+        let (name, event) = (&self.name, types::rust(self.event()?));
+        Some(quote! {
+            impl StreamEndpoint for #name {
+                type Event = #event;
+
+                fn streaming(mut self) -> Self {
+                    self.body.stream = Some(true);
+                    self
+                }
+            }
+        })
+    }
+
+    /// What one event holds, if the body can ask for a stream.
+    fn event(&self) -> Option<&'a Type> {
+        let (_, object) = self.body?;
+        objects::optional(object).find(|field| field.wire == STREAM)?;
+        self.operation.event.as_ref()
     }
 
     /// The setters on a call, which is what users chain.

@@ -5,12 +5,13 @@
 use std::collections::BTreeMap;
 
 use zumik_types::{
-    ChatAudioOptions, ChatCompletion, ChatMessage, ChatPrediction, ChatReasoningEffort, ChatResponseFormat,
-    ChatStop, ChatStreamOptions, ChatTool, ChatToolChoice, ChatVerbosity, ChatWebSearchOptions,
-    CreateChatCompletionRequest, JsonObject, Operation, operations,
+    ChatAudioOptions, ChatCompletion, ChatCompletionChunk, ChatMessage, ChatPrediction, ChatReasoningEffort,
+    ChatResponseFormat, ChatStop, ChatStreamOptions, ChatTool, ChatToolChoice, ChatVerbosity,
+    ChatWebSearchOptions, CreateChatCompletionRequest, JsonObject, Operation, operations,
 };
 
 use crate::endpoint::{BuildError, DecodeError, Endpoint, RequestParts, json};
+use crate::stream::StreamEndpoint;
 use crate::{Call, Zumik};
 
 /// Chat completions, whole or as a stream of chunks.
@@ -417,6 +418,15 @@ impl Endpoint for CreateChatCompletion {
 
     fn decode(body: &[u8]) -> Result<Self::Output, DecodeError> {
         json(body)
+    }
+}
+
+impl StreamEndpoint for CreateChatCompletion {
+    type Event = ChatCompletionChunk;
+
+    fn streaming(mut self) -> Self {
+        self.body.stream = Some(true);
+        self
     }
 }
 
