@@ -1,9 +1,14 @@
-//! Rules of the API that need neither HTTP nor a database: API keys and their scopes, and the prompt compiler.
+//! Rules of the API that need neither HTTP nor a database: API keys and their scopes, the prompt compiler, the input
+//! of batches, and sums over usage.
 
+mod batch_input;
 mod keys;
 mod prompt;
 mod scopes;
+mod usage;
 
+pub(crate) use batch_input::{BatchInput, InputFault, InputLine};
 pub use keys::{key_hash, masked_key, mint_key};
 pub use prompt::{Block, Message, Prompt, PromptError, Role, Source, compile};
 pub use scopes::Scopes;
+pub(crate) use usage::{Measure, Summary, Times};

@@ -134,6 +134,11 @@ impl ApiError {
         Self::new(StatusCode::CONFLICT, ErrorType::InvalidRequestError, message).code("session_not_active")
     }
 
+    /// 409: the batch has ended, and not by a cancel.
+    pub(crate) fn batch_ended(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::CONFLICT, ErrorType::InvalidRequestError, message)
+    }
+
     /// 409: a guard of an append or merge is stale. `param` names it, `branch` is the present state.
     pub(crate) fn branch_version_conflict(
         param: &'static str,
@@ -329,7 +334,8 @@ impl From<StoreError> for ApiError {
                 Self::branch_version_conflict(guard.param(), message, branch)
             }
             StoreError::SessionNotActive { .. } => Self::session_not_active(message),
-            StoreError::Limit { .. } => Self::invalid("file", message),
+            StoreError::BatchEnded { .. } => Self::batch_ended(message),
+            StoreError::Limit { limit } => Self::invalid(limit.param(), message),
             StoreError::KeyReused => Self::idempotency_key_reused(),
             // Whoever took the key over is still running.
             StoreError::InFlight | StoreError::LeaseLost => Self::idempotency_in_flight(),

@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use thiserror::Error;
-use zumik_types::{BranchState, SessionStatus};
+use zumik_types::{BatchStatus, BranchState, SessionStatus};
 
 /// Why a store operation did not do what it was asked. Nothing was written, whatever the reason.
 #[derive(Debug, Error)]
@@ -38,6 +38,12 @@ pub enum StoreError {
     SessionNotActive {
         /// Its status.
         status: SessionStatus,
+    },
+    /// The batch completed, failed or expired, and cannot be cancelled: 409.
+    #[error("the batch is {status}")]
+    BatchEnded {
+        /// Its status.
+        status: BatchStatus,
     },
     /// A limit of the project would be exceeded: 400.
     #[error("{limit}")]
@@ -86,6 +92,12 @@ pub enum Kind {
     PurgeReceipt,
     /// `file-…`
     File,
+    /// `batch_…`
+    Batch,
+    /// The name of a model alias.
+    ModelAlias,
+    /// `ah_…`
+    AgentHints,
     /// `key_…`
     Key,
     /// `prj_…`
@@ -105,6 +117,9 @@ impl std::fmt::Display for Kind {
             Self::PurgeJob => "purge job",
             Self::PurgeReceipt => "purge receipt",
             Self::File => "file",
+            Self::Batch => "batch",
+            Self::ModelAlias => "model alias",
+            Self::AgentHints => "agent hints",
             Self::Key => "API key",
             Self::Project => "project",
         })
@@ -130,15 +145,31 @@ impl Guard {
     }
 }
 
+impl Limit {
+    /// The field of the request that has no room.
+    pub const fn param(self) -> &'static str {
+        match self {
+            Self::Files(_) | Self::FileBytes(_) => "file",
+            Self::BatchFiles(_) | Self::BatchBytes(_) => "input_file_id",
+        }
+    }
+}
+
 /// A limit of what one project may store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Limit {
     /// Too many files.
     #[error("a project holds at most {0} files; delete one first")]
     Files(u64),
+    /// Too many files, with those that open batches will write.
+    #[error("a project holds at most {0} files, two for each open batch included; wait or delete one first")]
+    BatchFiles(u64),
     /// Too many bytes in files.
     #[error("the files of a project hold at most {0} bytes; delete one first")]
     FileBytes(u64),
+    /// Too many bytes in files to begin a batch, which will write more.
+    #[error("the files of a project hold at most {0} bytes, so no batch can be created; delete one first")]
+    BatchBytes(u64),
 }
 
 fn conflict_message(guard: Guard, branch: &BranchState) -> String {

@@ -1,15 +1,21 @@
 //! The store: whole operations on a project's state, each one transaction. `memory` is the plain model,
 //! `sqlite` the durable one; `conformance` holds both to the same laws. A handler knows the trait only.
 
+mod aliases;
 mod answer;
+mod batch_results;
+mod batch_rules;
+mod batches;
 #[cfg(test)]
 mod conformance;
 mod error;
+mod hints;
 pub mod memory;
 mod receipt;
 mod records;
 mod rules;
 pub mod sqlite;
+mod usage;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -23,12 +29,19 @@ use zumik_types::{
     SessionBranch, SessionId, Snapshot, SnapshotId, UpdateSessionRequest, V1Response, V1ResponseId,
 };
 
+pub use aliases::{AliasStore, NewAliasRelease};
 pub use answer::{ANSWER_LIFETIME, Answer, Idempotency, LEASE, Lease, Reserved, Written};
+pub use batches::{
+    Advanced, BATCH_LIFETIME, BatchPage, BatchStore, COMPLETION_WINDOW, ClaimedLine, LINE_LEASE, LineLease,
+    LineOutcome, OUTPUT_LIFETIME,
+};
 pub use error::{Guard, Kind, Limit, StoreError};
+pub use hints::HintStore;
 pub use records::{
     Caller, EventPage, FilePage, Generation, KeyRecord, MAX_FILE_BYTES, MAX_FILES, MAX_MERGED_EVENTS,
     NewFile, NewKey, Page, Project, ProjectCtx, PromptState, StoredResponse, Swept,
 };
+pub use usage::{LATEST_EVENTS, UsageQuery, UsageStore};
 
 use crate::domain::Prompt;
 
@@ -42,7 +55,7 @@ pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 /// else, and the answer is kept in the same transaction as the effect. Each id of a path that names
 /// nothing in the project gives [`StoreError::NotFound`], each of a body [`StoreError::Reference`].
 #[async_trait]
-pub trait Store: Send + Sync + 'static {
+pub trait Store: AliasStore + BatchStore + HintStore + UsageStore + Send + Sync + 'static {
     // Projects and keys. They name no `ProjectCtx`: they are what one is made from.
 
     /// Whom the key with this SHA-256 belongs to, at this moment: keys made or revoked by another process

@@ -186,6 +186,8 @@ pub struct Swept {
     pub responses: u64,
     /// Deleted sessions, with all that was in them.
     pub sessions: u64,
+    /// Batches, 30 days after their end.
+    pub batches: u64,
     /// Stored answers after a day, and reservations whose holder is gone.
     pub answers: u64,
 }

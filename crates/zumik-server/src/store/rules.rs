@@ -2,12 +2,16 @@
 
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use zumik_types::{
-    ArtifactId, BranchState, ErrorType, EventId, Extra, NativeResponse, NativeResponseError, Patch,
-    QosCompletion, ResponseStatus, RetentionClass, SessionStatus, V1Response, V1ResponseError,
-    V1ResponseStatus,
+    AgentHints, AgentHintsId, ArtifactId, BranchState, ErrorType, EventId, Extra, ModelAliasRelease,
+    ModelAliasReleaseId, ModelAliasStatus, NativeResponse, NativeResponseError, ObjectType, Patch, ProjectId,
+    QosCompletion, ResponseStatus, RetentionClass, SessionStatus, StoredAgentHints, UsageEvent, UsageReport,
+    V1Response, V1ResponseError, V1ResponseStatus,
 };
 
-use super::{Guard, Limit, MAX_FILE_BYTES, MAX_FILES, Result, StoreError, StoredResponse};
+use super::{
+    Guard, Kind, Limit, MAX_FILE_BYTES, MAX_FILES, NewAliasRelease, Result, StoreError, StoredResponse,
+};
+use crate::domain::Summary;
 
 /// How long the content of an `ephemeral` artifact is kept.
 const EPHEMERAL: TimeDelta = TimeDelta::hours(24);
@@ -29,6 +33,64 @@ pub(super) fn whole_seconds(time: DateTime<Utc>) -> DateTime<Utc> {
 /// When an artifact's content goes by itself.
 pub(super) fn artifact_expiry(class: &RetentionClass, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     (*class == RetentionClass::Ephemeral).then(|| now + EPHEMERAL)
+}
+
+/// The group of usage events that have no value of what they are grouped by.
+pub(super) const UNKNOWN_GROUP: &str = "unknown";
+
+/// A release as it begins; `before` is the policy revision of the one that it retires.
+pub(super) fn new_release(
+    id: ModelAliasReleaseId,
+    new: NewAliasRelease,
+    before: Option<String>,
+) -> ModelAliasRelease {
+    ModelAliasRelease {
+        id,
+        object: ObjectType::ModelAliasRelease,
+        alias: new.alias,
+        status: ModelAliasStatus::Active,
+        policy_revision: new.policy_revision.or(before).unwrap_or(new.first_policy_revision),
+        capability_manifest_revision: new.capability_manifest_revision,
+        targets: new.targets,
+        extra: Extra::new(),
+    }
+}
+
+/// Hints as they are stored.
+pub(super) fn stored_hints(
+    id: AgentHintsId,
+    project_id: ProjectId,
+    now: DateTime<Utc>,
+    hints: AgentHints,
+) -> StoredAgentHints {
+    let AgentHints { version, session, state, reuse, qos, routing, safety, extra: _ } = hints;
+    StoredAgentHints {
+        id,
+        object: ObjectType::AgentHints,
+        project_id,
+        created_at: whole_seconds(now),
+        version,
+        session,
+        state,
+        reuse,
+        qos,
+        routing,
+        safety,
+        extra: Extra::new(),
+    }
+}
+
+/// The answer to a question for usage.
+pub(super) fn usage_report(latest: Vec<UsageEvent>, summary: Summary) -> UsageReport {
+    let (summary, groups) = summary.finish();
+    UsageReport {
+        object: ObjectType::List,
+        data: latest,
+        has_more: false,
+        summary,
+        groups,
+        extra: Extra::new(),
+    }
 }
 
 /// The artifact that a payload reference or a manifest entry names, when it has the form of one.
@@ -75,6 +137,11 @@ pub(super) fn check_active(status: &SessionStatus) -> Result<()> {
         SessionStatus::Active => Ok(()),
         other => Err(StoreError::SessionNotActive { status: other.clone() }),
     }
+}
+
+/// An `after` that names nothing in its list.
+pub(super) fn missing_after(kind: Kind, id: impl std::fmt::Display) -> StoreError {
+    StoreError::reference("after", format!("no {kind} with id '{id}' exists in this project"))
 }
 
 /// A body field that names an artifact that is not there.

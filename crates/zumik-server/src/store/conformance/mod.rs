@@ -1,12 +1,17 @@
 //! The laws of a store, one function each, run against every store. A law that only one store can break
 //! (crashes, files, locks) is tested beside that store.
 
+mod aliases;
 mod artifacts;
+mod batch_files;
+mod batch_lines;
+mod batches;
 mod branches;
 mod bundles;
 mod diagnostics;
 mod events;
 mod files;
+mod hints;
 mod idempotency;
 mod keys;
 mod merges;
@@ -16,6 +21,7 @@ mod responses;
 mod sessions;
 mod snapshots;
 mod tenancy;
+mod usage;
 mod world;
 
 pub(in crate::store) use world::{World, fresh};
@@ -130,4 +136,37 @@ laws! {
         a_repeated_purge_is_replayed;
     tenancy:
         objects_of_another_project_are_as_missing_ones;
+    aliases:
+        a_release_retires_the_one_before,
+        releases_are_listed_by_alias_and_belong_to_their_project,
+        a_repeated_release_is_replayed_and_retires_nothing;
+    hints:
+        hints_are_stored_as_they_are_until_they_are_deleted;
+    usage:
+        sums_equal_the_events_and_the_latest_are_listed,
+        an_event_that_is_sent_twice_counts_once,
+        a_selection_is_by_period_and_exact_values,
+        groups_split_the_sums,
+        forgotten_events_are_gone;
+    batches:
+        a_batch_goes_from_its_lines_to_its_files,
+        a_bad_input_fails_its_batch,
+        a_batch_needs_an_input_file_of_its_project,
+        a_repeated_create_is_replayed_also_without_the_file,
+        batches_are_listed_newest_first,
+        a_cancelled_batch_keeps_what_ran,
+        a_batch_that_ended_is_not_cancelled,
+        an_expired_batch_keeps_what_ran;
+    batch_lines:
+        a_line_is_held_by_one_until_its_lease_ends,
+        a_renewed_line_stays_with_its_holder,
+        a_released_line_is_due_again_and_its_attempt_does_not_count,
+        a_line_that_waits_is_due_at_its_time,
+        batches_take_turns,
+        every_line_comes_to_exactly_one_end;
+    batch_files:
+        an_open_batch_keeps_room_for_its_files,
+        the_files_of_a_batch_go_a_day_after_its_end,
+        an_input_stays_while_another_batch_needs_it,
+        a_batch_is_forgotten_after_a_month;
 }

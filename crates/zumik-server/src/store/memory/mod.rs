@@ -1,12 +1,15 @@
 //! The store as a plain model: maps behind one lock. It is what the durable store is held to, and what a
 //! server without a data folder keeps its state in.
 
+mod aliases;
+mod batches;
 mod branches;
 mod generations;
 mod keys;
 mod objects;
 mod purge;
 mod state;
+mod usage;
 
 use std::sync::Arc;
 

@@ -8,6 +8,7 @@ use zumik_types::{
 };
 
 use super::state::{ArtifactEntry, BranchEntry, BundleEntry, FileEntry, State};
+use crate::store::batch_rules::{FILES_OF_A_BATCH, shown};
 use crate::store::receipt::sign_report;
 use crate::store::rules::{self, artifact_expiry, check_file_limits, missing_artifact, whole_seconds};
 use crate::store::{FilePage, Kind, NewFile, Page, ProjectCtx, Result, StoreError};
@@ -170,23 +171,30 @@ impl State {
 
     pub(super) fn upload_file(&mut self, ctx: &ProjectCtx, new: NewFile) -> Result<File> {
         let bytes = new.content.len() as u64;
-        let present = self.files.values().filter(|entry| is_present(entry, ctx));
-        let (files, stored) =
-            present.fold((0, 0), |(files, stored), entry| (files + 1, stored + entry.file.bytes));
-        check_file_limits(files, stored, bytes)?;
-        let file = File {
+        let (files, stored) = self.stored_files(ctx);
+        let promised = FILES_OF_A_BATCH * self.open_batches(&ctx.project);
+        check_file_limits(files + promised, stored, bytes)?;
+        let expires_at = new.expires_at.map(whole_seconds);
+        let file = shown(File {
             id: FileId::with_suffix(&self.mint.file_suffix()),
             object: ObjectType::File,
             bytes,
             created_at: whole_seconds(ctx.now),
             filename: new.filename,
             purpose: new.purpose,
-            expires_at: new.expires_at.map(whole_seconds),
+            expires_at,
             extra: Extra::new(),
-        };
-        let entry = FileEntry { project: ctx.project.clone(), file: file.clone(), content: new.content };
+        });
+        let project = ctx.project.clone();
+        let entry = FileEntry { project, file: file.clone(), content: new.content, expires_at };
         self.files.insert(file.id.clone(), entry);
         Ok(file)
+    }
+
+    /// How many files a project has, and how many bytes.
+    pub(super) fn stored_files(&self, ctx: &ProjectCtx) -> (u64, u64) {
+        let present = self.files.values().filter(|entry| is_present(entry, ctx));
+        present.fold((0, 0), |(files, bytes), entry| (files + 1, bytes + entry.file.bytes))
     }
 
     pub(super) fn list_files(&self, ctx: &ProjectCtx, page: &FilePage) -> Result<Page<File>> {
@@ -260,5 +268,5 @@ fn is_live(entry: &ArtifactEntry, ctx: &ProjectCtx) -> bool {
 }
 
 fn is_present(entry: &FileEntry, ctx: &ProjectCtx) -> bool {
-    entry.project == ctx.project && entry.file.expires_at.is_none_or(|end| end > whole_seconds(ctx.now))
+    entry.project == ctx.project && entry.expires_at.is_none_or(|end| end > whole_seconds(ctx.now))
 }

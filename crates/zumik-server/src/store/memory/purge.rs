@@ -102,10 +102,11 @@ impl State {
             }
         }
         let before = (self.files.len(), self.responses.len(), self.answers.len());
-        self.files.retain(|_, entry| entry.file.expires_at.is_none_or(|end| end > second));
+        self.files.retain(|_, entry| entry.expires_at.is_none_or(|end| end > second));
         self.responses.retain(|_, entry| entry.expires_at > second);
         self.answers.retain(|_, entry| entry.expires_at > now);
         swept.files = (before.0 - self.files.len()) as u64;
+        swept.batches = self.sweep_batches(now);
         swept.responses = (before.1 - self.responses.len()) as u64;
         swept.answers = (before.2 - self.answers.len()) as u64;
         swept

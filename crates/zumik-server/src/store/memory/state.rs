@@ -11,11 +11,13 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 use zumik_receipt::SigningKey;
 use zumik_types::{
-    Artifact, ArtifactId, BranchId, Bundle, BundleId, Diagnostic, DiagnosticId, Event, EventId, File, FileId,
-    KeyId, ProjectId, PurgeJob, PurgeJobId, PurgeReceipt, ResponseId, Session, SessionBranch, SessionId,
-    Snapshot, SnapshotId, V1ResponseId,
+    AgentHintsId, Artifact, ArtifactId, BatchId, BranchId, Bundle, BundleId, Diagnostic, DiagnosticId, Event,
+    EventId, File, FileId, KeyId, ModelAliasRelease, ProjectId, PurgeJob, PurgeJobId, PurgeReceipt,
+    ResponseId, Session, SessionBranch, SessionId, Snapshot, SnapshotId, StoredAgentHints, UsageEvent,
+    UsageEventId, V1ResponseId,
 };
 
+use super::batches::BatchEntry;
 use crate::clock::Clock;
 use crate::mint::Mint;
 use crate::store::{
@@ -40,6 +42,12 @@ pub(super) struct State {
     pub(super) snapshots: IndexMap<SnapshotId, SnapshotEntry>,
     pub(super) responses: IndexMap<ResponseKey, ResponseEntry>,
     pub(super) files: IndexMap<FileId, FileEntry>,
+    pub(super) usage: IndexMap<UsageEventId, UsageEvent>,
+    pub(super) releases: Vec<(ProjectId, ModelAliasRelease)>,
+    pub(super) hints: IndexMap<AgentHintsId, StoredAgentHints>,
+    pub(super) batches: IndexMap<BatchId, BatchEntry>,
+    /// Lines of batches so far; each is named by its number.
+    pub(super) batch_lines: i64,
     pub(super) diagnostics: IndexMap<DiagnosticId, Diagnostic>,
     pub(super) purges: IndexMap<PurgeJobId, (PurgeJob, PurgeReceipt)>,
 }
@@ -108,8 +116,10 @@ pub(super) struct ResponseEntry {
 
 pub(super) struct FileEntry {
     pub(super) project: ProjectId,
+    /// As it is shown: only of outputs it is told when they go.
     pub(super) file: File,
     pub(super) content: Bytes,
+    pub(super) expires_at: Option<DateTime<Utc>>,
 }
 
 impl State {
@@ -130,6 +140,11 @@ impl State {
             snapshots: IndexMap::new(),
             responses: IndexMap::new(),
             files: IndexMap::new(),
+            usage: IndexMap::new(),
+            releases: Vec::new(),
+            hints: IndexMap::new(),
+            batches: IndexMap::new(),
+            batch_lines: 0,
             diagnostics: IndexMap::new(),
             purges: IndexMap::new(),
         }

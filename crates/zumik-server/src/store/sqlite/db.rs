@@ -91,6 +91,21 @@ impl<'a> Sql<'a> {
         Ok(rows)
     }
 
+    /// Hands over one row after the other, so that no more than one is in memory.
+    pub(super) fn for_each(
+        &self,
+        sql: &str,
+        params: impl Params,
+        mut read: impl FnMut(&Row<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let mut statement = self.statement(sql)?;
+        let mut rows = statement.query(params)?;
+        while let Some(row) = rows.next()? {
+            read(row)?;
+        }
+        Ok(())
+    }
+
     /// Runs a statement that gives no rows; the number of rows it changed.
     pub(super) fn run(&self, sql: &str, params: impl Params) -> Result<usize> {
         Ok(self.statement(sql)?.execute(params)?)

@@ -1,6 +1,7 @@
 //! Files.
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use rusqlite::{Row, params};
 use zumik_types::{Extra, File, FileId, ObjectType, SortOrder};
 
@@ -8,6 +9,7 @@ use super::contents::{place, record};
 use super::ids::{file_id, file_key};
 use super::times::{seconds, time};
 use super::{Db, Env};
+use crate::store::batch_rules::{FILES_OF_A_BATCH, shown};
 use crate::store::rules::{check_file_limits, whole_seconds};
 use crate::store::{FilePage, Kind, NewFile, Page, ProjectCtx, Result, StoreError};
 
@@ -19,7 +21,7 @@ pub(super) struct SealedFile {
 }
 
 impl SealedFile {
-    pub(super) fn new(env: &Env, ctx: &ProjectCtx, new: NewFile) -> Result<Self> {
+    pub(super) fn new(env: &Env, now: DateTime<Utc>, new: NewFile) -> Result<Self> {
         let mut key = [0; 12];
         env.mint.fill(&mut key);
         let sealed = env.vault.seal(&*env.mint, &place("file", &key), &new.content)?;
@@ -27,13 +29,18 @@ impl SealedFile {
             id: file_id(key),
             object: ObjectType::File,
             bytes: new.content.len() as u64,
-            created_at: whole_seconds(ctx.now),
+            created_at: whole_seconds(now),
             filename: new.filename,
             purpose: new.purpose,
             expires_at: new.expires_at.map(whole_seconds),
             extra: Extra::new(),
         };
         Ok(Self { file, key, record: record(&sealed) })
+    }
+
+    /// What the database keeps of its id.
+    pub(super) fn key(&self) -> [u8; 12] {
+        self.key
     }
 }
 
@@ -42,15 +49,25 @@ const COLUMNS: &str = "public_id, bytes, created_at, filename, purpose, expires_
 impl Db<'_> {
     pub(super) fn upload_file(&self, ctx: &ProjectCtx, new: &SealedFile) -> Result<File> {
         let project = self.project(ctx)?;
-        let (files, bytes) = self
-            .one(
-                "SELECT count(*), coalesce(sum(bytes), 0) FROM files
-                 WHERE project = ?1 AND (expires_at IS NULL OR expires_at > ?2)",
-                params![project, seconds(ctx.now)],
-                |row| Ok((row.get::<_, u64>(0)?, row.get::<_, u64>(1)?)),
-            )?
-            .unwrap_or_default();
-        check_file_limits(files, bytes, new.file.bytes)?;
+        let (files, bytes) = self.stored_files(project, ctx.now)?;
+        let promised = FILES_OF_A_BATCH * self.open_batches(project)?;
+        check_file_limits(files + promised, bytes, new.file.bytes)?;
+        self.insert_file(project, new)?;
+        Ok(shown(new.file.clone()))
+    }
+
+    /// How many files a project has, and how many bytes.
+    pub(super) fn stored_files(&self, project: i64, now: DateTime<Utc>) -> Result<(u64, u64)> {
+        let stored = self.one(
+            "SELECT count(*), coalesce(sum(bytes), 0) FROM files
+             WHERE project = ?1 AND (expires_at IS NULL OR expires_at > ?2)",
+            params![project, seconds(now)],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )?;
+        Ok(stored.unwrap_or_default())
+    }
+
+    pub(super) fn insert_file(&self, project: i64, new: &SealedFile) -> Result<()> {
         let content = self.insert_content(&new.record)?;
         self.run(
             "INSERT INTO files (public_id, project, filename, purpose, bytes, created_at, expires_at, content)
@@ -66,7 +83,7 @@ impl Db<'_> {
                 content,
             ],
         )?;
-        Ok(new.file.clone())
+        Ok(())
     }
 
     pub(super) fn list_files(&self, ctx: &ProjectCtx, page: &FilePage) -> Result<Page<File>> {
@@ -132,7 +149,7 @@ impl Db<'_> {
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<File> {
-    Ok(File {
+    Ok(shown(File {
         id: file_id(row.get(0)?),
         object: ObjectType::File,
         bytes: row.get(1)?,
@@ -141,5 +158,5 @@ fn read(row: &Row<'_>) -> rusqlite::Result<File> {
         purpose: row.get(4)?,
         expires_at: row.get::<_, Option<i64>>(5)?.map(time),
         extra: Extra::new(),
-    })
+    }))
 }

@@ -2,8 +2,9 @@
 
 use ulid::Ulid;
 use zumik_types::{
-    ArtifactId, BranchId, BundleId, DiagnosticId, EventId, FileId, KeyId, ProjectId, PurgeJobId,
-    PurgeReceiptId, ReceiptKeyId, ResponseId, SessionId, SnapshotId, V1ResponseId,
+    AgentHintsId, ArtifactId, BatchId, BranchId, BundleId, DiagnosticId, EventId, FileId, KeyId,
+    ModelAliasReleaseId, ProjectId, PurgeJobId, PurgeReceiptId, ReceiptKeyId, ResponseId, SessionId,
+    SnapshotId, UsageEventId, V1ResponseId,
 };
 
 use super::Db;
@@ -54,12 +55,15 @@ macro_rules! public_ids {
 }
 
 public_ids!(
+    AgentHintsId,
     ArtifactId,
+    BatchId,
     BranchId,
     BundleId,
     DiagnosticId,
     EventId,
     KeyId,
+    ModelAliasReleaseId,
     ProjectId,
     PurgeJobId,
     PurgeReceiptId,
@@ -67,6 +71,7 @@ public_ids!(
     ResponseId,
     SessionId,
     SnapshotId,
+    UsageEventId,
     V1ResponseId,
 );
 

@@ -1,8 +1,13 @@
 //! The durable store: one SQLite database in a data folder, one writer thread, readers beside it.
 //! `writer` and `reader` run the operations; every other file is one subject's SQL.
 
+mod aliases;
 mod answers;
 mod artifacts;
+mod batch_end;
+mod batch_lines;
+mod batch_operations;
+mod batches;
 mod branches;
 mod bundles;
 mod checkpoint;
@@ -31,6 +36,7 @@ mod sweep;
 #[cfg(test)]
 mod tests;
 mod times;
+mod usage;
 mod writer;
 
 use std::path::PathBuf;
@@ -127,6 +133,7 @@ impl SqliteStore {
         let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
         check_master_key(&transaction, &vault, &*mint)?;
         let signing_key = receipts::signing_key(&transaction, &vault, &*mint, clock.now())?;
+        batch_lines::free_batch_lines(&transaction)?;
         transaction.commit()?;
         let env = Arc::new(Env {
             vault,

@@ -341,7 +341,7 @@ impl Store for SqliteStore {
         file: NewFile,
         key: Option<Idempotency>,
     ) -> Result<Written<File>> {
-        let new = self.sealed(ctx, |env, ctx| SealedFile::new(env, ctx, file)).await?;
+        let new = self.sealed(ctx, |env, ctx| SealedFile::new(env, ctx.now, file)).await?;
         self.keyed(ctx, key, move |db, ctx| db.upload_file(ctx, &new)).await
     }
 
@@ -418,8 +418,10 @@ impl Store for SqliteStore {
             files: self.sweep_all(move |db| db.sweep_files(now)).await?,
             responses: self.sweep_all(move |db| db.sweep_responses(now)).await?,
             answers: self.sweep_all(move |db| db.sweep_answers(now)).await?,
+            batches: self.sweep_all(move |db| db.sweep_batches(now)).await?,
             sessions: 0,
         };
+        self.sweep_all(|db| db.clear_batches()).await?;
         self.sweep_all(move |db| db.sweep_index(now, STEP)).await?;
         loop {
             let (more, gone) = self.writer.write(|db| db.sweep_session()).await?;

@@ -1,0 +1,261 @@
+//! How batches move on and end: their files are put together beside the writer and written in the transaction that
+//! ends the batch.
+
+use chrono::{DateTime, Utc};
+use rusqlite::params;
+use zumik_types::BatchId;
+
+use super::batch_lines::{self, COMPLETED, FAILED, line_id, read_line};
+use super::batches::status;
+use super::files::SealedFile;
+use super::ids::PublicId;
+use super::sweep::STEP;
+use super::times::seconds;
+use super::{Db, Env, SqliteStore};
+use crate::store::batch_results::Unanswered;
+use crate::store::batch_rules;
+use crate::store::{Advanced, BATCH_LIFETIME, NewFile, OUTPUT_LIFETIME, Result, StoreError};
+
+/// Batches that one step moves on at most.
+const BATCHES: u32 = 64;
+
+/// A batch that can end, with its files sealed.
+pub(super) struct Ending {
+    batch: i64,
+    /// What the files were made of: they are written only if it is still so.
+    was: State,
+    becomes: i64,
+    output: Option<SealedFile>,
+    errors: Option<SealedFile>,
+}
+
+/// What the files of a batch depend on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct State {
+    status: i64,
+    completed: u64,
+    failed: u64,
+}
+
+/// The texts of the files of a batch.
+#[derive(Default)]
+struct Texts {
+    output: Vec<u8>,
+    errors: Vec<u8>,
+    unanswered: Vec<u8>,
+}
+
+impl SqliteStore {
+    /// Moves every batch on that waits for nothing.
+    pub(super) async fn advance(&self, now: DateTime<Utc>) -> Result<Advanced> {
+        let mut advanced = Advanced::default();
+        if self.readers.read(|db| db.has_batch_to_start()).await? {
+            advanced = self.writer.write(move |db| db.start_batches(now)).await?;
+        }
+        for batch in self.readers.read(move |db| db.batches_that_may_end(now)).await? {
+            let ending = self.readers.read(move |db| db.assemble_batch(batch, now)).await?;
+            let Some(ending) = ending else { continue };
+            let ended = self.writer.write(move |db| db.end_batch(&ending, now)).await?;
+            advanced.ended += u64::from(ended);
+        }
+        Ok(advanced)
+    }
+}
+
+impl Db<'_> {
+    fn has_batch_to_start(&self) -> Result<bool> {
+        self.value("SELECT EXISTS (SELECT 1 FROM batches WHERE status = 0 AND status < 4)", [])
+    }
+
+    /// Lets the lines of new batches run; a batch whose input has faults ends.
+    fn start_batches(&self, now: DateTime<Utc>) -> Result<Advanced> {
+        let mut advanced = Advanced::default();
+        let failed = self.all(
+            "SELECT id FROM batches WHERE status = 0 AND status < 4 AND errors IS NOT NULL LIMIT ?1",
+            [BATCHES],
+            |row| row.get::<_, i64>(0),
+        )?;
+        for batch in failed {
+            self.note_end(batch, status::FAILED, now)?;
+            advanced.ended += 1;
+        }
+        let started = self.run(
+            "UPDATE batches SET status = 1, in_progress_at = ?1
+             WHERE status = 0 AND status < 4 AND errors IS NULL",
+            [seconds(now)],
+        )?;
+        advanced.started = started as u64;
+        Ok(advanced)
+    }
+
+    /// Batches that have every result, and those that are to end without, oldest first.
+    fn batches_that_may_end(&self, now: DateTime<Utc>) -> Result<Vec<i64>> {
+        let batches = self.all(
+            "SELECT id FROM batches WHERE status < 4 AND (status = 2 OR status = 3
+               OR (status = 1 AND expires_at <= ?1)) ORDER BY id LIMIT ?2",
+            params![seconds(now), BATCHES],
+            |row| row.get(0),
+        )?;
+        let mut may_end = Vec::new();
+        for batch in batches {
+            if self.may_end(batch, now)? {
+                may_end.push(batch);
+            }
+        }
+        Ok(may_end)
+    }
+
+    /// Whether a batch can end now: nothing of it runs any more, and nothing more may.
+    pub(super) fn may_end(&self, batch: i64, now: DateTime<Utc>) -> Result<bool> {
+        self.value(
+            "SELECT CASE WHEN status = 2 THEN 1
+               WHEN status = 3 OR (status = 1 AND expires_at <= ?2) THEN NOT EXISTS
+                 (SELECT 1 FROM batch_lines WHERE batch = batches.id AND state = 1 AND due > ?3)
+               ELSE 0 END
+             FROM batches WHERE id = ?1",
+            params![batch, seconds(now), now.timestamp_millis()],
+        )
+    }
+
+    /// Puts the files of a batch together; nothing when it cannot end after all.
+    fn assemble_batch(&self, batch: i64, now: DateTime<Utc>) -> Result<Option<Ending>> {
+        let Some((id, was)) = self.batch_state(batch)? else { return Ok(None) };
+        let becomes = match was.status {
+            status::FINALIZING => status::COMPLETED,
+            status::CANCELLING => status::CANCELLED,
+            status::IN_PROGRESS => status::EXPIRED,
+            _ => return Ok(None),
+        };
+        if !self.may_end(batch, now)? {
+            return Ok(None);
+        }
+        let why = if becomes == status::EXPIRED { Unanswered::Expired } else { Unanswered::Cancelled };
+        let Texts { output, mut errors, unanswered } = self.batch_texts(batch, why)?;
+        errors.extend(unanswered);
+        let output = seal_file(self.env, batch_rules::output_file_name(&id), output, now)?;
+        let errors = seal_file(self.env, batch_rules::error_file_name(&id), errors, now)?;
+        Ok(Some(Ending { batch, was, becomes, output, errors }))
+    }
+
+    fn batch_state(&self, batch: i64) -> Result<Option<(BatchId, State)>> {
+        self.one("SELECT public_id, status, completed, failed FROM batches WHERE id = ?1", [batch], |row| {
+            let state = State { status: row.get(1)?, completed: row.get(2)?, failed: row.get(3)? };
+            Ok((BatchId::from_key(row.get(0)?), state))
+        })
+    }
+
+    /// The lines of the files, in the order of the input; those that never ran last.
+    fn batch_texts(&self, batch: i64, why: Unanswered) -> Result<Texts> {
+        let mut texts = Texts::default();
+        let mut piece = (0, Vec::new());
+        self.for_each(
+            "SELECT l.id, l.public_id, l.state, l.input, l.start, l.length, r.sealed
+             FROM batch_lines l LEFT JOIN batch_results r ON r.id = l.id WHERE l.batch = ?1 ORDER BY l.id",
+            [batch],
+            |row| {
+                let state: i64 = row.get(2)?;
+                if matches!(state, COMPLETED | FAILED) {
+                    let sealed = row.get_ref(6)?.as_blob().map_err(StoreError::internal)?;
+                    let place = batch_lines::result_place(row.get(0)?);
+                    let text = self.env.vault.open(&place, sealed)?;
+                    if state == COMPLETED { &mut texts.output } else { &mut texts.errors }.extend(text);
+                    return Ok(());
+                }
+                let input: i64 = row.get(3)?;
+                if piece.0 != input {
+                    piece = (input, self.open_piece(input)?);
+                }
+                let line = read_line(&piece.1, row.get(4)?, row.get(5)?)?;
+                texts.unanswered.extend(why.text(&line_id(row.get(1)?), &line.custom_id)?);
+                Ok(())
+            },
+        )?;
+        Ok(texts)
+    }
+
+    /// Ends a batch and writes its files, unless something of it has changed since they were put together.
+    fn end_batch(&self, ending: &Ending, now: DateTime<Utc>) -> Result<bool> {
+        let batch = ending.batch;
+        let unchanged = self.batch_state(batch)?.is_some_and(|(_, state)| state == ending.was);
+        if !unchanged || !self.may_end(batch, now)? {
+            return Ok(false);
+        }
+        let project: i64 = self.value("SELECT project FROM batches WHERE id = ?1", [batch])?;
+        let write = |file: &Option<SealedFile>| -> Result<Option<[u8; 12]>> {
+            let Some(file) = file else { return Ok(None) };
+            self.insert_file(project, file)?;
+            Ok(Some(file.key()))
+        };
+        let (output, errors) = (write(&ending.output)?, write(&ending.errors)?);
+        self.run(
+            "UPDATE batches SET output_file = ?2, error_file = ?3 WHERE id = ?1",
+            params![batch, output, errors],
+        )?;
+        self.note_end(batch, ending.becomes, now)?;
+        Ok(true)
+    }
+
+    /// Notes the end of a batch. Its input file goes with its outputs, unless another batch still needs it.
+    fn note_end(&self, batch: i64, status: i64, now: DateTime<Utc>) -> Result<()> {
+        self.run(
+            "UPDATE batches SET status = ?2, ended_at = ?3 WHERE id = ?1",
+            params![batch, status, seconds(now)],
+        )?;
+        self.run(
+            "UPDATE files SET expires_at = ?2
+             WHERE public_id = (SELECT input_file FROM batches WHERE id = ?1)
+               AND NOT EXISTS (SELECT 1 FROM batches o WHERE o.project = files.project
+                               AND o.input_file = files.public_id AND o.status < 4)",
+            params![batch, seconds(now + OUTPUT_LIFETIME)],
+        )?;
+        Ok(())
+    }
+
+    /// Removes lines, results and input of batches that have ended: a few at a time.
+    pub(super) fn clear_batches(&self) -> Result<u64> {
+        let batch: Option<i64> =
+            self.one("SELECT id FROM batches WHERE status >= 4 AND has_lines = 1 LIMIT 1", [], |row| {
+                row.get(0)
+            })?;
+        let Some(batch) = batch else { return Ok(0) };
+        let lines = self.all(
+            "DELETE FROM batch_lines WHERE id IN (SELECT id FROM batch_lines WHERE batch = ?1 LIMIT ?2)
+             RETURNING id",
+            params![batch, STEP],
+            |row| row.get::<_, i64>(0),
+        )?;
+        for line in &lines {
+            self.run("DELETE FROM batch_results WHERE id = ?1", [line])?;
+        }
+        if (lines.len() as u64) < STEP {
+            self.run("DELETE FROM batch_inputs WHERE batch = ?1", [batch])?;
+            self.run("UPDATE batches SET has_lines = 0 WHERE id = ?1", [batch])?;
+        }
+        // There may be another one.
+        Ok(STEP)
+    }
+
+    /// Forgets batches that ended long ago.
+    pub(super) fn sweep_batches(&self, now: DateTime<Utc>) -> Result<u64> {
+        let removed = self.run(
+            "DELETE FROM batches WHERE id IN
+               (SELECT id FROM batches WHERE ended_at IS NOT NULL AND ended_at <= ?1 AND has_lines = 0 LIMIT ?2)",
+            params![seconds(now - BATCH_LIFETIME), STEP],
+        )?;
+        Ok(removed as u64)
+    }
+}
+
+fn seal_file(
+    env: &Env,
+    filename: String,
+    content: Vec<u8>,
+    now: DateTime<Utc>,
+) -> Result<Option<SealedFile>> {
+    if content.is_empty() {
+        return Ok(None);
+    }
+    let expires_at = Some(now + OUTPUT_LIFETIME);
+    let purpose = batch_rules::OUTPUT_PURPOSE.to_owned();
+    SealedFile::new(env, now, NewFile { filename, purpose, content: content.into(), expires_at }).map(Some)
+}

@@ -1,0 +1,302 @@
+//! Lines of batches as the worker sees them: claimed, held, settled, given back.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use rusqlite::params;
+use ulid::Ulid;
+use zumik_types::{BatchId, KeyId, ProjectId};
+
+use super::batches::piece_place;
+use super::contents::place;
+use super::ids::PublicId;
+use super::times::seconds;
+use super::{Db, Env};
+use crate::domain::{InputLine, Scopes};
+use crate::store::batch_results::LineResult;
+use crate::store::{ClaimedLine, LINE_LEASE, LineLease, LineOutcome, Result, StoreError, batch_rules};
+
+const WAITING: i64 = 0;
+pub(super) const COMPLETED: i64 = 2;
+pub(super) const FAILED: i64 = 3;
+
+/// A line that was claimed, its text not read yet.
+pub(super) struct Claim {
+    line: i64,
+    key: [u8; 16],
+    input: i64,
+    start: usize,
+    length: usize,
+    epoch: u64,
+    attempts: u32,
+    batch: i64,
+}
+
+/// What a claimed line came to, sealed ahead, outside of the writer thread.
+pub(super) struct SealedOutcome {
+    lease: LineLease,
+    id: String,
+    custom_id: String,
+    /// Nothing when the line is to be run again, from `due` in milliseconds.
+    result: Option<(LineResult, Vec<u8>)>,
+    due: i64,
+}
+
+/// Where a claimed line belongs.
+#[derive(Clone)]
+struct Owner {
+    batch: BatchId,
+    project: ProjectId,
+    key: KeyId,
+    scopes: Scopes,
+}
+
+/// A line's place, for sealing what it came to.
+pub(super) fn result_place(line: i64) -> Vec<u8> {
+    place("batch_result", &line.to_be_bytes())
+}
+
+/// The id of a line in output and error files.
+pub(super) fn line_id(key: [u8; 16]) -> String {
+    batch_rules::line_id(&Ulid::from_bytes(key).to_string().to_ascii_lowercase())
+}
+
+impl SealedOutcome {
+    pub(super) fn new(env: &Env, line: &ClaimedLine, outcome: &LineOutcome) -> Result<Self> {
+        let result = match LineResult::of(&line.id, &line.custom_id, outcome)? {
+            None => None,
+            Some(result) => {
+                let sealed = env.vault.seal(&*env.mint, &result_place(line.lease.line), &result.text)?;
+                Some((result, sealed))
+            }
+        };
+        Ok(Self {
+            lease: line.lease.clone(),
+            id: line.id.clone(),
+            custom_id: line.custom_id.clone(),
+            result,
+            due: if let LineOutcome::Again(at) = outcome { at.timestamp_millis() } else { 0 },
+        })
+    }
+}
+
+impl Db<'_> {
+    /// Claims lines that are due; batches that were served longest ago come first and share what there is.
+    pub(super) fn claim_batch_lines(&self, now: DateTime<Utc>, most: u32) -> Result<Vec<Claim>> {
+        let millis = now.timestamp_millis();
+        let batches = self.all(
+            "SELECT id FROM batches WHERE status = 1 AND expires_at > ?1
+               AND EXISTS (SELECT 1 FROM batch_lines WHERE batch = batches.id AND state < 2 AND due <= ?2)
+             ORDER BY served_at, id LIMIT ?3",
+            params![seconds(now), millis, most],
+            |row| row.get::<_, i64>(0),
+        )?;
+        let share = (most as usize).div_ceil(batches.len().max(1));
+        let mut claims = Vec::new();
+        for batch in batches {
+            let room = share.min(most as usize - claims.len());
+            claims.extend(self.claim_lines_of(batch, now, room)?);
+            self.run("UPDATE batches SET served_at = ?2 WHERE id = ?1", params![batch, millis])?;
+        }
+        Ok(claims)
+    }
+
+    fn claim_lines_of(&self, batch: i64, now: DateTime<Utc>, most: usize) -> Result<Vec<Claim>> {
+        let until = (now + LINE_LEASE).timestamp_millis();
+        let mut claims = self.all(
+            "UPDATE batch_lines SET state = 1, epoch = epoch + 1, attempts = attempts + 1, due = ?3
+             WHERE id IN (SELECT id FROM batch_lines WHERE batch = ?1 AND state < 2 AND due <= ?2
+                          ORDER BY due, id LIMIT ?4)
+             RETURNING id, public_id, input, start, length, epoch, attempts",
+            params![batch, now.timestamp_millis(), until, most],
+            |row| {
+                Ok(Claim {
+                    line: row.get(0)?,
+                    key: row.get(1)?,
+                    input: row.get(2)?,
+                    start: row.get(3)?,
+                    length: row.get(4)?,
+                    epoch: row.get(5)?,
+                    attempts: row.get(6)?,
+                    batch,
+                })
+            },
+        )?;
+        // RETURNING keeps no order.
+        claims.sort_by_key(|claim| claim.line);
+        Ok(claims)
+    }
+
+    /// Reads the texts of claimed lines.
+    pub(super) fn read_claims(&self, claims: &[Claim]) -> Result<Vec<ClaimedLine>> {
+        let mut owners = HashMap::new();
+        let mut pieces = HashMap::new();
+        let mut lines = Vec::with_capacity(claims.len());
+        for claim in claims {
+            let owner = match owners.entry(claim.batch) {
+                Entry::Occupied(owner) => owner.into_mut(),
+                Entry::Vacant(vacant) => vacant.insert(self.owner(claim.batch)?),
+            };
+            let piece = match pieces.entry(claim.input) {
+                Entry::Occupied(piece) => piece.into_mut(),
+                Entry::Vacant(vacant) => vacant.insert(self.open_piece(claim.input)?),
+            };
+            let line = read_line(piece, claim.start, claim.length)?;
+            let Owner { batch, project, key, scopes } = owner.clone();
+            lines.push(ClaimedLine {
+                lease: LineLease { line: claim.line, epoch: claim.epoch },
+                batch,
+                project,
+                key,
+                scopes,
+                attempt: claim.attempts,
+                body: Bytes::copy_from_slice(line.body.as_bytes()),
+                id: line_id(claim.key),
+                custom_id: line.custom_id,
+            });
+        }
+        Ok(lines)
+    }
+
+    fn owner(&self, batch: i64) -> Result<Owner> {
+        let owner = self.one(
+            "SELECT b.public_id, p.public_id, k.public_id, k.scopes
+             FROM batches b JOIN projects p ON p.id = b.project JOIN api_keys k ON k.id = b.api_key
+             WHERE b.id = ?1",
+            [batch],
+            |row| {
+                Ok(Owner {
+                    batch: BatchId::from_key(row.get(0)?),
+                    project: ProjectId::from_key(row.get(1)?),
+                    key: KeyId::from_key(row.get(2)?),
+                    scopes: Scopes::from_bits(row.get(3)?),
+                })
+            },
+        )?;
+        owner.ok_or_else(|| StoreError::internal("a batch is gone"))
+    }
+
+    /// A piece of the input of a batch.
+    pub(super) fn open_piece(&self, input: i64) -> Result<Vec<u8>> {
+        let piece = self.one(
+            "SELECT b.public_id, i.piece, i.sealed FROM batch_inputs i JOIN batches b ON b.id = i.batch
+             WHERE i.id = ?1",
+            [input],
+            |row| Ok((row.get::<_, [u8; 16]>(0)?, row.get::<_, usize>(1)?, row.get::<_, Vec<u8>>(2)?)),
+        )?;
+        let (batch, number, sealed) =
+            piece.ok_or_else(|| StoreError::internal("the input of a batch is gone"))?;
+        Ok(self.env.vault.open(&piece_place(&batch, number), &sealed)?)
+    }
+
+    /// Holds lines for another lease. Gives those that were held no more.
+    pub(super) fn renew_batch_lines(
+        &self,
+        leases: &[LineLease],
+        now: DateTime<Utc>,
+    ) -> Result<Vec<LineLease>> {
+        let until = (now + LINE_LEASE).timestamp_millis();
+        let mut lost = Vec::new();
+        for lease in leases {
+            let held = self.run(
+                "UPDATE batch_lines SET due = ?3 WHERE id = ?1 AND epoch = ?2 AND state = 1",
+                params![lease.line, lease.epoch, until],
+            )?;
+            if held == 0 {
+                lost.push(lease.clone());
+            }
+        }
+        Ok(lost)
+    }
+
+    /// Gives lines back; the attempt does not count.
+    pub(super) fn release_batch_lines(&self, leases: &[LineLease]) -> Result<()> {
+        for lease in leases {
+            self.run(
+                "UPDATE batch_lines SET state = 0, attempts = attempts - 1, due = 0
+                 WHERE id = ?1 AND epoch = ?2 AND state = 1",
+                params![lease.line, lease.epoch],
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Keeps what a line came to, with the counts of its batch.
+    pub(super) fn settle_batch_line(&self, outcome: &SealedOutcome, now: DateTime<Utc>) -> Result<bool> {
+        let LineLease { line, epoch } = outcome.lease;
+        let (batch, stored) = self
+            .one(
+                "SELECT b.id, b.result_bytes FROM batch_lines l JOIN batches b ON b.id = l.batch
+                 WHERE l.id = ?1 AND l.epoch = ?2 AND l.state = 1 AND b.status < 4",
+                params![line, epoch],
+                |row| Ok((row.get::<_, i64>(0)?, row.get::<_, u64>(1)?)),
+            )?
+            .ok_or(StoreError::LeaseLost)?;
+        match &outcome.result {
+            None => {
+                self.run(
+                    "UPDATE batch_lines SET state = ?2, due = ?3 WHERE id = ?1",
+                    params![line, WAITING, outcome.due],
+                )?;
+            }
+            Some((result, sealed)) => {
+                let length = result.text.len() as u64;
+                match result.instead(stored, &outcome.id, &outcome.custom_id)? {
+                    None => self.keep_result(line, batch, result.completed, sealed, length)?,
+                    Some(small) => {
+                        let place = result_place(line);
+                        let sealed = self.env.vault.seal(&*self.env.mint, &place, &small.text)?;
+                        self.keep_result(line, batch, false, &sealed, small.text.len() as u64)?;
+                    }
+                }
+                self.run(
+                    "UPDATE batches SET status = 2, finalizing_at = ?2
+                     WHERE id = ?1 AND status = 1 AND completed + failed = total",
+                    params![batch, seconds(now)],
+                )?;
+            }
+        }
+        self.may_end(batch, now)
+    }
+
+    fn keep_result(&self, line: i64, batch: i64, completed: bool, sealed: &[u8], length: u64) -> Result<()> {
+        let state = if completed { COMPLETED } else { FAILED };
+        self.run("UPDATE batch_lines SET state = ?2 WHERE id = ?1", params![line, state])?;
+        self.run("INSERT INTO batch_results (id, sealed) VALUES (?1, ?2)", params![line, sealed])?;
+        self.run(
+            "UPDATE batches SET completed = completed + ?2, failed = failed + ?3,
+               result_bytes = result_bytes + ?4 WHERE id = ?1",
+            params![batch, completed, !completed, length],
+        )?;
+        Ok(())
+    }
+
+    /// When the next line is due or the next batch expires.
+    pub(super) fn next_batch_work(&self) -> Result<Option<i64>> {
+        self.value(
+            "SELECT min(CASE status
+               WHEN 1 THEN min(expires_at * 1000, coalesce(
+                 (SELECT min(due) FROM batch_lines WHERE batch = batches.id AND state < 2), expires_at * 1000))
+               WHEN 3 THEN min(expires_at * 1000, coalesce(
+                 (SELECT min(due) FROM batch_lines WHERE batch = batches.id AND state = 1), expires_at * 1000))
+               ELSE 0 END)
+             FROM batches WHERE status < 4",
+            [],
+        )
+    }
+}
+
+/// A line in a piece of input.
+pub(super) fn read_line(piece: &[u8], start: usize, length: usize) -> Result<InputLine<'_>> {
+    piece
+        .get(start..start.saturating_add(length))
+        .and_then(InputLine::read)
+        .ok_or_else(|| StoreError::internal("a line of a batch is damaged"))
+}
+
+/// Makes lines due that a process of this folder ran when it ended: it held the folder alone.
+pub(super) fn free_batch_lines(conn: &rusqlite::Connection) -> rusqlite::Result<usize> {
+    conn.execute("UPDATE batch_lines SET due = 0 WHERE state = 1", [])
+}
