@@ -84,6 +84,8 @@ pub enum Kind {
     Snapshot,
     /// `rsp_…` and `resp_…`
     Response,
+    /// `conv_…`
+    Conversation,
     /// `dgn_…`
     Diagnostic,
     /// `pjb_…`
@@ -113,6 +115,7 @@ impl std::fmt::Display for Kind {
             Self::Branch => "branch",
             Self::Snapshot => "snapshot",
             Self::Response => "response",
+            Self::Conversation => "conversation",
             Self::Diagnostic => "diagnostic",
             Self::PurgeJob => "purge job",
             Self::PurgeReceipt => "purge receipt",

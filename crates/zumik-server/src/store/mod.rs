@@ -22,11 +22,12 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use zumik_types::{
-    AppendEventRequest, Artifact, ArtifactId, BranchId, BranchMerge, Bundle, BundleId, CreateArtifactRequest,
-    CreateBundleRequest, CreatePurgeJobRequest, CreateSessionRequest, CreateSnapshotRequest, Diagnostic,
-    DiagnosticId, DiagnosticReport, Event, File, FileId, ForkBranchRequest, KeyId, MergeBranchRequest,
-    NativeResponse, ProjectId, PurgeJob, PurgeJobId, PurgeReceipt, ReceiptKeySet, ResponseId, Session,
-    SessionBranch, SessionId, Snapshot, SnapshotId, UpdateSessionRequest, V1Response, V1ResponseId,
+    AppendEventRequest, Artifact, ArtifactId, BranchId, BranchMerge, Bundle, BundleId, Conversation,
+    ConversationId, CreateArtifactRequest, CreateBundleRequest, CreateConversationRequest,
+    CreatePurgeJobRequest, CreateSessionRequest, CreateSnapshotRequest, Diagnostic, DiagnosticId,
+    DiagnosticReport, Event, File, FileId, ForkBranchRequest, KeyId, MergeBranchRequest, NativeResponse,
+    ProjectId, PurgeJob, PurgeJobId, PurgeReceipt, ReceiptKeySet, ResponseId, Session, SessionBranch,
+    SessionId, Snapshot, SnapshotId, UpdateSessionRequest, V1ResponseId,
 };
 
 pub use aliases::{AliasStore, NewAliasRelease};
@@ -38,12 +39,12 @@ pub use batches::{
 pub use error::{Guard, Kind, Limit, StoreError};
 pub use hints::HintStore;
 pub use records::{
-    Caller, EventPage, FilePage, Generation, KeyRecord, MAX_FILE_BYTES, MAX_FILES, MAX_MERGED_EVENTS,
-    NewFile, NewKey, Page, Project, ProjectCtx, PromptState, StoredResponse, Swept,
+    Caller, Continued, EventPage, FilePage, Generation, KeyRecord, MAX_FILE_BYTES, MAX_FILES,
+    MAX_MERGED_EVENTS, NewFile, NewKey, Page, Project, ProjectCtx, PromptState, StoredResponse, Swept,
 };
 pub use usage::{LATEST_EVENTS, UsageQuery, UsageStore};
 
-use crate::domain::Prompt;
+use crate::domain::{CompactionKey, Prompt, ResponseObject};
 
 /// What every operation gives.
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;
@@ -264,7 +265,8 @@ pub trait Store: AliasStore + BatchStore + HintStore + UsageStore + Send + Sync 
     /// [`StoreError::SessionNotActive`].
     async fn read_prompt(&self, ctx: &ProjectCtx, state: PromptState) -> Result<Prompt>;
 
-    /// Keeps a generation's response, and its answer under the lease, together.
+    /// Keeps a generation's response, or the end of one that was kept when it began, and its answer under the lease,
+    /// together. Of a response that has ended or was deleted meanwhile only the answer is kept.
     ///
     /// # Errors
     /// [`StoreError::LeaseLost`]; then nothing was kept.
@@ -294,7 +296,7 @@ pub trait Store: AliasStore + BatchStore + HintStore + UsageStore + Send + Sync 
     ) -> Result<Written<NativeResponse>>;
 
     /// One `/v1` response.
-    async fn retrieve_v1_response(&self, ctx: &ProjectCtx, id: &V1ResponseId) -> Result<V1Response>;
+    async fn retrieve_v1_response(&self, ctx: &ProjectCtx, id: &V1ResponseId) -> Result<ResponseObject>;
 
     /// The input items of a `/v1` response, if they were kept.
     async fn retrieve_input_items(&self, ctx: &ProjectCtx, id: &V1ResponseId) -> Result<Option<Vec<Value>>>;
@@ -305,10 +307,37 @@ pub trait Store: AliasStore + BatchStore + HintStore + UsageStore + Send + Sync 
         ctx: &ProjectCtx,
         id: &V1ResponseId,
         key: Option<Idempotency>,
-    ) -> Result<Written<V1Response>>;
+    ) -> Result<Written<ResponseObject>>;
 
     /// Removes a `/v1` response and its input items.
     async fn delete_v1_response(&self, ctx: &ProjectCtx, id: &V1ResponseId) -> Result<()>;
+
+    /// The items of the responses that a request continues, oldest response first: of each the items it was given,
+    /// then those it gave.
+    ///
+    /// # Errors
+    /// [`StoreError::Reference`] of `previous_response_id` or `conversation`: it names nothing, the input items of one
+    /// of the responses were not kept, or the items have more than `most` bytes as JSON.
+    async fn read_history(&self, ctx: &ProjectCtx, of: Continued, most: usize) -> Result<Vec<Value>>;
+
+    /// The key under which the summaries of a project are sealed, made when there is none.
+    async fn compaction_key(&self, ctx: &ProjectCtx) -> Result<CompactionKey>;
+
+    // Conversations
+
+    /// Opens a conversation, to which responses can be tied.
+    async fn create_conversation(
+        &self,
+        ctx: &ProjectCtx,
+        request: CreateConversationRequest,
+        key: Option<Idempotency>,
+    ) -> Result<Written<Conversation>>;
+
+    /// One conversation.
+    async fn retrieve_conversation(&self, ctx: &ProjectCtx, id: &ConversationId) -> Result<Conversation>;
+
+    /// Removes a conversation; the responses tied to it stay.
+    async fn delete_conversation(&self, ctx: &ProjectCtx, id: &ConversationId) -> Result<()>;
 
     // Files
 

@@ -4,12 +4,12 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use zumik_types::{
-    ArtifactId, BranchId, BundleId, EventId, FileId, KeyId, NativeResponse, ProjectId, SessionId, SnapshotId,
-    SortOrder, TraceId, V1Response,
+    ArtifactId, BranchId, BundleId, ConversationId, EventId, FileId, KeyId, NativeResponse, ProjectId,
+    SessionId, SnapshotId, SortOrder, TraceId, V1ResponseId,
 };
 
 use super::Answer;
-use crate::domain::Scopes;
+use crate::domain::{ResponseObject, Scopes};
 
 /// Files that one project may hold (contract `v1.md`, "Files").
 pub const MAX_FILES: u64 = 200;
@@ -142,7 +142,26 @@ pub enum StoredResponse {
     /// `rsp_…`
     Native(Box<NativeResponse>),
     /// `resp_…`
-    V1(Box<V1Response>),
+    V1(Box<ResponseObject>),
+}
+
+/// What a request of `/v1` continues.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Continued {
+    /// `previous_response_id`: this response, and what it continued itself.
+    Response(V1ResponseId),
+    /// `conversation`: all of its responses that came to an output.
+    Conversation(ConversationId),
+}
+
+impl Continued {
+    /// The member of the request that says so.
+    pub const fn param(&self) -> &'static str {
+        match self {
+            Self::Response(_) => "previous_response_id",
+            Self::Conversation(_) => "conversation",
+        }
+    }
 }
 
 /// What a generation leaves behind, in one transaction.
@@ -150,6 +169,8 @@ pub enum StoredResponse {
 pub struct Generation {
     /// The response to keep; nothing for `store: false`.
     pub response: Option<StoredResponse>,
+    /// Whether the response was kept when it began: then this is its end.
+    pub begun: bool,
     /// Input items of a `/v1` response, in OpenAI's shape, to be kept with it: for a request in the privacy mode
     /// `encrypted_full_fidelity` only.
     pub input_items: Option<Vec<Value>>,

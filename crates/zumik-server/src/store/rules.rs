@@ -1,17 +1,19 @@
 //! Rules that every store applies alike: guards, times, and how a response ends.
 
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
+use serde_json::Value;
 use zumik_types::{
     AgentHints, AgentHintsId, ArtifactId, BranchState, ErrorType, EventId, Extra, ModelAliasRelease,
     ModelAliasReleaseId, ModelAliasStatus, NativeResponse, NativeResponseError, ObjectType, Patch, ProjectId,
     QosCompletion, ResponseStatus, RetentionClass, SessionStatus, StoredAgentHints, UsageEvent, UsageReport,
-    V1Response, V1ResponseError, V1ResponseStatus,
+    V1ResponseId,
 };
 
 use super::{
-    Guard, Kind, Limit, MAX_FILE_BYTES, MAX_FILES, NewAliasRelease, Result, StoreError, StoredResponse,
+    Continued, Guard, Kind, Limit, MAX_FILE_BYTES, MAX_FILES, NewAliasRelease, Result, StoreError,
+    StoredResponse,
 };
-use crate::domain::Summary;
+use crate::domain::{ResponseObject, Summary};
 
 /// How long the content of an `ephemeral` artifact is kept.
 const EPHEMERAL: TimeDelta = TimeDelta::hours(24);
@@ -149,6 +151,52 @@ pub(super) fn missing_artifact(param: impl Into<String>, id: &ArtifactId) -> Sto
     StoreError::reference(param, format!("no artifact with id '{id}' exists in this project"))
 }
 
+/// What a request continues, but there is no such thing.
+pub(super) fn nothing_to_continue(of: &Continued) -> StoreError {
+    let problem = match of {
+        Continued::Response(id) => format!("no response with id '{id}' exists in this project"),
+        Continued::Conversation(id) => format!("no conversation with id '{id}' exists in this project"),
+    };
+    StoreError::reference(of.param(), problem)
+}
+
+/// A response before the one that a request continues is gone.
+pub(super) fn broken_chain(of: &Continued, missing: &V1ResponseId) -> StoreError {
+    let problem = format!("it continues '{missing}', which has been deleted or has expired");
+    StoreError::reference(of.param(), problem)
+}
+
+/// The response that a request continues is still queued or running.
+pub(super) fn still_open(of: &Continued, id: &V1ResponseId) -> StoreError {
+    StoreError::reference(of.param(), format!("the response '{id}' has not ended yet"))
+}
+
+/// The items that a response was given were not kept.
+pub(super) fn not_retained(of: &Continued, id: &V1ResponseId) -> StoreError {
+    let problem = format!(
+        "the input items of '{id}' were not kept; they are when a request has 'Agent-Trace-Mode: \
+         encrypted_full_fidelity'"
+    );
+    StoreError::reference(of.param(), problem)
+}
+
+/// The items of one response, oldest first: given, then made. Takes their size off what is `left`.
+pub(super) fn turn(
+    of: &Continued,
+    response: &ResponseObject,
+    given: Option<Vec<Value>>,
+    left: &mut usize,
+) -> Result<Vec<Value>> {
+    let mut items = given.ok_or_else(|| not_retained(of, response.id()))?;
+    items.extend_from_slice(response.output());
+    let bytes = serde_json::to_vec(&items).map_err(StoreError::internal)?.len();
+    *left = left.checked_sub(bytes).ok_or_else(|| {
+        let problem = "its items are too long to be placed before an input; compact them and send the result";
+        StoreError::reference(of.param(), problem)
+    })?;
+    Ok(items)
+}
+
 impl StoredResponse {
     /// The native response that it is.
     pub(super) fn native(self) -> Result<NativeResponse> {
@@ -159,7 +207,7 @@ impl StoredResponse {
     }
 
     /// The `/v1` response that it is.
-    pub(super) fn v1(self) -> Result<V1Response> {
+    pub(super) fn v1(self) -> Result<ResponseObject> {
         match self {
             Self::V1(response) => Ok(*response),
             Self::Native(_) => Err(StoreError::internal("a response is of the other surface")),
@@ -172,9 +220,7 @@ impl StoredResponse {
             Self::Native(response) => {
                 matches!(response.status, ResponseStatus::Queued | ResponseStatus::InProgress)
             }
-            Self::V1(response) => {
-                matches!(response.status, V1ResponseStatus::Queued | V1ResponseStatus::InProgress)
-            }
+            Self::V1(response) => response.is_open(),
         }
     }
 
@@ -189,11 +235,7 @@ impl StoredResponse {
                 response.qos_outcome.completion = Some(QosCompletion::Cancelled);
                 response.qos_outcome.reason_code = Some("cancelled_by_client".to_owned());
             }
-            Self::V1(response) => {
-                response.status = V1ResponseStatus::Cancelled;
-                response.output.clear();
-                response.usage = None;
-            }
+            Self::V1(response) => response.cancel(),
         }
         open
     }
@@ -212,14 +254,7 @@ impl StoredResponse {
                     extra: Extra::new(),
                 });
             }
-            Self::V1(response) => {
-                response.status = V1ResponseStatus::Failed;
-                response.error = Some(V1ResponseError {
-                    code: "server_error".to_owned(),
-                    message: MESSAGE.to_owned(),
-                    extra: Extra::new(),
-                });
-            }
+            Self::V1(response) => response.fail("server_error", MESSAGE),
         }
     }
 }

@@ -155,6 +155,7 @@ pub(crate) async fn run(
             let generation = Generation {
                 answer: Answer::json(&ctx.trace, &response).unwrap(),
                 response: Some(StoredResponse::Native(Box::new(response.clone()))),
+                begun: false,
                 input_items: None,
                 expires_at: ctx.now + TimeDelta::days(2),
                 materialized,

@@ -109,6 +109,7 @@ pub(super) async fn commit(
     if kept.response.is_some() || held.lease().is_some() {
         let generation = Generation {
             response: kept.response,
+            begun: false,
             input_items: kept.input_items,
             expires_at: ctx.now + RETENTION,
             materialized: kept.materialized,

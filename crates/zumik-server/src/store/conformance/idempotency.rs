@@ -23,6 +23,7 @@ fn generation(world: &World, ctx: &ProjectCtx, text: &str) -> Generation {
             ..Answer::json(&ctx.trace, &response).unwrap()
         },
         response: Some(StoredResponse::Native(Box::new(response))),
+        begun: false,
         input_items: None,
         expires_at: world.ctx().now + TimeDelta::days(30),
         materialized: Vec::new(),

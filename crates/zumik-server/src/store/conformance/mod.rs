@@ -8,6 +8,7 @@ mod batch_lines;
 mod batches;
 mod branches;
 mod bundles;
+mod conversations;
 mod diagnostics;
 mod events;
 mod files;
@@ -117,7 +118,15 @@ laws! {
         an_ended_response_is_cancelled_without_effect,
         input_items_stay_with_their_response_and_go_with_it,
         open_responses_fail_at_a_restart,
-        a_deleted_v1_response_is_gone;
+        a_deleted_v1_response_is_gone,
+        the_end_of_a_begun_response_changes_only_an_open_one;
+    conversations:
+        a_conversation_is_kept_until_it_is_deleted,
+        a_repeated_creation_of_a_conversation_is_replayed,
+        a_conversation_reads_the_items_of_its_responses_in_order,
+        a_chain_of_responses_reads_the_items_of_each,
+        what_cannot_be_continued_names_the_member,
+        a_project_has_one_compaction_key_of_its_own;
     files:
         a_file_is_stored_and_read_back,
         the_number_of_files_is_limited_under_concurrency,

@@ -125,6 +125,7 @@ pub(super) async fn a_purge_drops_kept_answers_that_hold_the_content(world: Worl
     let Reserved::Held(lease) = world.store.reserve(&ctx, &k).await.unwrap() else { unreachable!() };
     let generation = Generation {
         response: None,
+        begun: false,
         input_items: None,
         expires_at: ctx.now,
         materialized: vec![artifact.clone()],
@@ -146,6 +147,7 @@ pub(super) async fn an_answer_that_a_purge_overtook_is_not_kept(world: World) {
     purge(&world, &[&artifact]).await;
     let generation = Generation {
         response: None,
+        begun: false,
         input_items: None,
         expires_at: ctx.now,
         materialized: vec![artifact],

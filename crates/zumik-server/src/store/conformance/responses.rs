@@ -2,10 +2,11 @@ use chrono::TimeDelta;
 use serde_json::json;
 use ulid::Ulid;
 use zumik_types::{
-    NativeResponse, QosCompletion, ResponseId, ResponseStatus, V1Response, V1ResponseId, V1ResponseStatus,
+    NativeResponse, QosCompletion, ResponseId, ResponseStatus, V1ResponseId, V1ResponseStatus,
 };
 
 use super::world::{World, fresh, key, not_found};
+use crate::domain::ResponseObject;
 use crate::store::{Answer, Generation, ProjectCtx, StoredResponse};
 
 fn suffix() -> String {
@@ -33,7 +34,7 @@ pub(super) fn native(ctx: &ProjectCtx, text: &str) -> NativeResponse {
     .unwrap()
 }
 
-fn v1(ctx: &ProjectCtx, status: V1ResponseStatus) -> V1Response {
+pub(super) fn v1(ctx: &ProjectCtx, status: V1ResponseStatus) -> ResponseObject {
     serde_json::from_value(json!({
         "id": V1ResponseId::with_suffix(&suffix()), "object": "response",
         "created_at": ctx.now.timestamp(), "status": status, "background": true, "error": null,
@@ -54,7 +55,8 @@ async fn commit(world: &World, ctx: &ProjectCtx, response: StoredResponse) {
     let expires_at = world.ctx().now + TimeDelta::days(30);
     let input_items = Some(vec![json!({ "role": "user", "content": "canary" })]);
     let materialized = Vec::new();
-    let generation = Generation { response: Some(response), input_items, expires_at, materialized, answer };
+    let generation =
+        Generation { response: Some(response), begun: false, input_items, expires_at, materialized, answer };
     world.store.commit_generation(ctx, generation, None).await.unwrap();
 }
 
@@ -66,7 +68,7 @@ async fn commit_native(world: &World, status: ResponseStatus) -> NativeResponse 
     response
 }
 
-async fn commit_v1(world: &World, status: V1ResponseStatus) -> V1Response {
+async fn commit_v1(world: &World, status: V1ResponseStatus) -> ResponseObject {
     let ctx = world.ctx();
     let response = v1(&ctx, status);
     commit(world, &ctx, StoredResponse::V1(Box::new(response.clone()))).await;
@@ -77,25 +79,24 @@ pub(super) async fn a_response_is_kept_until_it_expires(world: World) {
     let response = commit_native(&world, ResponseStatus::Completed).await;
     let other = commit_v1(&world, V1ResponseStatus::Completed).await;
     assert_eq!(world.store.retrieve_response(&world.ctx(), &response.id).await.unwrap(), response);
-    assert_eq!(world.store.retrieve_v1_response(&world.ctx(), &other.id).await.unwrap(), other);
+    assert_eq!(world.store.retrieve_v1_response(&world.ctx(), other.id()).await.unwrap(), other);
     world.advance(TimeDelta::days(30));
     not_found(world.store.retrieve_response(&world.ctx(), &response.id).await);
-    not_found(world.store.cancel_v1_response(&world.ctx(), &other.id, None).await);
+    not_found(world.store.cancel_v1_response(&world.ctx(), other.id(), None).await);
     assert_eq!(world.store.sweep(world.ctx().now).await.unwrap().responses, 2);
-    not_found(world.store.retrieve_v1_response(&world.ctx(), &other.id).await);
+    not_found(world.store.retrieve_v1_response(&world.ctx(), other.id()).await);
 }
 
 pub(super) async fn a_cancelled_response_stays_cancelled(world: World) {
     let response = commit_v1(&world, V1ResponseStatus::Queued).await;
     let k = || key("/v1/responses/cancel", "k", "");
-    let cancelled = fresh(world.store.cancel_v1_response(&world.ctx(), &response.id, k()).await);
-    assert_eq!((&cancelled.status, cancelled.output.len()), (&V1ResponseStatus::Cancelled, 0));
-    let mut finished = response.clone();
-    finished.status = V1ResponseStatus::Completed;
+    let cancelled = fresh(world.store.cancel_v1_response(&world.ctx(), response.id(), k()).await);
+    assert_eq!((cancelled.status(), cancelled.output().len()), (V1ResponseStatus::Cancelled, 0));
+    let finished = completed(&response);
     let ended = world.store.finish_response(&world.ctx(), StoredResponse::V1(Box::new(finished))).await;
     assert_eq!(ended.unwrap(), StoredResponse::V1(Box::new(cancelled.clone())));
-    assert_eq!(world.store.retrieve_v1_response(&world.ctx(), &response.id).await.unwrap(), cancelled);
-    assert!(world.store.cancel_v1_response(&world.ctx(), &response.id, k()).await.unwrap().is_replay());
+    assert_eq!(world.store.retrieve_v1_response(&world.ctx(), response.id()).await.unwrap(), cancelled);
+    assert!(world.store.cancel_v1_response(&world.ctx(), response.id(), k()).await.unwrap().is_replay());
 
     let response = commit_native(&world, ResponseStatus::InProgress).await;
     let cancelled = fresh(world.store.cancel_response(&world.ctx(), &response.id, None).await);
@@ -108,27 +109,24 @@ pub(super) async fn an_ended_response_is_cancelled_without_effect(world: World) 
     let response = commit_native(&world, ResponseStatus::Completed).await;
     assert_eq!(fresh(world.store.cancel_response(&world.ctx(), &response.id, None).await), response);
     let queued = commit_v1(&world, V1ResponseStatus::Queued).await;
-    let mut finished = queued.clone();
-    finished.status = V1ResponseStatus::Completed;
-    let finished = StoredResponse::V1(Box::new(finished));
+    let finished = StoredResponse::V1(Box::new(completed(&queued)));
     assert_eq!(world.store.finish_response(&world.ctx(), finished.clone()).await.unwrap(), finished);
-    let cancelled = fresh(world.store.cancel_v1_response(&world.ctx(), &queued.id, None).await);
-    assert_eq!(cancelled.status, V1ResponseStatus::Completed);
+    let cancelled = fresh(world.store.cancel_v1_response(&world.ctx(), queued.id(), None).await);
+    assert_eq!(cancelled.status(), V1ResponseStatus::Completed);
 }
 
 pub(super) async fn input_items_stay_with_their_response_and_go_with_it(world: World) {
     let queued = commit_v1(&world, V1ResponseStatus::Queued).await;
-    let items = async || world.store.retrieve_input_items(&world.ctx(), &queued.id).await;
+    let items = async || world.store.retrieve_input_items(&world.ctx(), queued.id()).await;
     let kept = Some(vec![json!({ "role": "user", "content": "canary" })]);
     assert_eq!(items().await.unwrap(), kept);
-    let mut finished = queued.clone();
-    finished.status = V1ResponseStatus::Completed;
+    let finished = completed(&queued);
     world.store.finish_response(&world.ctx(), StoredResponse::V1(Box::new(finished))).await.unwrap();
     assert_eq!(items().await.unwrap(), kept);
     let other = world.store.ensure_project("other", world.ctx().now).await.unwrap();
     let stranger = ProjectCtx { project: other.id, ..world.ctx() };
-    not_found(world.store.retrieve_input_items(&stranger, &queued.id).await);
-    world.store.delete_v1_response(&world.ctx(), &queued.id).await.unwrap();
+    not_found(world.store.retrieve_input_items(&stranger, queued.id()).await);
+    world.store.delete_v1_response(&world.ctx(), queued.id()).await.unwrap();
     not_found(items().await);
 }
 
@@ -140,14 +138,54 @@ pub(super) async fn open_responses_fail_at_a_restart(world: World) {
     assert_eq!(world.store.fail_open_responses().await.unwrap(), 0);
     let failed = world.store.retrieve_response(&world.ctx(), &open.id).await.unwrap();
     assert_eq!((failed.status, failed.error.is_some()), (ResponseStatus::Failed, true));
-    let failed = world.store.retrieve_v1_response(&world.ctx(), &open_v1.id).await.unwrap();
-    assert_eq!((failed.status, failed.error.is_some()), (V1ResponseStatus::Failed, true));
+    let failed = world.store.retrieve_v1_response(&world.ctx(), open_v1.id()).await.unwrap();
+    assert_eq!(
+        (failed.status(), &failed.members()["error"]["code"]),
+        (V1ResponseStatus::Failed, &json!("server_error"))
+    );
     assert_eq!(world.store.retrieve_response(&world.ctx(), &ended.id).await.unwrap(), ended);
 }
 
 pub(super) async fn a_deleted_v1_response_is_gone(world: World) {
     let response = commit_v1(&world, V1ResponseStatus::Completed).await;
-    world.store.delete_v1_response(&world.ctx(), &response.id).await.unwrap();
-    not_found(world.store.retrieve_v1_response(&world.ctx(), &response.id).await);
-    not_found(world.store.delete_v1_response(&world.ctx(), &response.id).await);
+    world.store.delete_v1_response(&world.ctx(), response.id()).await.unwrap();
+    not_found(world.store.retrieve_v1_response(&world.ctx(), response.id()).await);
+    not_found(world.store.delete_v1_response(&world.ctx(), response.id()).await);
+}
+
+pub(super) async fn the_end_of_a_begun_response_changes_only_an_open_one(world: World) {
+    let ctx = world.ctx();
+    let end = async |response: &ResponseObject| {
+        let generation = Generation {
+            response: Some(StoredResponse::V1(Box::new(completed(response)))),
+            begun: true,
+            input_items: None,
+            expires_at: ctx.now,
+            materialized: Vec::new(),
+            answer: Answer::json(&ctx.trace, &()).unwrap(),
+        };
+        world.store.commit_generation(&ctx, generation, None).await.unwrap();
+    };
+    let open = commit_v1(&world, V1ResponseStatus::InProgress).await;
+    end(&open).await;
+    let ended = world.store.retrieve_v1_response(&ctx, open.id()).await.unwrap();
+    assert_eq!(ended, completed(&open));
+    assert!(world.store.retrieve_input_items(&ctx, open.id()).await.unwrap().is_some());
+
+    let cancelled = commit_v1(&world, V1ResponseStatus::InProgress).await;
+    fresh(world.store.cancel_v1_response(&ctx, cancelled.id(), None).await);
+    end(&cancelled).await;
+    let kept = world.store.retrieve_v1_response(&ctx, cancelled.id()).await.unwrap();
+    assert_eq!(kept.status(), V1ResponseStatus::Cancelled);
+
+    let deleted = commit_v1(&world, V1ResponseStatus::InProgress).await;
+    world.store.delete_v1_response(&ctx, deleted.id()).await.unwrap();
+    end(&deleted).await;
+    not_found(world.store.retrieve_v1_response(&ctx, deleted.id()).await);
+}
+
+fn completed(response: &ResponseObject) -> ResponseObject {
+    let mut completed = response.clone();
+    completed.set("status", json!("completed"));
+    completed
 }

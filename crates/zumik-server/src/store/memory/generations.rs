@@ -143,14 +143,23 @@ impl State {
                 entry.expires_at = ctx.now + ANSWER_LIFETIME;
             }
         }
-        if let Some(response) = generation.response {
-            let entry = ResponseEntry {
-                project: ctx.project.clone(),
-                response,
-                input_items: generation.input_items,
-                expires_at: whole_seconds(generation.expires_at),
-            };
-            self.responses.insert(key(&entry.response), entry);
+        match generation.response {
+            Some(response) if generation.begun => match self.finish_response(ctx, response) {
+                // It may have been deleted meanwhile.
+                Ok(_) | Err(StoreError::NotFound { .. }) => {}
+                Err(error) => return Err(error),
+            },
+            Some(response) => {
+                let entry = ResponseEntry {
+                    project: ctx.project.clone(),
+                    conversation: self.conversation_of(ctx, &response),
+                    response,
+                    input_items: generation.input_items,
+                    expires_at: whole_seconds(generation.expires_at),
+                };
+                self.responses.insert(key(&entry.response), entry);
+            }
+            None => {}
         }
         Ok(())
     }
@@ -202,7 +211,7 @@ impl State {
 fn key(response: &StoredResponse) -> ResponseKey {
     match response {
         StoredResponse::Native(response) => ResponseKey::Native(response.id.clone()),
-        StoredResponse::V1(response) => ResponseKey::V1(response.id.clone()),
+        StoredResponse::V1(response) => ResponseKey::V1(response.id().clone()),
     }
 }
 
@@ -213,7 +222,7 @@ fn missing(key: &ResponseKey) -> StoreError {
     }
 }
 
-fn is_kept(entry: &ResponseEntry, ctx: &ProjectCtx) -> bool {
+pub(super) fn is_kept(entry: &ResponseEntry, ctx: &ProjectCtx) -> bool {
     entry.project == ctx.project && entry.expires_at > whole_seconds(ctx.now)
 }
 

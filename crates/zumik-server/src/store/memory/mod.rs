@@ -4,6 +4,7 @@
 mod aliases;
 mod batches;
 mod branches;
+mod conversations;
 mod generations;
 mod keys;
 mod objects;
@@ -21,21 +22,22 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 use zumik_receipt::SigningKey;
 use zumik_types::{
-    AppendEventRequest, Artifact, ArtifactId, BranchId, BranchMerge, Bundle, BundleId, CreateArtifactRequest,
-    CreateBundleRequest, CreatePurgeJobRequest, CreateSessionRequest, CreateSnapshotRequest, Diagnostic,
-    DiagnosticId, DiagnosticReport, Event, Extra, File, FileId, ForkBranchRequest, KeyId, MergeBranchRequest,
+    AppendEventRequest, Artifact, ArtifactId, BranchId, BranchMerge, Bundle, BundleId, Conversation,
+    ConversationId, CreateArtifactRequest, CreateBundleRequest, CreateConversationRequest,
+    CreatePurgeJobRequest, CreateSessionRequest, CreateSnapshotRequest, Diagnostic, DiagnosticId,
+    DiagnosticReport, Event, Extra, File, FileId, ForkBranchRequest, KeyId, MergeBranchRequest,
     NativeResponse, ProjectId, PurgeJob, PurgeJobId, PurgeReceipt, ReceiptKeyId, ReceiptKeySet, ResponseId,
-    Session, SessionBranch, SessionId, Snapshot, SnapshotId, UpdateSessionRequest, V1Response, V1ResponseId,
+    Session, SessionBranch, SessionId, Snapshot, SnapshotId, UpdateSessionRequest, V1ResponseId,
 };
 
 use self::state::{AnswerEntry, ResponseKey, State};
 use super::{
-    ANSWER_LIFETIME, Answer, Caller, EventPage, FilePage, Generation, Idempotency, KeyRecord, Kind, LEASE,
-    Lease, NewFile, NewKey, Page, Project, ProjectCtx, PromptState, Reserved, Result, Store, StoreError,
-    StoredResponse, Swept, Written,
+    ANSWER_LIFETIME, Answer, Caller, Continued, EventPage, FilePage, Generation, Idempotency, KeyRecord,
+    Kind, LEASE, Lease, NewFile, NewKey, Page, Project, ProjectCtx, PromptState, Reserved, Result, Store,
+    StoreError, StoredResponse, Swept, Written,
 };
 use crate::clock::Clock;
-use crate::domain::Prompt;
+use crate::domain::{CompactionKey, Prompt, ResponseObject};
 use crate::mint::Mint;
 
 /// The store as a plain model. It forgets everything when it is dropped.
@@ -322,7 +324,7 @@ impl Store for MemoryStore {
         self.state()?.keyed(ctx, key, |state| plain(state.cancel_response(ctx, &name)?.native()))
     }
 
-    async fn retrieve_v1_response(&self, ctx: &ProjectCtx, id: &V1ResponseId) -> Result<V1Response> {
+    async fn retrieve_v1_response(&self, ctx: &ProjectCtx, id: &V1ResponseId) -> Result<ResponseObject> {
         self.state()?.response(ctx, &ResponseKey::V1(id.clone()))?.v1()
     }
 
@@ -335,13 +337,38 @@ impl Store for MemoryStore {
         ctx: &ProjectCtx,
         id: &V1ResponseId,
         key: Option<Idempotency>,
-    ) -> Result<Written<V1Response>> {
+    ) -> Result<Written<ResponseObject>> {
         let name = ResponseKey::V1(id.clone());
         self.state()?.keyed(ctx, key, |state| plain(state.cancel_response(ctx, &name)?.v1()))
     }
 
     async fn delete_v1_response(&self, ctx: &ProjectCtx, id: &V1ResponseId) -> Result<()> {
         self.state()?.delete_response(ctx, &ResponseKey::V1(id.clone()))
+    }
+
+    async fn read_history(&self, ctx: &ProjectCtx, of: Continued, most: usize) -> Result<Vec<Value>> {
+        self.state()?.read_history(ctx, &of, most)
+    }
+
+    async fn compaction_key(&self, ctx: &ProjectCtx) -> Result<CompactionKey> {
+        Ok(self.state()?.compaction_key(ctx))
+    }
+
+    async fn create_conversation(
+        &self,
+        ctx: &ProjectCtx,
+        request: CreateConversationRequest,
+        key: Option<Idempotency>,
+    ) -> Result<Written<Conversation>> {
+        self.state()?.keyed(ctx, key, |state| plain(Ok(state.create_conversation(ctx, request))))
+    }
+
+    async fn retrieve_conversation(&self, ctx: &ProjectCtx, id: &ConversationId) -> Result<Conversation> {
+        self.state()?.conversation(ctx, id).cloned()
+    }
+
+    async fn delete_conversation(&self, ctx: &ProjectCtx, id: &ConversationId) -> Result<()> {
+        self.state()?.delete_conversation(ctx, id)
     }
 
     async fn upload_file(

@@ -11,14 +11,15 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 use zumik_receipt::SigningKey;
 use zumik_types::{
-    AgentHintsId, Artifact, ArtifactId, BatchId, BranchId, Bundle, BundleId, Diagnostic, DiagnosticId, Event,
-    EventId, File, FileId, KeyId, ModelAliasRelease, ProjectId, PurgeJob, PurgeJobId, PurgeReceipt,
-    ResponseId, Session, SessionBranch, SessionId, Snapshot, SnapshotId, StoredAgentHints, UsageEvent,
-    UsageEventId, V1ResponseId,
+    AgentHintsId, Artifact, ArtifactId, BatchId, BranchId, Bundle, BundleId, Conversation, ConversationId,
+    Diagnostic, DiagnosticId, Event, EventId, File, FileId, KeyId, ModelAliasRelease, ProjectId, PurgeJob,
+    PurgeJobId, PurgeReceipt, ResponseId, Session, SessionBranch, SessionId, Snapshot, SnapshotId,
+    StoredAgentHints, UsageEvent, UsageEventId, V1ResponseId,
 };
 
 use super::batches::BatchEntry;
 use crate::clock::Clock;
+use crate::domain::CompactionKey;
 use crate::mint::Mint;
 use crate::store::{
     ANSWER_LIFETIME, Answer, Idempotency, KeyRecord, Project, ProjectCtx, Result, StoreError, StoredResponse,
@@ -41,6 +42,8 @@ pub(super) struct State {
     pub(super) events: HashMap<EventId, Event>,
     pub(super) snapshots: IndexMap<SnapshotId, SnapshotEntry>,
     pub(super) responses: IndexMap<ResponseKey, ResponseEntry>,
+    pub(super) conversations: IndexMap<ConversationId, (ProjectId, Conversation)>,
+    pub(super) compaction_keys: HashMap<ProjectId, CompactionKey>,
     pub(super) files: IndexMap<FileId, FileEntry>,
     pub(super) usage: IndexMap<UsageEventId, UsageEvent>,
     pub(super) releases: Vec<(ProjectId, ModelAliasRelease)>,
@@ -111,6 +114,8 @@ pub(super) struct ResponseEntry {
     pub(super) project: ProjectId,
     pub(super) response: StoredResponse,
     pub(super) input_items: Option<Vec<Value>>,
+    /// The conversation it is tied to, which may have been deleted since.
+    pub(super) conversation: Option<ConversationId>,
     pub(super) expires_at: DateTime<Utc>,
 }
 
@@ -139,6 +144,8 @@ impl State {
             events: HashMap::new(),
             snapshots: IndexMap::new(),
             responses: IndexMap::new(),
+            conversations: IndexMap::new(),
+            compaction_keys: HashMap::new(),
             files: IndexMap::new(),
             usage: IndexMap::new(),
             releases: Vec::new(),

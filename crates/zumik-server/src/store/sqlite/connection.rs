@@ -24,8 +24,11 @@ const READER_CACHE: i64 = 1024;
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The migrations in order; a file at version `n` has seen the first `n`. Never edited once released.
-const MIGRATIONS: &[&str] =
-    &[include_str!("migrations/0001_base.sql"), include_str!("migrations/0002_usage_batches.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001_base.sql"),
+    include_str!("migrations/0002_usage_batches.sql"),
+    include_str!("migrations/0003_conversations.sql"),
+];
 
 /// Why a data folder could not be opened.
 #[derive(Debug, Error)]

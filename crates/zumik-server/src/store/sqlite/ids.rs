@@ -2,8 +2,8 @@
 
 use ulid::Ulid;
 use zumik_types::{
-    AgentHintsId, ArtifactId, BatchId, BranchId, BundleId, DiagnosticId, EventId, FileId, KeyId,
-    ModelAliasReleaseId, ProjectId, PurgeJobId, PurgeReceiptId, ReceiptKeyId, ResponseId, SessionId,
+    AgentHintsId, ArtifactId, BatchId, BranchId, BundleId, ConversationId, DiagnosticId, EventId, FileId,
+    KeyId, ModelAliasReleaseId, ProjectId, PurgeJobId, PurgeReceiptId, ReceiptKeyId, ResponseId, SessionId,
     SnapshotId, UsageEventId, V1ResponseId,
 };
 
@@ -60,6 +60,7 @@ public_ids!(
     BatchId,
     BranchId,
     BundleId,
+    ConversationId,
     DiagnosticId,
     EventId,
     KeyId,

@@ -13,6 +13,7 @@ mod bundles;
 mod checkpoint;
 mod connection;
 mod contents;
+mod conversations;
 mod db;
 mod events;
 mod files;

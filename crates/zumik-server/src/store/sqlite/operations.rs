@@ -7,24 +7,27 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use zumik_types::{
-    AppendEventRequest, Artifact, ArtifactId, BranchId, BranchMerge, Bundle, BundleId, CreateArtifactRequest,
-    CreateBundleRequest, CreatePurgeJobRequest, CreateSessionRequest, CreateSnapshotRequest, Diagnostic,
-    DiagnosticId, DiagnosticReport, Event, File, FileId, ForkBranchRequest, KeyId, MergeBranchRequest,
-    NativeResponse, ProjectId, PurgeJob, PurgeJobId, PurgeReceipt, ReceiptKeySet, ResponseId, Session,
-    SessionBranch, SessionId, Snapshot, SnapshotId, UpdateSessionRequest, V1Response, V1ResponseId,
+    AppendEventRequest, Artifact, ArtifactId, BranchId, BranchMerge, Bundle, BundleId, Conversation,
+    ConversationId, CreateArtifactRequest, CreateBundleRequest, CreateConversationRequest,
+    CreatePurgeJobRequest, CreateSessionRequest, CreateSnapshotRequest, Diagnostic, DiagnosticId,
+    DiagnosticReport, Event, File, FileId, ForkBranchRequest, KeyId, MergeBranchRequest, NativeResponse,
+    ProjectId, PurgeJob, PurgeJobId, PurgeReceipt, ReceiptKeySet, ResponseId, Session, SessionBranch,
+    SessionId, Snapshot, SnapshotId, UpdateSessionRequest, V1ResponseId,
 };
 
 use super::SqliteStore;
 use super::answers::Found;
 use super::artifacts::SealedArtifact;
+use super::conversations::SealedConversation;
 use super::files::SealedFile;
 use super::purge::Begun;
 use super::responses::{ResponseName, SealedResponse};
 use super::sweep::STEP;
-use crate::domain::Prompt;
+use crate::domain::{CompactionKey, Prompt, ResponseObject};
 use crate::store::{
-    Answer, Caller, EventPage, FilePage, Generation, Idempotency, KeyRecord, LEASE, Lease, NewFile, NewKey,
-    Page, Project, ProjectCtx, PromptState, Reserved, Result, Store, StoredResponse, Swept, Written,
+    Answer, Caller, Continued, EventPage, FilePage, Generation, Idempotency, KeyRecord, LEASE, Lease,
+    NewFile, NewKey, Page, Project, ProjectCtx, PromptState, Reserved, Result, Store, StoredResponse, Swept,
+    Written,
 };
 
 #[async_trait]
@@ -310,7 +313,7 @@ impl Store for SqliteStore {
         self.keyed(ctx, key, move |db, ctx| db.cancel_response(ctx, &name)?.native()).await
     }
 
-    async fn retrieve_v1_response(&self, ctx: &ProjectCtx, id: &V1ResponseId) -> Result<V1Response> {
+    async fn retrieve_v1_response(&self, ctx: &ProjectCtx, id: &V1ResponseId) -> Result<ResponseObject> {
         let name = ResponseName::V1(id.clone());
         self.read(ctx, move |db, ctx| db.retrieve_response(ctx, &name)).await?.v1()
     }
@@ -325,7 +328,7 @@ impl Store for SqliteStore {
         ctx: &ProjectCtx,
         id: &V1ResponseId,
         key: Option<Idempotency>,
-    ) -> Result<Written<V1Response>> {
+    ) -> Result<Written<ResponseObject>> {
         let name = ResponseName::V1(id.clone());
         self.keyed(ctx, key, move |db, ctx| db.cancel_response(ctx, &name)?.v1()).await
     }
@@ -333,6 +336,37 @@ impl Store for SqliteStore {
     async fn delete_v1_response(&self, ctx: &ProjectCtx, id: &V1ResponseId) -> Result<()> {
         let name = ResponseName::V1(id.clone());
         self.write(ctx, move |db, ctx| db.delete_response(ctx, &name)).await
+    }
+
+    async fn read_history(&self, ctx: &ProjectCtx, of: Continued, most: usize) -> Result<Vec<Value>> {
+        self.read(ctx, move |db, ctx| db.read_history(ctx, &of, most)).await
+    }
+
+    async fn compaction_key(&self, ctx: &ProjectCtx) -> Result<CompactionKey> {
+        match self.read(ctx, |db, ctx| db.compaction_key(ctx)).await? {
+            Some(key) => Ok(key),
+            None => self.write(ctx, |db, ctx| db.make_compaction_key(ctx)).await,
+        }
+    }
+
+    async fn create_conversation(
+        &self,
+        ctx: &ProjectCtx,
+        request: CreateConversationRequest,
+        key: Option<Idempotency>,
+    ) -> Result<Written<Conversation>> {
+        let new = self.sealed(ctx, |env, ctx| SealedConversation::new(env, ctx, request)).await?;
+        self.keyed(ctx, key, move |db, ctx| db.create_conversation(ctx, &new)).await
+    }
+
+    async fn retrieve_conversation(&self, ctx: &ProjectCtx, id: &ConversationId) -> Result<Conversation> {
+        let id = id.clone();
+        self.read(ctx, move |db, ctx| db.retrieve_conversation(ctx, &id)).await
+    }
+
+    async fn delete_conversation(&self, ctx: &ProjectCtx, id: &ConversationId) -> Result<()> {
+        let id = id.clone();
+        self.write(ctx, move |db, ctx| db.delete_conversation(ctx, &id)).await
     }
 
     async fn upload_file(

@@ -2,7 +2,7 @@
 
 use rusqlite::params;
 use serde_json::Value;
-use zumik_types::{ArtifactId, NativeResponse, ResponseId, V1Response, V1ResponseId};
+use zumik_types::{ArtifactId, ConversationId, NativeResponse, ResponseId, V1ResponseId};
 
 use super::artifacts::PURGED;
 use super::contents::{place, record};
@@ -22,7 +22,7 @@ pub(super) enum ResponseName {
 }
 
 impl ResponseName {
-    fn surface(&self) -> i64 {
+    pub(super) fn surface(&self) -> i64 {
         match self {
             Self::Native(_) => 0,
             Self::V1(_) => 1,
@@ -46,7 +46,7 @@ impl ResponseName {
     fn of(response: &StoredResponse) -> Self {
         match response {
             StoredResponse::Native(response) => Self::Native(response.id.clone()),
-            StoredResponse::V1(response) => Self::V1(response.id.clone()),
+            StoredResponse::V1(response) => Self::V1(response.id().clone()),
         }
     }
 }
@@ -58,6 +58,7 @@ pub(super) struct SealedResponse {
     open: bool,
     record: Vec<u8>,
     input_items: Option<Vec<u8>>,
+    conversation: Option<ConversationId>,
 }
 
 impl SealedResponse {
@@ -69,7 +70,12 @@ impl SealedResponse {
             StoredResponse::V1(response) => serde_json::to_vec(response)?,
         };
         let sealed = env.vault.seal(&*env.mint, &place("response", &key), &text)?;
-        Ok(Self { name, key, open: response.is_open(), record: record(&sealed), input_items: None })
+        let conversation = match response {
+            StoredResponse::Native(_) => None,
+            StoredResponse::V1(response) => response.conversation(),
+        };
+        let (open, record) = (response.is_open(), record(&sealed));
+        Ok(Self { name, key, open, record, input_items: None, conversation })
     }
 
     /// With the input items that the generation wants to be kept.
@@ -99,28 +105,50 @@ impl Db<'_> {
         lease: Option<&Lease>,
     ) -> Result<()> {
         let held = lease.map(|lease| Ok::<_, StoreError>((self.leased_answer(lease)?, lease))).transpose()?;
-        if let Some(response) = response {
-            let content = self.insert_content(&response.record)?;
-            let items = response.input_items.as_ref().map(|items| self.insert_content(items)).transpose()?;
-            self.run(
-                "INSERT INTO responses (surface, public_id, project, open, content, input_items, expires_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-                params![
-                    response.name.surface(),
-                    response.key,
-                    self.project(ctx)?,
-                    response.open,
-                    content,
-                    items,
-                    seconds(generation.expires_at),
-                ],
-            )?;
+        match response {
+            Some(response) if generation.begun => self.end_response(ctx, response)?,
+            Some(response) => self.insert_response(ctx, response, seconds(generation.expires_at))?,
+            None => {}
         }
         let Some((row, lease)) = held else { return Ok(()) };
         match self.artifacts_in_prompt(ctx, &generation.materialized)? {
             Some(artifacts) => self.fill_answer(row, &lease.lookup, &generation.answer, &artifacts),
             // A purge overtook the call: what came out of the content is not kept for a repeat.
             None => self.release(lease),
+        }
+    }
+
+    fn insert_response(&self, ctx: &ProjectCtx, response: &SealedResponse, expires_at: i64) -> Result<()> {
+        let content = self.insert_content(&response.record)?;
+        let items = response.input_items.as_ref().map(|items| self.insert_content(items)).transpose()?;
+        let conversation = match &response.conversation {
+            Some(id) => self.live_conversation(ctx, id)?,
+            None => None,
+        };
+        self.run(
+            "INSERT INTO responses
+               (surface, public_id, project, open, content, input_items, expires_at, conversation)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            params![
+                response.name.surface(),
+                response.key,
+                self.project(ctx)?,
+                response.open,
+                content,
+                items,
+                expires_at,
+                conversation,
+            ],
+        )?;
+        Ok(())
+    }
+
+    /// Writes the end of a response that was kept when it began, unless it has ended or was deleted meanwhile.
+    fn end_response(&self, ctx: &ProjectCtx, response: &SealedResponse) -> Result<()> {
+        match self.find_response(ctx, &response.name) {
+            Ok(found) if found.open => self.replace_response(&found, response),
+            Ok(_) | Err(StoreError::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error),
         }
     }
 
@@ -228,7 +256,7 @@ impl Db<'_> {
             ResponseName::Native(_) => {
                 StoredResponse::Native(Box::new(serde_json::from_slice::<NativeResponse>(&text)?))
             }
-            ResponseName::V1(_) => StoredResponse::V1(Box::new(serde_json::from_slice::<V1Response>(&text)?)),
+            ResponseName::V1(_) => StoredResponse::V1(Box::new(serde_json::from_slice(&text)?)),
         })
     }
 

@@ -9,8 +9,10 @@ use zumik_types::{
 
 use super::request::Echo;
 use crate::engine::{Failure, Outcome};
+use crate::http::ApiError;
 use crate::http::call::Call;
 use crate::mint::Mint;
+use crate::store::StoredResponse;
 
 /// The response before it has run.
 pub(super) fn queued(call: &Call, echo: Echo) -> V1Response {
@@ -40,6 +42,12 @@ pub(super) fn queued(call: &Call, echo: Echo) -> V1Response {
         metadata: echo.metadata,
         extra: Extra::new(),
     }
+}
+
+/// The response as it is kept.
+pub(super) fn stored(response: &V1Response) -> Result<StoredResponse, ApiError> {
+    let object = serde_json::to_value(response).and_then(serde_json::from_value);
+    object.map(|object| StoredResponse::V1(Box::new(object))).map_err(ApiError::internal)
 }
 
 /// The response after it has run, or failed to.

@@ -16,7 +16,7 @@ use crate::app::App;
 use crate::engine::{Held, Prepared, Reservation, Surface, qos};
 use crate::http::call::Call;
 use crate::http::{ApiError, Reply};
-use crate::store::{Kind, ProjectCtx, StoreError, StoredResponse};
+use crate::store::{Kind, ProjectCtx, StoreError};
 
 use request::Request;
 
@@ -32,10 +32,7 @@ pub(crate) async fn create(call: &mut Call) -> Result<Reply, ApiError> {
         None => Vec::new(),
     };
     let turns = retained::turns(&earlier)?;
-    let input_items = request.retains_input.then(|| {
-        let own = retained::items(call, request.input.clone());
-        earlier.into_iter().chain(own).collect()
-    });
+    let input_items = request.retains_input.then(|| retained::items(call, request.input.clone()));
     let (generation, echo) = request.generation(turns);
     let prepared = generation.prepare(&call.app, &call.ctx).await.map_err(request::in_header)?;
     let response = answer::queued(call, echo);
@@ -46,7 +43,7 @@ pub(crate) async fn create(call: &mut Call) -> Result<Reply, ApiError> {
     let headers = headers(&outcome.target, &outcome.qos);
     let response = answer::ended(response, &*call.app.mint, call.ctx.now, Ok(outcome));
     let kept = Kept {
-        response: response.store.then(|| StoredResponse::V1(Box::new(response.clone()))),
+        response: response.store.then(|| answer::stored(&response)).transpose()?,
         input_items,
         materialized: prepared.materialized,
         headers,
@@ -91,7 +88,7 @@ async fn answer_early(
     input_items: Option<Vec<Value>>,
 ) -> Result<Reply, ApiError> {
     let kept = Kept {
-        response: Some(StoredResponse::V1(Box::new(response.clone()))),
+        response: Some(answer::stored(&response)?),
         input_items,
         materialized: prepared.materialized.clone(),
         headers: headers(&prepared.route.first, &qos::queued()),
@@ -113,7 +110,8 @@ async fn answer_early(
 
 async fn finish(app: &App, ctx: &ProjectCtx, response: V1Response) {
     let id = response.id.clone();
-    match app.store.finish_response(ctx, StoredResponse::V1(Box::new(response))).await {
+    let Ok(ended) = answer::stored(&response) else { return };
+    match app.store.finish_response(ctx, ended).await {
         // It may have been deleted meanwhile.
         Ok(_) | Err(StoreError::NotFound { .. }) => {}
         Err(error) => {

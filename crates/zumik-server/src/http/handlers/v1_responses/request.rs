@@ -17,7 +17,7 @@ use crate::http::input::Fields;
 use crate::store::{PromptState, StoreError};
 
 /// The member that puts the items of an earlier response before the input.
-pub(super) const PREVIOUS: &str = "previous_response_id";
+const PREVIOUS: &str = "previous_response_id";
 
 /// The header that puts the state of a session before the input.
 const SESSION_REF: &str = "Agent-Session-Ref";

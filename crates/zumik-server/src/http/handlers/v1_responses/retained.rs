@@ -4,38 +4,20 @@ use serde_json::{Map, Value, json};
 use zumik_types::{MessageId, V1ResponseId};
 
 use super::items::{self, Turn};
-use super::request::PREVIOUS;
 use crate::http::ApiError;
 use crate::http::call::Call;
-use crate::http::error::excerpt;
 use crate::http::input::Fields;
-use crate::store::StoreError;
+use crate::store::Continued;
 
-/// The items of an earlier response: those it was given, then those it gave.
+/// Most bytes of earlier items, as JSON: four times a request body.
+const MOST: usize = 8 * 1024 * 1024;
+
+/// The items of an earlier response and of those before it.
 ///
 /// # Errors
 /// 400 when there is no such response, or its input items were not kept.
 pub(super) async fn earlier(call: &Call, id: &V1ResponseId) -> Result<Vec<Value>, ApiError> {
-    let store = &call.app.store;
-    let missing = |error: StoreError| match error {
-        StoreError::NotFound { .. } => {
-            let message = format!("No response with id '{}' exists in this project.", excerpt(id.as_str()));
-            ApiError::invalid(PREVIOUS, message)
-        }
-        other => other.into(),
-    };
-    let Some(mut items) = store.retrieve_input_items(&call.ctx, id).await.map_err(missing)? else {
-        let message = format!(
-            "'{PREVIOUS}' cannot be honored: the input items of '{id}' were not kept. They are when a request has \
-             'Agent-Trace-Mode: encrypted_full_fidelity'."
-        );
-        return Err(ApiError::invalid(PREVIOUS, message));
-    };
-    let response = store.retrieve_v1_response(&call.ctx, id).await.map_err(missing)?;
-    for item in &response.output {
-        items.push(serde_json::to_value(item).map_err(ApiError::internal)?);
-    }
-    Ok(items)
+    Ok(call.app.store.read_history(&call.ctx, Continued::Response(id.clone()), MOST).await?)
 }
 
 /// Kept items as turns of a prompt.

@@ -1,0 +1,213 @@
+//! Conversations, what a request continues, and the keys of summaries.
+
+use rusqlite::params;
+use serde_json::Value;
+use zumik_types::{
+    Conversation, ConversationId, CreateConversationRequest, Extra, JsonObject, ObjectType, V1ResponseId,
+};
+
+use super::contents::{place, record};
+use super::ids::PublicId;
+use super::responses::ResponseName;
+use super::times::{seconds, time};
+use super::{Db, Env};
+use crate::domain::CompactionKey;
+use crate::store::rules::{broken_chain, nothing_to_continue, still_open, turn, whole_seconds};
+use crate::store::{Continued, Kind, ProjectCtx, Result, StoreError};
+
+/// The kinds of place that metadata and keys are sealed for.
+const METADATA: &str = "conversation metadata";
+const KEY: &str = "compaction key";
+
+/// A conversation ready to be inserted: minted and sealed ahead, outside of the writer thread.
+pub(super) struct SealedConversation {
+    conversation: Conversation,
+    key: [u8; 16],
+    metadata: Option<Vec<u8>>,
+}
+
+impl SealedConversation {
+    pub(super) fn new(env: &Env, ctx: &ProjectCtx, request: CreateConversationRequest) -> Result<Self> {
+        let key = env.mint.ulid(ctx.now).to_bytes();
+        let conversation = Conversation {
+            id: ConversationId::from_key(key),
+            object: ObjectType::Conversation,
+            created_at: whole_seconds(ctx.now),
+            metadata: request.metadata.unwrap_or_default(),
+            extra: Extra::new(),
+        };
+        let metadata = if conversation.metadata.is_empty() {
+            None
+        } else {
+            let text = serde_json::to_vec(&conversation.metadata)?;
+            Some(record(&env.vault.seal(&*env.mint, &place(METADATA, &key), &text)?))
+        };
+        Ok(Self { conversation, key, metadata })
+    }
+}
+
+/// The turns of a history as they are collected, newest first.
+struct Turns<'a> {
+    of: &'a Continued,
+    found: Vec<Vec<Value>>,
+    left: usize,
+}
+
+impl Db<'_> {
+    pub(super) fn create_conversation(
+        &self,
+        ctx: &ProjectCtx,
+        new: &SealedConversation,
+    ) -> Result<Conversation> {
+        let metadata = new.metadata.as_ref().map(|record| self.insert_content(record)).transpose()?;
+        let created_at = seconds(new.conversation.created_at);
+        self.run(
+            "INSERT INTO conversations (public_id, project, created_at, metadata) VALUES (?1, ?2, ?3, ?4)",
+            params![new.key, self.project(ctx)?, created_at, metadata],
+        )?;
+        Ok(new.conversation.clone())
+    }
+
+    pub(super) fn retrieve_conversation(
+        &self,
+        ctx: &ProjectCtx,
+        id: &ConversationId,
+    ) -> Result<Conversation> {
+        let missing = || StoreError::not_found(Kind::Conversation, id);
+        let key = id.key().ok_or_else(missing)?;
+        let found: Option<(i64, Option<i64>)> = self.one(
+            "SELECT created_at, metadata FROM conversations
+             WHERE public_id = ?1 AND project = ?2 AND deleted = 0",
+            params![key, self.project(ctx)?],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )?;
+        let (created_at, metadata) = found.ok_or_else(missing)?;
+        let metadata = match metadata {
+            Some(content) => serde_json::from_slice(&self.open_content(content, &place(METADATA, &key))?)?,
+            None => JsonObject::default(),
+        };
+        Ok(Conversation {
+            id: id.clone(),
+            object: ObjectType::Conversation,
+            created_at: time(created_at),
+            metadata,
+            extra: Extra::new(),
+        })
+    }
+
+    pub(super) fn delete_conversation(&self, ctx: &ProjectCtx, id: &ConversationId) -> Result<()> {
+        let row =
+            self.live_conversation(ctx, id)?.ok_or_else(|| StoreError::not_found(Kind::Conversation, id))?;
+        self.erase_content(self.value("SELECT metadata FROM conversations WHERE id = ?1", [row])?)?;
+        self.run("UPDATE conversations SET deleted = 1, metadata = NULL WHERE id = ?1", [row])?;
+        Ok(())
+    }
+
+    /// The row of a conversation that has not been deleted.
+    pub(super) fn live_conversation(&self, ctx: &ProjectCtx, id: &ConversationId) -> Result<Option<i64>> {
+        self.one(
+            "SELECT id FROM conversations WHERE public_id = ?1 AND project = ?2 AND deleted = 0",
+            params![id.key(), self.project(ctx)?],
+            |row| row.get(0),
+        )
+    }
+
+    pub(super) fn read_history(&self, ctx: &ProjectCtx, of: &Continued, most: usize) -> Result<Vec<Value>> {
+        let mut turns = Turns { of, found: Vec::new(), left: most };
+        match of {
+            Continued::Conversation(id) => {
+                let row = self.live_conversation(ctx, id)?.ok_or_else(|| nothing_to_continue(of))?;
+                self.conversation_turns(ctx, row, i64::MAX, &mut turns)?;
+            }
+            Continued::Response(id) => self.chain_turns(ctx, id, &mut turns)?,
+        }
+        Ok(turns.found.into_iter().rev().flatten().collect())
+    }
+
+    /// A response, the one that it continues, and so on.
+    fn chain_turns(&self, ctx: &ProjectCtx, id: &V1ResponseId, turns: &mut Turns<'_>) -> Result<()> {
+        let mut next = Some(id.clone());
+        while let Some(id) = next {
+            let name = ResponseName::V1(id.clone());
+            let response = match self.retrieve_response(ctx, &name) {
+                Ok(response) => response.v1()?,
+                Err(StoreError::NotFound { .. }) if turns.found.is_empty() => {
+                    return Err(nothing_to_continue(turns.of));
+                }
+                Err(StoreError::NotFound { .. }) => return Err(broken_chain(turns.of, &id)),
+                Err(error) => return Err(error),
+            };
+            if response.is_open() {
+                return Err(still_open(turns.of, &id));
+            }
+            let given = self.input_items(ctx, &name)?;
+            turns.found.push(turn(turns.of, &response, given, &mut turns.left)?);
+            let tied: Option<(i64, i64)> = self.one(
+                "SELECT id, conversation FROM responses
+                 WHERE public_id = ?1 AND surface = ?2 AND conversation IS NOT NULL",
+                params![id.key(), name.surface()],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )?;
+            if let Some((row, conversation)) = tied {
+                self.conversation_turns(ctx, conversation, row, turns)?;
+            }
+            next = response.previous();
+        }
+        Ok(())
+    }
+
+    /// The responses of a conversation that come before a row and came to an output.
+    fn conversation_turns(
+        &self,
+        ctx: &ProjectCtx,
+        conversation: i64,
+        before: i64,
+        turns: &mut Turns<'_>,
+    ) -> Result<()> {
+        let ids: Vec<V1ResponseId> = self.all(
+            "SELECT public_id FROM responses
+             WHERE conversation = ?1 AND id < ?2 AND open = 0 AND expires_at > ?3 ORDER BY id DESC",
+            params![conversation, before, seconds(ctx.now)],
+            |row| Ok(V1ResponseId::from_key(row.get(0)?)),
+        )?;
+        for id in ids {
+            let name = ResponseName::V1(id);
+            let response = self.retrieve_response(ctx, &name)?.v1()?;
+            if response.is_complete() {
+                let given = self.input_items(ctx, &name)?;
+                turns.found.push(turn(turns.of, &response, given, &mut turns.left)?);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn compaction_key(&self, ctx: &ProjectCtx) -> Result<Option<CompactionKey>> {
+        let content: Option<i64> = self.one(
+            "SELECT content FROM compaction_keys WHERE project = ?1",
+            [self.project(ctx)?],
+            |row| row.get(0),
+        )?;
+        let Some(content) = content else { return Ok(None) };
+        let bytes = zeroize::Zeroizing::new(self.open_content(content, &key_place(ctx))?);
+        let key = CompactionKey::from_bytes(&bytes);
+        key.map(Some).ok_or_else(|| StoreError::internal("a compaction key is damaged"))
+    }
+
+    /// The key of a project, made now unless another call was faster.
+    pub(super) fn make_compaction_key(&self, ctx: &ProjectCtx) -> Result<CompactionKey> {
+        if let Some(key) = self.compaction_key(ctx)? {
+            return Ok(key);
+        }
+        let key = CompactionKey::mint(&*self.env.mint);
+        let content = self.seal_content(&key_place(ctx), key.as_bytes())?;
+        self.run(
+            "INSERT INTO compaction_keys (project, content) VALUES (?1, ?2)",
+            params![self.project(ctx)?, content],
+        )?;
+        Ok(key)
+    }
+}
+
+fn key_place(ctx: &ProjectCtx) -> Vec<u8> {
+    place(KEY, ctx.project.as_str().as_bytes())
+}
