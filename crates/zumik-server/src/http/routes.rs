@@ -11,8 +11,8 @@ use zumik_types::{Scope, TraceId, operations};
 
 use super::call::Call;
 use super::handlers::{
-    artifacts, branches, bundles, diagnostics, events, files, merges, purge, responses, sessions, snapshots,
-    token_counts, v1_responses,
+    artifacts, branches, bundles, conversations, diagnostics, events, files, merges, purge, responses,
+    sessions, snapshots, token_counts, v1_responses,
 };
 use super::{ApiError, Reply, probes};
 use crate::app::App;
@@ -89,6 +89,9 @@ const OPERATIONS: &[Route] = routes! {
     RETRIEVE_V1_RESPONSE => v1_responses::retrieve,
     DELETE_V1_RESPONSE => v1_responses::delete,
     CANCEL_V1_RESPONSE => v1_responses::cancel,
+    CREATE_CONVERSATION => conversations::create,
+    RETRIEVE_CONVERSATION => conversations::retrieve,
+    DELETE_CONVERSATION => conversations::delete,
     UPLOAD_FILE => files::upload,
     LIST_FILES => files::list,
     RETRIEVE_FILE => files::retrieve,

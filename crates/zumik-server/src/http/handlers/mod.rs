@@ -4,6 +4,7 @@
 pub(crate) mod artifacts;
 pub(crate) mod branches;
 pub(crate) mod bundles;
+pub(crate) mod conversations;
 pub(crate) mod diagnostics;
 pub(crate) mod events;
 pub(crate) mod files;
