@@ -66,6 +66,8 @@ pub(super) fn headers(target: &Target, qos: &QosOutcome) -> Vec<(Cow<'static, st
 pub(super) struct Kept {
     /// The response, if it can be retrieved later.
     pub(super) response: Option<StoredResponse>,
+    /// Whether that response was kept when it began: then this is its end.
+    pub(super) begun: bool,
     /// Input items to be kept with it.
     pub(super) input_items: Option<Vec<Value>>,
     /// Artifacts whose text was in the prompt.
@@ -109,7 +111,7 @@ pub(super) async fn commit(
     if kept.response.is_some() || held.lease().is_some() {
         let generation = Generation {
             response: kept.response,
-            begun: false,
+            begun: kept.begun,
             input_items: kept.input_items,
             expires_at: ctx.now + RETENTION,
             materialized: kept.materialized,

@@ -27,6 +27,7 @@ pub(crate) async fn create(call: &mut Call) -> Result<Reply, ApiError> {
     let response = response(call, id, model, &prepared, outcome);
     let kept = Kept {
         response: Some(StoredResponse::Native(Box::new(response.clone()))),
+        begun: false,
         input_items: None,
         materialized: prepared.materialized,
         headers,

@@ -44,6 +44,7 @@ pub(crate) async fn create(call: &mut Call) -> Result<Reply, ApiError> {
     let response = answer::ended(response, &*call.app.mint, call.ctx.now, Ok(outcome));
     let kept = Kept {
         response: response.store.then(|| answer::stored(&response)).transpose()?,
+        begun: false,
         input_items,
         materialized: prepared.materialized,
         headers,
@@ -89,6 +90,7 @@ async fn answer_early(
 ) -> Result<Reply, ApiError> {
     let kept = Kept {
         response: Some(answer::stored(&response)?),
+        begun: false,
         input_items,
         materialized: prepared.materialized.clone(),
         headers: headers(&prepared.route.first, &qos::queued()),
