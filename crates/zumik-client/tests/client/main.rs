@@ -11,5 +11,6 @@ mod options;
 mod purge;
 mod retries;
 mod spans;
+mod sse;
 mod streams;
 mod wire;
