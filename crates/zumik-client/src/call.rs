@@ -9,7 +9,7 @@ use crate::client::Zumik;
 use crate::endpoint::Endpoint;
 use crate::error::Result;
 use crate::options::{CallOptions, call_options};
-use crate::pipeline::{self, Target, Whole};
+use crate::pipeline::{self, RawResponse, Target, Whole};
 use crate::response::Response;
 use crate::stream::{EventStream, Events, StreamEndpoint};
 use crate::transport::BoxFuture;
@@ -56,10 +56,10 @@ impl<'c, E: Endpoint> Call<'c, E> {
             self.options,
         );
         async move {
-            let answer = sent.await?;
-            match E::decode(&answer.body) {
-                Ok(value) => Ok(Response::new(value, answer.meta, answer.body)),
-                Err(error) => Err(pipeline::undecodable(answer, error)),
+            let RawResponse { target, meta, body, .. } = sent.await?;
+            match E::decode(&body) {
+                Ok(value) => Ok(Response::new(value, meta, body)),
+                Err(error) => Err(pipeline::undecodable(meta, body, error).with_operation(target.name)),
             }
         }
     }

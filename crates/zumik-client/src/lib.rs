@@ -119,6 +119,7 @@ pub mod api {
 
 mod ambient;
 mod base_url;
+mod batches;
 mod branch;
 mod builder;
 mod call;
@@ -139,6 +140,7 @@ pub mod testing;
 pub mod transport;
 mod upload;
 
+pub use batches::{BatchLine, BatchResults, RunBatch, WaitForBatch};
 pub use branch::{Appended, BranchCursor, BranchRef, BranchState, Decision};
 pub use builder::Builder;
 pub use call::Call;
@@ -152,5 +154,5 @@ pub use purge::ProofError;
 pub use purge::PurgeProof;
 pub use request::RawCall;
 pub use response::{Meta, Response};
-pub use stream::EventStream;
+pub use stream::{EventStream, TextDeltas};
 pub use zumik_types as types;

@@ -72,6 +72,7 @@
 
 #[cfg(any(test, feature = "proptest"))]
 mod arbitrary;
+mod chat;
 mod embedding;
 mod event;
 mod extra;
@@ -79,6 +80,7 @@ mod generated;
 mod guarantee;
 mod hints;
 mod id;
+mod json_object;
 #[cfg(test)]
 mod laws;
 mod lenient;
@@ -91,6 +93,7 @@ mod text;
 mod time;
 mod union;
 
+pub use chat::ChatAccumulator;
 pub use embedding::{EmbeddingError, EmbeddingVector};
 pub use extra::Extra;
 pub use generated::*;
@@ -101,5 +104,8 @@ pub use operation::{Evidence, Idempotency, Method, Operation, Scope};
 pub use patch::Patch;
 pub use union::RawMember;
 
-/// A JSON object with free member names.
+#[doc(hidden)]
+pub use serde_json::{Value as __Value, json as __json};
+
+/// A JSON object with free member names. [`json_object!`] writes one down.
 pub type JsonObject = serde_json::Map<String, serde_json::Value>;

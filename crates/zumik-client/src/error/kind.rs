@@ -60,6 +60,13 @@ pub enum ErrorKind {
     /// A stream or a download was silent for longer than the
     /// [`idle_timeout`](crate::Options::idle_timeout).
     StreamIdle,
+    /// The server refused the input of a batch; no request of it ran. [`body`](crate::Error::body) has the batch with
+    /// all that was found.
+    BatchFailed,
+    /// A batch has not ended, so there are no results.
+    BatchUnfinished,
+    /// A request of a batch never ran, because the batch was cancelled or expired before.
+    BatchLineNotRun,
     /// A purge job ended as failed: not everything is gone.
     PurgeFailed,
 }
@@ -93,6 +100,9 @@ impl ErrorKind {
             Self::OpenrouterFallback => "openrouter_fallback",
             Self::StreamTruncated => "stream_truncated",
             Self::StreamIdle => "stream_idle",
+            Self::BatchFailed => "batch_failed",
+            Self::BatchUnfinished => "batch_unfinished",
+            Self::BatchLineNotRun => "batch_line_not_run",
             Self::PurgeFailed => "purge_failed",
         }
     }

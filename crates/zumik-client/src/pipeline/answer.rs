@@ -6,12 +6,12 @@ use bytes::Bytes;
 use http::StatusCode;
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
-use zumik_types::{ErrorType, ExecutionMode};
+use zumik_types::{ErrorType, ExecutionMode, Idempotency};
 
-use super::classify::{Seen, is_quota};
+use super::classify::{Facts, Seen, Verdict, classify, is_quota};
 use super::prepare::Prepared;
 use super::take::{Take, Untaken, Unusable};
-use super::{Past, RawResponse, delay};
+use super::{Past, delay};
 use crate::ambient::Ambient;
 use crate::endpoint::DecodeError;
 use crate::error::{
@@ -165,20 +165,35 @@ fn lost(server: &str, error: TransportError) -> Error {
 
 impl Answer {
     fn into_error(self, call: &Prepared) -> Error {
-        let Self { meta, body, failure } = self;
-        let kind = kind(meta.status(), &failure.api);
-        let message = failure.message.unwrap_or_else(|| match excerpt(&body) {
-            text if text.is_empty() => "the answer has no body".to_owned(),
-            text => format!("the answer is not an error of the API: {text}"),
-        });
-        let error = Error::new(kind, message).with_api(failure.api).with_answer(meta, body);
-        match (kind, guards(&call.request.body)) {
+        let Self { meta, body, failure: Envelope { api, message, branch } } = self;
+        let error = refusal(meta, body, api, message);
+        match (error.kind(), guards(&call.request.body)) {
             (ErrorKind::BranchConflict, Some(expected)) => {
-                error.with_conflict(BranchConflict { expected, current: failure.branch })
+                error.with_conflict(BranchConflict { expected, current: branch })
             }
             _ => error,
         }
     }
+}
+
+/// The error of an answer that is no success, as far as the answer tells it.
+fn refusal(meta: Meta, body: Bytes, api: ApiError, message: Option<String>) -> Error {
+    let message = message.unwrap_or_else(|| match excerpt(&body) {
+        text if text.is_empty() => "the answer has no body".to_owned(),
+        text => format!("the answer is not an error of the API: {text}"),
+    });
+    Error::new(kind(meta.status(), &api), message).with_api(api).with_answer(meta, body)
+}
+
+/// The error of an answer that was given to somebody else: the line of a batch.
+pub(crate) fn refused(meta: Meta, body: Bytes) -> Error {
+    let Envelope { api, message, .. } = Envelope::read(&body);
+    let (error_type, code) = (api.error_type.clone(), api.code.clone());
+    let seen = Seen::Answer { status: meta.status(), error_type: error_type.as_ref(), code: code.as_deref() };
+    let facts = Facts { idempotency: Idempotency::Key, has_key: true };
+    let retryable = matches!(classify(&facts, false, &seen), Verdict::Retry(_));
+    let error = refusal(meta, body, api, message);
+    error.with_outcome(seen.outcome()).with_retryable(retryable).with_attempts(1)
 }
 
 /// What an append or merge expected of its branch, read from the request that was sent.
@@ -225,8 +240,7 @@ pub(crate) fn kind_in_stream(api: &ApiError) -> ErrorKind {
 }
 
 /// A success whose body cannot be read. The operation was carried out.
-pub(crate) fn undecodable(answer: RawResponse<Bytes>, error: DecodeError) -> Error {
-    let RawResponse { target, meta, body, .. } = answer;
+pub(crate) fn undecodable(meta: Meta, body: Bytes, error: DecodeError) -> Error {
     let attempts = meta.attempts();
     Error::new(ErrorKind::Decode, format!("the answer is not what the contract says {error}"))
         .with_decode_path(error.path().to_owned())
@@ -234,5 +248,4 @@ pub(crate) fn undecodable(answer: RawResponse<Bytes>, error: DecodeError) -> Err
         .with_outcome(Outcome::Ambiguous)
         .with_attempts(attempts)
         .with_answer(meta, body)
-        .with_operation(target.name)
 }

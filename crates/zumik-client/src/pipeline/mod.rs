@@ -17,7 +17,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout_at};
 use tracing::{Instrument as _, Span};
 
-pub(crate) use self::answer::{kind_in_stream, undecodable};
+pub(crate) use self::answer::{kind_in_stream, refused, undecodable};
 pub(crate) use self::budget::Budget;
 pub(crate) use self::delay::after as later;
 pub(crate) use self::prepare::{Prepared, Target, too_large};

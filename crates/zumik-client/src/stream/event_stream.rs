@@ -12,7 +12,8 @@ use serde_json::Value;
 use tracing::Span;
 
 use super::decode::contains;
-use super::events::{Events, Fault};
+use super::events::Events;
+use super::fault::Fault;
 use super::{StreamError, StreamItem};
 use crate::endpoint::DecodeError;
 use crate::error::{Error, ErrorKind, Outcome, Result};
@@ -48,7 +49,10 @@ enum State {
     Open,
     /// An event was given with which the stream may end.
     MayEnd,
+    /// Ended as it should.
     Closed,
+    /// Ended with an error.
+    Failed,
 }
 
 impl<T> EventStream<T> {
@@ -77,7 +81,7 @@ impl<T> EventStream<T> {
         if self.state == State::MayEnd {
             self.close(cx);
         }
-        if self.state == State::Closed {
+        if self.is_over() {
             return Poll::Ready(None);
         }
         let event = match ready!(self.events.poll_event(cx)) {
@@ -107,6 +111,15 @@ impl<T> EventStream<T> {
         }
     }
 
+    fn is_over(&self) -> bool {
+        matches!(self.state, State::Closed | State::Failed)
+    }
+
+    /// Whether it has given an error.
+    pub(super) fn has_failed(&self) -> bool {
+        self.state == State::Failed
+    }
+
     fn close(&mut self, cx: &mut Context<'_>) {
         self.events.finish(cx);
         self.state = State::Closed;
@@ -114,6 +127,7 @@ impl<T> EventStream<T> {
 
     fn fail(&mut self, cx: &mut Context<'_>, error: impl FnOnce(&Self) -> Error) -> Poll<Option<Result<T>>> {
         self.close(cx);
+        self.state = State::Failed;
         let error = error(self);
         pipeline::record_end(&self.span, &error);
         Poll::Ready(Some(Err(error)))
@@ -131,19 +145,10 @@ impl<T> EventStream<T> {
     }
 
     fn broken(&self, fault: Fault) -> Error {
-        let kind = fault.kind();
-        let error = match fault {
-            Fault::Broken(error) => {
-                let message = format!("the connection to {} broke in the stream: {error}", self.server);
-                Error::new(kind, message).with_cause(error)
-            }
-            Fault::TooLarge(error) => Error::new(kind, error.to_string()).with_cause(error),
-            Fault::Idle(_) => Error::new(kind, format!("the stream of {} is silent: {fault}", self.server)),
-        };
-        self.error(error, Bytes::new())
+        self.error(fault.into_error(&self.server), Bytes::new())
     }
 
-    fn truncated(&self) -> Error {
+    pub(super) fn truncated(&self) -> Error {
         let message = "the stream ended without its end: the answer is not whole";
         self.error(Error::new(ErrorKind::StreamTruncated, message), Bytes::new())
     }
@@ -162,6 +167,13 @@ impl<T> EventStream<T> {
         let error = Error::new(ErrorKind::Decode, message).with_decode_path(path).with_cause(error);
         self.error(error, data)
     }
+
+    /// An error of an answer whose events were all read.
+    pub(super) fn incomplete(&self, error: Error) -> Error {
+        let error = self.error(error, Bytes::new());
+        pipeline::record_end(&self.span, &error);
+        error
+    }
 }
 
 impl<T> Stream for EventStream<T> {
@@ -177,7 +189,7 @@ impl<T> Stream for EventStream<T> {
 
 impl<T> FusedStream for EventStream<T> {
     fn is_terminated(&self) -> bool {
-        self.state == State::Closed
+        self.is_over()
     }
 }
 

@@ -1,19 +1,18 @@
 //! Events as they come over the wire, not yet decoded.
 
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{BoxStream, StreamExt as _};
 use http::header::CONTENT_TYPE;
-use tokio::time::{Instant, Sleep, sleep};
 
 use super::decode::is_done;
+use super::fault::{Fault, Silence};
 use crate::error::{ErrorKind, excerpt};
-use crate::pipeline::{Prepared, Take, Untaken, Unusable, later};
+use crate::pipeline::{Prepared, Take, Untaken, Unusable};
 use crate::response::Meta;
-use crate::sse::{EventTooLarge, SseEvent, SseParser};
+use crate::sse::{SseEvent, SseParser};
 use crate::transport::{ResponseBody, TransportError};
 
 /// How much of an answer that is no stream is kept for its error.
@@ -26,15 +25,6 @@ pub(crate) struct Events {
     silence: Silence,
     /// The event at hand has not been given yet.
     waiting: bool,
-}
-
-/// Why there is no further event.
-#[derive(Debug)]
-pub(crate) enum Fault {
-    Broken(TransportError),
-    TooLarge(EventTooLarge),
-    /// Nothing came for this long.
-    Idle(Duration),
 }
 
 impl Take for Events {
@@ -86,7 +76,7 @@ impl Events {
         }
         match self.poll_read(cx) {
             Poll::Ready(result) => Poll::Ready(result),
-            Poll::Pending => self.silence.poll(cx).map(|()| Err(Fault::Idle(self.silence.limit))),
+            Poll::Pending => self.silence.poll(cx).map(|()| Err(Fault::Idle(self.silence.limit()))),
         }
     }
 
@@ -104,7 +94,7 @@ impl Events {
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, Fault>> {
         loop {
-            if self.parser.next_event().map_err(Fault::TooLarge)?.is_some() {
+            if self.parser.next_event().map_err(Fault::EventTooLarge)?.is_some() {
                 return Poll::Ready(Ok(true));
             }
             let Some(body) = &mut self.body else { return Poll::Ready(Ok(false)) };
@@ -133,26 +123,6 @@ impl Events {
     }
 }
 
-impl Fault {
-    pub(crate) fn kind(&self) -> ErrorKind {
-        match self {
-            Self::Broken(_) => ErrorKind::Interrupted,
-            Self::TooLarge(_) => ErrorKind::Decode,
-            Self::Idle(_) => ErrorKind::StreamIdle,
-        }
-    }
-}
-
-impl std::fmt::Display for Fault {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Broken(error) => write!(f, "{error}"),
-            Self::TooLarge(error) => write!(f, "{error}"),
-            Self::Idle(limit) => write!(f, "nothing came for {} s", limit.as_secs_f64()),
-        }
-    }
-}
-
 fn is_event_stream(meta: &Meta) -> bool {
     let content_type =
         meta.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -177,32 +147,4 @@ async fn no_stream(meta: &Meta, body: ResponseBody) -> Untaken {
         excerpt(&body)
     );
     Untaken::Unusable(Unusable { kind: ErrorKind::Decode, message, body })
-}
-
-/// How long nothing has come. Counts only while somebody waits.
-pub(crate) struct Silence {
-    limit: Duration,
-    timer: Option<Pin<Box<Sleep>>>,
-    counting: bool,
-}
-
-impl Silence {
-    pub(crate) fn new(limit: Duration) -> Self {
-        Self { limit, timer: None, counting: false }
-    }
-
-    /// Something came.
-    pub(crate) fn end(&mut self) {
-        self.counting = false;
-    }
-
-    /// Ready when the limit is over. The first poll after something came begins the count.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let until = later(Instant::now(), self.limit);
-        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(Duration::ZERO)));
-        if !std::mem::replace(&mut self.counting, true) {
-            timer.as_mut().reset(until);
-        }
-        timer.as_mut().poll(cx)
-    }
 }

@@ -6,12 +6,16 @@
 mod decode;
 mod event_stream;
 mod events;
+mod fault;
+mod whole;
 
 use serde::de::DeserializeOwned;
 
 pub use self::decode::{StreamError, event};
 pub use self::event_stream::EventStream;
 pub(crate) use self::events::Events;
+pub(crate) use self::fault::{Fault, Silence};
+pub use self::whole::{Part, TextDeltas};
 use crate::endpoint::{DecodeError, Endpoint};
 use crate::sse::SseEvent;
 

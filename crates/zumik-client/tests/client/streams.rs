@@ -159,7 +159,7 @@ async fn a_connection_that_breaks_in_the_middle_is_reported_and_never_repeated()
     assert_eq!(error.outcome(), Outcome::Ambiguous);
     assert_eq!(
         error.to_string(),
-        "POST /v1/responses: 200: the connection to http://localhost broke in the stream: \
+        "POST /v1/responses: 200: the connection to http://localhost broke in the middle of the answer: \
          connection reset by peer (1 attempt)"
     );
     assert!(error.source().is_none());

@@ -1,0 +1,122 @@
+//! A whole batch in one call.
+
+use std::fmt;
+use std::future::IntoFuture;
+
+use zumik_types::{Batch, CreateChatCompletionRequest, JsonObject};
+
+use super::input::Input;
+use super::results::{BatchResults, ended};
+use super::wait::{Progress, until_ended};
+use crate::api::v1::batches::Batches;
+use crate::error::Result;
+use crate::transport::BoxFuture;
+
+/// What the requests of a batch are sent to.
+const ENDPOINT: &str = "/v1/chat/completions";
+
+impl<'c> Batches<'c> {
+    /// Runs chat completion requests as one batch and gives their results: the input file is written and uploaded, the
+    /// batch is created and waited for, its results are downloaded as they are asked for.
+    ///
+    /// Each request has a name of its own, the `custom_id`, by which its result is found. The rules of the input are
+    /// checked before anything is sent.
+    ///
+    /// ```no_run
+    /// # async fn example(zk: &zumik_client::Zumik) -> zumik_client::Result<()> {
+    /// use zumik_client::types::CreateChatCompletionRequest;
+    ///
+    /// let questions = ["What is a monad?", "What is a burrito?"];
+    /// let requests = questions.iter().enumerate().map(|(number, question)| {
+    ///     (format!("q{number}"), CreateChatCompletionRequest::new("code.fast", [*question]))
+    /// });
+    /// let mut results = zk
+    ///     .v1()
+    ///     .batches()
+    ///     .run(requests)
+    ///     .on_progress(|batch| println!("{}: {} done", batch.id, batch.request_counts.completed))
+    ///     .await?;
+    /// while let Some(line) = results.next().await {
+    ///     let line = line?;
+    ///     match line.result {
+    ///         Ok(completion) => println!("{}: {:?}", line.custom_id, completion.text()),
+    ///         Err(error) => println!("{}: {error}", line.custom_id),
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// Dropping the future cancels nothing on the server: keep the id that
+    /// [`on_progress`](RunBatch::on_progress) shows, and a later program goes on with [`wait`](Self::wait) and
+    /// [`results`](Self::results).
+    ///
+    /// # Errors
+    ///
+    /// [`Request`](crate::ErrorKind::Request) when a `custom_id` is empty, longer than 256 characters or used twice, when
+    /// a request asks for a stream, or when there is none; [`TooLarge`](crate::ErrorKind::TooLarge) when the input is
+    /// over 2 MiB. Then nothing was sent. [`BatchFailed`](crate::ErrorKind::BatchFailed) when the server refuses the
+    /// input. Whatever else a call can meet.
+    pub fn run<N: Into<String>, R: Into<CreateChatCompletionRequest>>(
+        &self,
+        requests: impl IntoIterator<Item = (N, R)>,
+    ) -> RunBatch<'c> {
+        let mut input = Input::default();
+        for (custom_id, request) in requests {
+            input.push(custom_id.into(), request.into());
+        }
+        RunBatch { batches: *self, input, metadata: None, progress: None }
+    }
+}
+
+/// A batch that has not been sent; see [`Batches::run`]. Await it.
+#[must_use = "a batch does nothing until it is awaited"]
+pub struct RunBatch<'c> {
+    batches: Batches<'c>,
+    input: Input,
+    metadata: Option<JsonObject>,
+    progress: Option<Progress<'c>>,
+}
+
+impl<'c> RunBatch<'c> {
+    /// Sets what is called with the batch when it is created, and then each time the server was asked. It has the id by
+    /// which the batch is found again, and its [`request_counts`](Batch::request_counts) grow.
+    pub fn on_progress(mut self, progress: impl FnMut(&Batch) + Send + 'c) -> Self {
+        self.progress = Some(Box::new(progress));
+        self
+    }
+
+    /// Sets the metadata of the batch.
+    pub fn metadata(mut self, metadata: JsonObject) -> Self {
+        self.metadata = Some(metadata);
+        self
+    }
+}
+
+impl<'c> IntoFuture for RunBatch<'c> {
+    type Output = Result<BatchResults>;
+    type IntoFuture = BoxFuture<'c, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        let Self { batches, input, metadata, progress } = self;
+        Box::pin(async move {
+            let mut progress = progress.unwrap_or_else(|| Box::new(|_| {}));
+            let client = batches.client;
+            let file = client.v1().files().upload(input.into_file()?).purpose("batch").await?;
+            let mut create = batches.create(&file.id, ENDPOINT);
+            if let Some(metadata) = metadata {
+                create = create.metadata(metadata);
+            }
+            let batch = create.await?;
+            progress(&batch);
+            let batch = ended(until_ended(&batches, &batch.id, &mut progress).await?)?;
+            Ok(BatchResults::of(client, batch))
+        })
+    }
+}
+
+impl fmt::Debug for RunBatch<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RunBatch").field("metadata", &self.metadata).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,156 @@
+//! From events to the whole that they are parts of.
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use futures_util::stream::Stream;
+use zumik_types::{ChatAccumulator, ChatCompletion, ChatCompletionChunk};
+
+use super::EventStream;
+use crate::error::{Error, ErrorKind, Result};
+
+/// An event that is a part of a whole: chunks make a completion, the events of a response make the response.
+pub trait Part: Sized + Send + 'static {
+    /// What all events together make.
+    type Whole: Send + 'static;
+    /// What the events so far make.
+    type Accumulator: Default + Send + Unpin;
+
+    /// The piece of the answer's text that this event adds. For a completion with several choices, of the first one.
+    fn text(&self) -> Option<&str>;
+
+    /// Adds this event to those before it.
+    fn add_to(&self, accumulator: &mut Self::Accumulator);
+
+    /// The whole, when the stream has ended well.
+    ///
+    /// # Errors
+    ///
+    /// When the events make no whole, or tell that the answer failed.
+    fn whole(accumulator: Self::Accumulator) -> Result<Self::Whole>;
+}
+
+impl Part for ChatCompletionChunk {
+    type Whole = ChatCompletion;
+    type Accumulator = ChatAccumulator;
+
+    fn text(&self) -> Option<&str> {
+        self.text()
+    }
+
+    fn add_to(&self, accumulator: &mut ChatAccumulator) {
+        accumulator.push(self);
+    }
+
+    fn whole(accumulator: ChatAccumulator) -> Result<ChatCompletion> {
+        let nothing = || Error::new(ErrorKind::StreamTruncated, "the stream ended without a single chunk");
+        accumulator.finish().ok_or_else(nothing)
+    }
+}
+
+impl<T: Part> EventStream<T> {
+    /// Waits for the end and gives the whole: of chunks the completion, of a response's events the response.
+    ///
+    /// ```no_run
+    /// # async fn example(zk: &zumik_client::Zumik) -> zumik_client::Result<()> {
+    /// let stream = zk.v1().chat().completions().create("code.fast", ["Why did CI fail?"]).stream().await?;
+    /// println!("trace {:?}", stream.meta().trace_id());
+    /// let completion = stream.collect().await?;
+    /// println!("{:?}", completion.text());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The error that ended the stream; and for a response that failed, its error.
+    pub async fn collect(mut self) -> Result<T::Whole> {
+        let mut accumulator = T::Accumulator::default();
+        while let Some(event) = self.next().await {
+            event?.add_to(&mut accumulator);
+        }
+        T::whole(accumulator).map_err(|error| self.incomplete(error))
+    }
+
+    /// The text of the answer as it comes, and the [whole](TextDeltas::whole) at the end.
+    ///
+    /// ```no_run
+    /// # async fn example(zk: &zumik_client::Zumik) -> zumik_client::Result<()> {
+    /// let stream = zk.v1().chat().completions().create("code.fast", ["Why did CI fail?"]).stream().await?;
+    /// let mut deltas = stream.text_deltas();
+    /// while let Some(text) = deltas.next().await {
+    ///     print!("{}", text?);
+    /// }
+    /// let completion = deltas.whole().await?;
+    /// println!("\n{:?}", completion.usage);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn text_deltas(self) -> TextDeltas<T> {
+        TextDeltas { stream: self, accumulator: T::Accumulator::default() }
+    }
+}
+
+/// The text of an answer, piece by piece. Made by [`EventStream::text_deltas`].
+///
+/// Events without text are passed over, but count for the [whole](Self::whole).
+#[must_use = "a stream does nothing until its pieces are asked for"]
+pub struct TextDeltas<T: Part> {
+    stream: EventStream<T>,
+    accumulator: T::Accumulator,
+}
+
+impl<T: Part> TextDeltas<T> {
+    /// The next piece of text; `None` after the last one, and after an error.
+    pub async fn next(&mut self) -> Option<Result<String>> {
+        std::future::poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
+    }
+
+    /// The whole answer, with what has been read already. Waits for the rest.
+    ///
+    /// # Errors
+    ///
+    /// As for [`EventStream::collect`]. After an error that [`next`](Self::next) has given, that the answer is not
+    /// whole.
+    pub async fn whole(mut self) -> Result<T::Whole> {
+        while let Some(event) = self.stream.next().await {
+            event?.add_to(&mut self.accumulator);
+        }
+        if self.stream.has_failed() {
+            return Err(self.stream.truncated());
+        }
+        T::whole(self.accumulator).map_err(|error| self.stream.incomplete(error))
+    }
+
+    /// The stream below, for its [`meta`](EventStream::meta).
+    pub fn stream(&self) -> &EventStream<T> {
+        &self.stream
+    }
+}
+
+impl<T: Part> Stream for TextDeltas<T> {
+    type Item = Result<String>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let Self { stream, accumulator } = self.get_mut();
+        loop {
+            match ready!(Pin::new(&mut *stream).poll_next(cx)) {
+                Some(Ok(event)) => {
+                    event.add_to(accumulator);
+                    if let Some(text) = event.text() {
+                        return Poll::Ready(Some(Ok(text.to_owned())));
+                    }
+                }
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => return Poll::Ready(None),
+            }
+        }
+    }
+}
+
+impl<T: Part> fmt::Debug for TextDeltas<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TextDeltas").field("stream", &self.stream).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,160 @@
+//! Folding chunks, against the whole answer.
+
+use serde_json::{Value, json};
+
+use crate::{ChatAccumulator, ChatCompletion, ChatCompletionChunk};
+
+/// A chunk with these members over the usual ones.
+fn chunk(members: Value) -> ChatCompletionChunk {
+    let mut chunk = json!({
+        "id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 7, "model": "code.fast", "choices": [],
+    });
+    chunk.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+    serde_json::from_value(chunk).unwrap()
+}
+
+fn delta(index: u64, delta: Value) -> ChatCompletionChunk {
+    chunk(json!({ "choices": [{ "index": index, "delta": delta, "finish_reason": null }] }))
+}
+
+fn finished(index: u64, reason: &str) -> ChatCompletionChunk {
+    chunk(json!({ "choices": [{ "index": index, "delta": {}, "finish_reason": reason }] }))
+}
+
+fn fold(chunks: &[ChatCompletionChunk]) -> Value {
+    let mut whole = ChatAccumulator::new();
+    whole.extend(chunks);
+    let whole: ChatCompletion = whole.finish().unwrap();
+    serde_json::to_value(whole).unwrap()
+}
+
+#[test]
+fn text_is_joined_and_usage_taken_from_the_last_chunk() {
+    let usage = json!({ "prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7 });
+    let whole = fold(&[
+        delta(0, json!({ "role": "assistant", "content": "" })),
+        delta(0, json!({ "content": "Hello " })),
+        delta(0, json!({ "content": "there." })),
+        finished(0, "stop"),
+        chunk(json!({ "usage": usage, "system_fingerprint": "fp_1" })),
+    ]);
+    assert_eq!(
+        whole,
+        json!({
+            "id": "chatcmpl-1", "object": "chat.completion", "created": 7, "model": "code.fast",
+            "choices": [{
+                "index": 0, "finish_reason": "stop",
+                "message": { "role": "assistant", "content": "Hello there." },
+            }],
+            "usage": usage, "system_fingerprint": "fp_1",
+        })
+    );
+}
+
+#[test]
+fn choices_are_kept_apart_and_stand_in_their_order() {
+    let whole = fold(&[
+        delta(2, json!({ "content": "c" })),
+        delta(0, json!({ "content": "a" })),
+        delta(1, json!({ "refusal": "no" })),
+        delta(0, json!({ "content": "A" })),
+        delta(1, json!({ "refusal": "pe" })),
+        finished(1, "content_filter"),
+        finished(0, "length"),
+    ]);
+    let choice = |index: usize| &whole["choices"][index];
+    assert_eq!(choice(0)["message"]["content"], "aA");
+    assert_eq!(choice(0)["finish_reason"], "length");
+    assert_eq!(choice(1)["message"], json!({ "role": "assistant", "content": null, "refusal": "nope" }));
+    assert_eq!(choice(1)["finish_reason"], "content_filter");
+    assert_eq!((&choice(2)["index"], &choice(2)["message"]["content"]), (&json!(2), &json!("c")));
+    assert_eq!(choice(2)["finish_reason"], Value::Null);
+}
+
+#[test]
+fn tool_calls_are_joined_for_each_index() {
+    let call = |call: Value| delta(0, json!({ "tool_calls": [call] }));
+    let whole = fold(&[
+        delta(0, json!({ "role": "assistant", "content": "" })),
+        call(
+            json!({ "index": 0, "id": "call_a", "type": "function", "function": { "name": "f", "arguments": "" } }),
+        ),
+        call(json!({ "index": 0, "function": { "arguments": "{\"a\":" } })),
+        call(
+            json!({ "index": 1, "id": "call_b", "type": "custom", "custom": { "name": "c", "input": "x" } }),
+        ),
+        call(json!({ "index": 0, "function": { "name": "f", "arguments": "1}" } })),
+        call(json!({ "index": 1, "custom": { "input": "y" } })),
+        call(json!({ "index": 2, "id": "call_c", "type": "new", "payload": "p" })),
+        call(json!({ "index": 2, "id": "call_c", "payload": "q" })),
+        finished(0, "tool_calls"),
+    ]);
+    let message = &whole["choices"][0]["message"];
+    assert_eq!(message["content"], Value::Null, "an answer that only calls tools has no text");
+    assert_eq!(
+        message["tool_calls"],
+        json!([
+            { "id": "call_a", "type": "function", "function": { "name": "f", "arguments": "{\"a\":1}" } },
+            { "id": "call_b", "type": "custom", "custom": { "name": "c", "input": "xy" } },
+            { "id": "call_c", "type": "new", "payload": "pq" },
+        ])
+    );
+}
+
+#[test]
+fn calls_that_come_whole_under_one_index_stay_apart() {
+    let call = |id: &str| json!({ "index": 0, "id": id, "type": "function", "function": { "name": "f", "arguments": "{}" } });
+    let whole = fold(&[delta(0, json!({ "tool_calls": [call("call_a"), call("call_b")] }))]);
+    assert_eq!(whole["choices"][0]["message"]["tool_calls"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn logprobs_are_one_row() {
+    let with = |token: &str| {
+        let logprobs =
+            json!({ "content": [{ "token": token, "logprob": -0.5, "bytes": [1], "top_logprobs": [] }] });
+        let choice =
+            json!({ "index": 0, "delta": { "content": token }, "finish_reason": null, "logprobs": logprobs });
+        chunk(json!({ "choices": [choice] }))
+    };
+    let whole = fold(&[with("a"), with("b"), finished(0, "stop")]);
+    let tokens: Vec<_> = whole["choices"][0]["logprobs"]["content"].as_array().unwrap().iter().collect();
+    assert_eq!(tokens.len(), 2);
+    assert_eq!(tokens[1]["token"], "b");
+}
+
+#[test]
+fn unknown_members_are_joined_in_a_delta_and_replaced_outside_of_it() {
+    let piece = |thought: &str, provider: &str| {
+        let delta = json!({
+            "reasoning_content": thought,
+            "function_call": { "name": if thought == "hm" { "f" } else { "" }, "arguments": thought },
+            "parts": [{ "type": "x" }], "index": 4, "note": null,
+        });
+        let choice =
+            json!({ "index": 0, "delta": delta, "finish_reason": null, "native_finish_reason": provider });
+        chunk(json!({ "choices": [choice], "provider": provider }))
+    };
+    let whole = fold(&[piece("hm", "one"), piece("m.", "two")]);
+    let choice = &whole["choices"][0];
+    assert_eq!(whole["provider"], "two");
+    assert_eq!(choice["native_finish_reason"], "two");
+    assert_eq!(choice["message"]["reasoning_content"], "hmm.");
+    assert_eq!(choice["message"]["function_call"], json!({ "name": "f", "arguments": "hmm." }));
+    assert_eq!(choice["message"]["parts"], json!([{ "type": "x" }, { "type": "x" }]));
+    assert_eq!(choice["message"]["index"], 4);
+}
+
+#[test]
+fn nothing_is_no_completion() {
+    assert!(ChatAccumulator::new().finish().is_none());
+}
+
+#[test]
+fn the_text_can_be_read_before_the_end() {
+    let mut whole = ChatAccumulator::new();
+    assert_eq!(whole.text(), "");
+    whole.push(&delta(0, json!({ "content": "a" })));
+    whole.push(&delta(0, json!({ "content": "b" })));
+    assert_eq!(whole.text(), "ab");
+}
