@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, Stream, StreamExt as _, TryStreamExt as _};
@@ -93,7 +93,8 @@ fn refusal(batch: &Batch) -> String {
 #[must_use = "a stream does nothing until its lines are asked for"]
 pub struct BatchResults {
     batch: Batch,
-    lines: BoxStream<'static, Result<BatchLine>>,
+    /// `None` after the last line and after an error.
+    lines: Option<BoxStream<'static, Result<BatchLine>>>,
 }
 
 impl BatchResults {
@@ -107,13 +108,7 @@ impl BatchResults {
         let client = client.clone();
         let files = stream::iter(files.into_iter().map(Ok).collect::<Vec<_>>());
         let lines = files.and_then(move |file| download(client.clone(), file)).try_flatten();
-        // The first error ends it.
-        let lines = lines.scan(false, |failed, line| {
-            let item = (!*failed).then_some(line);
-            *failed |= item.as_ref().is_some_and(Result::is_err);
-            std::future::ready(item)
-        });
-        Self { batch, lines: lines.boxed() }
+        Self { batch, lines: Some(lines.boxed()) }
     }
 
     /// The batch, as it ended.
@@ -123,7 +118,7 @@ impl BatchResults {
 
     /// The next line; `None` after the last one, and after an error.
     pub async fn next(&mut self) -> Option<Result<BatchLine>> {
-        poll_fn(|cx| self.lines.poll_next_unpin(cx)).await
+        poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
     }
 
     /// All lines, in memory.
@@ -132,7 +127,7 @@ impl BatchResults {
     ///
     /// The error that ended the download.
     pub async fn collect(self) -> Result<Vec<BatchLine>> {
-        self.lines.try_collect().await
+        self.try_collect().await
     }
 }
 
@@ -140,7 +135,13 @@ impl Stream for BatchResults {
     type Item = Result<BatchLine>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.get_mut().lines.poll_next_unpin(cx)
+        let Self { lines, .. } = self.get_mut();
+        let Some(stream) = lines else { return Poll::Ready(None) };
+        let line = ready!(stream.poll_next_unpin(cx));
+        if !matches!(line, Some(Ok(_))) {
+            *lines = None;
+        }
+        Poll::Ready(line)
     }
 }
 

@@ -1,7 +1,9 @@
 //! Tests of the client from the outside. One binary, one module a subject.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
+mod batches;
 mod branch;
+mod chat;
 mod common;
 mod environment;
 mod errors;
