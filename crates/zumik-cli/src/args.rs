@@ -99,13 +99,18 @@ Examples:
   zumik serve
   zumik serve --data ./zumik --listen 127.0.0.1:0 --json
   zumik serve --api-key zk_live_0123456789abcdef0123456789abcdef
+  zumik serve --upstream https://api.openai.com/v1 --upstream-key-env OPENAI_API_KEY
+  zumik serve --upstream http://127.0.0.1:11434/v1 --upstream-models qwen3
 
 More settings in the environment:
   ZUMIK_MASTER_KEY             seals all contents: 64 hexadecimal digits; without
                                it the folder holds one, made at the first start
   ZUMIK_REQUESTS_PER_MINUTE    limit of each API key [default: none]
+  ZUMIK_TOKENS_PER_MINUTE      limit of each API key [default: none]
+  ZUMIK_CONCURRENT_STREAMS     limit of each API key [default: none]
   ZUMIK_PURGE_JOBS_PER_MINUTE  limit of each project [default: none]
   ZUMIK_DRAIN_SECONDS          most time a stop waits for requests [default: 30]
+  ZUMIK_UPSTREAM_REGION        where the provider runs, such as us [default: unknown]
   ZUMIK_PLACEHOLDER_DELAY_MS   time an answer without a model takes [default: 0]
 
 What is set neither here nor there is read from zumik.toml in the data folder.")]
@@ -127,6 +132,28 @@ pub(crate) struct ServeArgs {
     /// Serve Prometheus metrics at http://HOST:PORT/metrics
     #[arg(long, value_name = "HOST:PORT", env = "ZUMIK_METRICS", value_parser = socket_address)]
     pub metrics: Option<SocketAddr>,
+
+    /// Answer with the models of this provider instead of placeholders: its base URL, with the version
+    ///
+    /// Any server that speaks OpenAI's API. Several providers, and what aliases mean among them, stand in zumik.toml.
+    #[arg(long, value_name = "URL", env = "ZUMIK_UPSTREAM", help_heading = "Models")]
+    pub upstream: Option<String>,
+
+    /// Environment variable that holds the provider's API key
+    ///
+    /// The name of the variable, such as OPENAI_API_KEY: the key itself never stands on a command line.
+    #[arg(long, value_name = "NAME", env = "ZUMIK_UPSTREAM_KEY_ENV", help_heading = "Models")]
+    pub upstream_key_env: Option<String>,
+
+    /// The provider's models, comma-separated; aliases mean the first one [default: the provider is asked]
+    #[arg(
+        long,
+        value_name = "LIST",
+        value_delimiter = ',',
+        env = "ZUMIK_UPSTREAM_MODELS",
+        help_heading = "Models"
+    )]
+    pub upstream_models: Option<Vec<String>>,
 
     /// Print one JSON object when ready: url, api_key, project_id, data
     ///

@@ -45,7 +45,7 @@ pub(crate) async fn run(args: ServeArgs, log: Log) -> Result<(), Failure> {
         builder = builder.master_key(key);
     }
     let server = builder.start().await.map_err(|error| refusal(error, &folder, &settings))?;
-    match announce(&server, &folder, args.json) {
+    match announce(&server, &folder, &settings, args.json) {
         // A script may read the first line and close the pipe: the server is what it wanted.
         Ok(()) | Err(Failure::NobodyReads) => {}
         Err(failure) => return Err(failure),
@@ -74,6 +74,9 @@ fn settings(args: &ServeArgs, folder: &Path) -> Result<Settings, Failure> {
     let mut settings = Settings::default();
     settings.listen = args.listen;
     settings.metrics = args.metrics;
+    settings.upstream.url = args.upstream.clone();
+    settings.upstream.key_env = args.upstream_key_env.clone();
+    settings.upstream.models = args.upstream_models.clone();
     settings.complete(folder).map_err(|error| Failure::because("the settings cannot be used", &error))
 }
 
@@ -85,7 +88,7 @@ fn with_settings(log: Log, settings: &Settings) -> Log {
     Log { level: log.level.or_else(|| settings.log.level.clone()), format: log.format.or(format) }
 }
 
-fn announce(server: &RunningServer, folder: &Path, json: bool) -> Result<(), Failure> {
+fn announce(server: &RunningServer, folder: &Path, settings: &Settings, json: bool) -> Result<(), Failure> {
     let key = Some(server.api_key()).filter(|key| !key.is_empty());
     let metrics = server.metrics_address().map(|address| format!("http://{address}/metrics"));
     if json {
@@ -105,6 +108,7 @@ fn announce(server: &RunningServer, folder: &Path, json: bool) -> Result<(), Fai
     if let Some(metrics) = metrics {
         screen.item("metrics", metrics)?;
     }
+    screen.item("models", models(settings))?;
     screen.line("")?;
     match key {
         Some(key) => {
@@ -118,6 +122,16 @@ fn announce(server: &RunningServer, folder: &Path, json: bool) -> Result<(), Fai
             screen.line(format_args!("export ZUMIK_BASE_URL={}", server.url()))?;
             screen.line(format_args!("export ZUMIK_API_KEY={}", styled(FAINT, "zk_live_…")))
         }
+    }
+}
+
+/// Whose models answer.
+fn models(settings: &Settings) -> String {
+    let names: Vec<_> = settings.upstreams.keys().map(String::as_str).collect();
+    if names.is_empty() {
+        "none: answers are placeholders".to_owned()
+    } else {
+        format!("of {}", names.join(", "))
     }
 }
 
@@ -140,6 +154,7 @@ fn refusal(error: StartError, folder: &Path, settings: &Settings) -> Failure {
             Failure::failed(format_args!("--api-key: {error}; give another one, or none"))
         }
         StartError::Open(error) => data::refusal(&error, folder),
+        StartError::Upstream(error) => Failure::because("the upstreams cannot be used", &error),
         other => Failure::because("cannot start the server", &other),
     }
 }

@@ -82,6 +82,11 @@ impl Engine {
         Self { local, upstreams, models, accounts, mint }
     }
 
+    /// Whether there are models to answer. Without any, answers are placeholders.
+    pub(crate) fn is_live(&self) -> bool {
+        !self.upstreams.is_empty()
+    }
+
     /// Where a request goes: a name that is an alias to a target of its release, any other to an upstream as it is
     /// (contract `v1.md`, "Model resolution").
     ///

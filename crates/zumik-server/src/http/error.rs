@@ -115,6 +115,15 @@ impl ApiError {
         error
     }
 
+    /// 404 for a model that does not exist, where the documentation gives no code.
+    pub(crate) fn no_such_model(model: &str) -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            ErrorType::InvalidRequestError,
+            format!("The model '{}' does not exist.", excerpt(model)),
+        )
+    }
+
     /// 405: the path is known, the method is not; `allow` lists those that are.
     pub(crate) fn method_not_allowed(method: &http::Method, allow: HeaderValue) -> Self {
         let message = match allow.to_str() {

@@ -5,7 +5,7 @@ mod auth;
 mod body;
 mod call;
 mod error;
-mod handlers;
+pub(crate) mod handlers;
 mod idempotency;
 mod input;
 mod limits;
@@ -16,7 +16,7 @@ mod routes;
 mod service;
 
 pub(crate) use error::ApiError;
-pub(crate) use limits::Limits;
+pub(crate) use limits::{Limits, OpenStream};
 pub(crate) use metrics::{Inference, Metrics};
 pub(crate) use reply::Reply;
 pub(crate) use routes::Routes;

@@ -11,8 +11,8 @@ use zumik_types::{Scope, TraceId, operations};
 
 use super::call::Call;
 use super::handlers::{
-    artifacts, branches, bundles, conversations, diagnostics, events, files, merges, purge, responses,
-    sessions, snapshots, token_counts, v1_responses,
+    artifacts, branches, bundles, chat, conversations, diagnostics, embeddings, events, files, merges,
+    models, purge, responses, sessions, snapshots, token_counts, v1_responses,
 };
 use super::{ApiError, Reply, probes};
 use crate::app::App;
@@ -85,6 +85,10 @@ const OPERATIONS: &[Route] = routes! {
     RETRIEVE_PURGE_RECEIPT => purge::receipt,
     LIST_RECEIPT_KEYS => purge::receipt_keys,
     COUNT_TOKENS => token_counts::count,
+    CREATE_CHAT_COMPLETION => chat::create,
+    CREATE_EMBEDDINGS => embeddings::create,
+    LIST_MODELS => models::list,
+    RETRIEVE_MODEL => models::retrieve,
     CREATE_V1_RESPONSE => v1_responses::create,
     RETRIEVE_V1_RESPONSE => v1_responses::retrieve,
     DELETE_V1_RESPONSE => v1_responses::delete,
@@ -158,6 +162,8 @@ impl Routes {
             }
             methods.sort_unstable();
             let allow = HeaderValue::from_str(&methods.join(", ")).unwrap_or(HeaderValue::from_static("GET"));
+            // Names of models hold slashes: everything behind the last part that is fixed is one.
+            let path = if path == operations::RETRIEVE_MODEL.path { "/v1/models/{*model_id}" } else { path };
             router.insert(path, Arc::new(Methods { rows, allow }))?;
         }
         Ok(Self(router))
@@ -210,6 +216,10 @@ mod tests {
         );
         assert_eq!(find("HEAD", "/v2/artifacts/a%2Fb%00").unwrap().1, ["a/b\0"]);
         assert_eq!(find("GET", "/v2/artifacts/%ff").unwrap().1, ["\u{fffd}"]);
+        for model in ["accounts/fireworks/models/llama", "accounts%2Ffireworks%2fmodels/llama"] {
+            let (route, ids) = find("GET", &format!("/v1/models/{model}")).unwrap();
+            assert_eq!((route, &*ids[0]), ("retrieveModel", "accounts/fireworks/models/llama"));
+        }
     }
 
     #[test]

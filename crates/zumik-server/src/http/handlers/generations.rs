@@ -3,18 +3,21 @@
 
 use std::borrow::Cow;
 
+use bytes::Bytes;
 use chrono::TimeDelta;
 use serde::Serialize;
 use serde_json::Value;
-use zumik_types::{ArtifactId, PrivacyMode, QosOutcome};
+use zumik_types::{ArtifactId, BranchId, PrivacyMode, QosOutcome, SessionId};
 
 use crate::app::App;
+use crate::domain::{Message, compile};
+use crate::engine::members::Members;
 use crate::engine::upstream::error::Refusal;
-use crate::engine::{Failure, Held, ProviderError, Target};
+use crate::engine::{ChatMessage, Failure, Held, ProviderError, Target};
 use crate::http::call::Call;
 use crate::http::error::excerpt;
 use crate::http::{ApiError, Reply};
-use crate::store::{Answer, Generation, ProjectCtx, StoredResponse};
+use crate::store::{Answer, Generation, ProjectCtx, PromptState, StoreError, StoredResponse};
 
 /// How long a response is kept: `default_retention_days` without a retention profile.
 pub(super) const RETENTION: TimeDelta = TimeDelta::days(30);
@@ -36,6 +39,81 @@ pub(super) fn privacy_mode(call: &Call) -> Result<PrivacyMode, ApiError> {
         excerpt(&text)
     );
     Err(ApiError::invalid("Agent-Trace-Mode", message))
+}
+
+/// The header that puts the state of a session before the request's own part.
+const SESSION_REF: &str = "Agent-Session-Ref";
+
+/// The session that `Agent-Session-Ref` names.
+///
+/// # Errors
+/// 400 for what cannot be the id of a session.
+pub(super) fn session_ref(call: &Call) -> Result<Option<SessionId>, ApiError> {
+    let Some(value) = call.raw_header(SESSION_REF) else { return Ok(None) };
+    let id = String::from_utf8_lossy(value);
+    id.parse().map(Some).map_err(|_| {
+        ApiError::invalid(SESSION_REF, format!("'{SESSION_REF}' names no session: '{}'.", excerpt(&id)))
+    })
+}
+
+/// A failure of the state, which only `Agent-Session-Ref` can have led to.
+pub(super) fn in_session_ref(failure: Failure) -> ApiError {
+    match failure {
+        Failure::State(StoreError::Reference { problem, .. }) => {
+            ApiError::invalid(SESSION_REF, format!("'{SESSION_REF}': {problem}."))
+        }
+        Failure::Prompt(mut error) => {
+            error.param = SESSION_REF;
+            Failure::Prompt(error).into()
+        }
+        other => other.into(),
+    }
+}
+
+/// The compiled prefix of a session.
+pub(super) struct Prefix {
+    pub(super) messages: Vec<Message>,
+    /// The branch that it is of.
+    pub(super) branch_id: Option<BranchId>,
+    /// Artifacts whose text is in it.
+    pub(super) materialized: Vec<ArtifactId>,
+}
+
+/// What the session of `Agent-Session-Ref` puts before a request's own part.
+///
+/// # Errors
+/// 400 when it names no session of the project or one whose state cannot be a prompt, 409 when it is not active.
+pub(super) async fn session_prefix(
+    app: &App,
+    ctx: &ProjectCtx,
+    session: &SessionId,
+) -> Result<Prefix, ApiError> {
+    let state = PromptState { session_id: Some(session.clone()), ..PromptState::default() };
+    let prompt = app.store.read_prompt(ctx, state).await.map_err(|error| in_session_ref(error.into()))?;
+    let materialized = prompt.blocks.iter().map(|block| block.artifact_id.clone()).collect();
+    let messages = compile(prompt.blocks).map_err(|error| in_session_ref(error.into()))?;
+    Ok(Prefix { messages, branch_id: prompt.branch_id, materialized })
+}
+
+/// A body with these messages before the first of its array `member`. Everything else stays as it is.
+///
+/// # Errors
+/// The body has no such array.
+pub(super) fn with_prefix(body: &Bytes, member: &str, prefix: &[Message]) -> Result<Bytes, ApiError> {
+    if prefix.is_empty() {
+        return Ok(body.clone());
+    }
+    let members = Members::of(body).map_err(ApiError::internal)?;
+    let array = members.get(member).and_then(|array| array.strip_prefix(b"["));
+    let Some(rest) = array else { return Err(ApiError::internal("a body has no array of messages")) };
+    let prefix: Vec<ChatMessage<'_>> = prefix.iter().map(ChatMessage::from).collect();
+    let mut array = serde_json::to_vec(&prefix).map_err(ApiError::internal)?;
+    array.pop();
+    if rest.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b']') {
+        array.push(b',');
+    }
+    array.extend_from_slice(rest);
+    Ok(members.edit().set(member, array).finish().into())
 }
 
 /// The headers that tell what ran a generation and how the call went.
@@ -168,5 +246,29 @@ impl From<ProviderError> for ApiError {
             ProviderError::NoTarget => "No permitted provider serves this model.",
         };
         Self::provider(message).caused_by(error.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Role;
+
+    #[test]
+    fn a_prefix_stands_before_the_messages_and_nothing_else_changes() {
+        let prefix = [
+            Message { role: Role::System, text: "say \"a\"".to_owned() },
+            Message { role: Role::User, text: "b".to_owned() },
+        ];
+        let body = Bytes::from_static(br#"{"x":1.0, "messages" : [ {"role":"user"} ] ,"model":"m"}"#);
+        let whole = with_prefix(&body, "messages", &prefix).unwrap();
+        assert_eq!(
+            String::from_utf8_lossy(&whole),
+            r#"{"x":1.0, "messages" : [{"role":"system","content":"say \"a\""},{"role":"user","content":"b"}, {"role":"user"} ] ,"model":"m"}"#
+        );
+        let empty =
+            with_prefix(&Bytes::from_static(br#"{"messages":[ ]}"#), "messages", &prefix[1..]).unwrap();
+        assert_eq!(&empty[..], br#"{"messages":[{"role":"user","content":"b"} ]}"#);
+        assert_eq!(with_prefix(&body, "messages", &[]).unwrap(), body);
     }
 }

@@ -4,13 +4,16 @@
 pub(crate) mod artifacts;
 pub(crate) mod branches;
 pub(crate) mod bundles;
+pub(crate) mod chat;
 pub(crate) mod conversations;
 pub(crate) mod diagnostics;
+pub(crate) mod embeddings;
 pub(crate) mod events;
 pub(crate) mod files;
 mod generations;
 mod hints;
 pub(crate) mod merges;
+pub(crate) mod models;
 pub(crate) mod purge;
 pub(crate) mod responses;
 pub(crate) mod sessions;

@@ -234,6 +234,14 @@ impl<'v> Item<'_, 'v> {
         text(self.path, self.value)
     }
 
+    /// The entry as a string that is not empty.
+    pub(crate) fn filled_text(&self) -> Result<&'v str> {
+        match self.text()? {
+            "" => Err(invalid(self.path, "must not be empty")),
+            text => Ok(text),
+        }
+    }
+
     /// The entry as an id.
     pub(crate) fn id<T: FromStr<Err = InvalidId>>(&self) -> Result<T> {
         id(self.path, self.value)

@@ -27,6 +27,14 @@ pub(crate) fn object(headers: &HeaderMap, body: &[u8]) -> Result<Map<String, Val
     if !has_media_type(headers, "application/json") {
         return Err(wrong_media_type(headers));
     }
+    object_of(body)
+}
+
+/// The JSON object that a text is.
+///
+/// # Errors
+/// As [`object`], the content type apart.
+pub(crate) fn object_of(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     let value = Strict
         .deserialize(&mut deserializer)

@@ -8,6 +8,6 @@ mod query;
 mod value;
 
 pub(crate) use fields::{Fields, Item};
-pub(crate) use json::object;
+pub(crate) use json::{object, object_of};
 pub(crate) use multipart::{Form, is_multipart};
 pub(crate) use query::Query;

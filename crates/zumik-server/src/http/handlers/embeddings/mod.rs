@@ -1,0 +1,249 @@
+//! Embeddings (contract `v1.md`, "Embeddings"): of a provider, or without any, a local vector (`vector`).
+
+mod vector;
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde_json::{Map, Value};
+use tokio::time::Instant;
+use zumik_types::{EmbeddingEncoding, ResponseId};
+
+use super::generations::{Kept, headers, keep_answer, privacy_mode, session_ref};
+use super::hints;
+use crate::app::App;
+use crate::engine::members::{Members, json};
+use crate::engine::{
+    Api, Asked, Failure, Held, ModelAnswer, ModelBody, ModelCall, ProviderError, Reservation, Route, Surface,
+    Usage, Wanted, count_tokens,
+};
+use crate::http::call::Call;
+use crate::http::input::Fields;
+use crate::http::{ApiError, Reply};
+use crate::store::Answer;
+
+/// Most texts of one request.
+const MOST: usize = 2_048;
+
+/// Entries of a local vector when nothing is said.
+const DIMENSIONS: u64 = 256;
+
+/// What this server must know of a request.
+struct Request {
+    model: String,
+    /// The texts; nothing when the input is tokens, which only a provider can read.
+    texts: Option<Arc<[String]>>,
+    encoding: EmbeddingEncoding,
+    dimensions: Option<u64>,
+}
+
+type Headers = Vec<(Cow<'static, str>, String)>;
+
+/// `POST /v1/embeddings`
+pub(crate) async fn create(call: &mut Call) -> Result<Reply, ApiError> {
+    let started = Instant::now();
+    let request = Request::read(&call.json()?, call.app.engine.is_live())?;
+    session_ref(call)?;
+    privacy_mode(call)?;
+    let qos = hints::wanted(call, None)?;
+    let held = match Held::reserve(&call.app, &call.ctx, call.key.take()).await? {
+        Reservation::Held(held) => held,
+        Reservation::Replayed(answer) => return Ok(Reply::replayed(answer)),
+    };
+    let wanted = Wanted { model: &request.model, session: None, prompt: "" };
+    let route = call.app.engine.resolve(&wanted).await.map_err(|failure| match failure {
+        Failure::UnknownModel(model) => ApiError::no_such_model(&model),
+        other => other.into(),
+    })?;
+    let asked = Asked {
+        ctx: call.ctx.clone(),
+        surface: Surface::V1Embeddings,
+        object_id: ResponseId::with_suffix(&call.app.mint.suffix(call.ctx.now)).to_string(),
+        session_id: None,
+        branch_id: None,
+        qos,
+        started,
+        past: call.app.reuse.past(&call.ctx.project),
+    };
+    let (body, headers) = if route.is_placeholder() {
+        fill(&call.app, asked, &route, request).await?
+    } else {
+        call.app.limits.generation(&call.ctx.key)?;
+        forward(&call.app, asked, route, request, call.body.clone()).await?
+    };
+    let answer = Answer { status: 200, trace: call.ctx.trace.clone(), headers, body };
+    keep_answer(call, held, Kept::default(), answer).await
+}
+
+/// Embeddings of a provider.
+async fn forward(
+    app: &App,
+    asked: Asked,
+    route: Route,
+    request: Request,
+    body: Bytes,
+) -> Result<(Bytes, Headers), ApiError> {
+    let call = ModelCall { api: Api::Embeddings, asked, route, body, stream: false };
+    let answer = app.engine.call(call).await?;
+    let ModelAnswer { target, body: ModelBody::Whole(body), mut meter, .. } = answer else {
+        return Err(ProviderError::Malformed("it is a stream").into());
+    };
+    let members = match Members::of(&body) {
+        Ok(members) if members.value("data").is_some_and(|data| data.starts_with(b"[")) => members,
+        _ => {
+            let failure = ProviderError::Malformed("it has no embeddings").into();
+            meter.fail(&failure);
+            return Err(failure.into());
+        }
+    };
+    if let Some(usage) = Usage::of(&members) {
+        meter.usage(usage);
+    }
+    let body = members.edit().set("model", json(&request.model)).finish();
+    let qos = meter.complete();
+    Ok((body.into(), headers(&target, &qos)))
+}
+
+/// Local vectors.
+async fn fill(
+    app: &App,
+    asked: Asked,
+    route: &Route,
+    request: Request,
+) -> Result<(Bytes, Headers), ApiError> {
+    let texts = request.texts.unwrap_or_default();
+    let mut meter = app.engine.meter(asked, &route.first);
+    let tokens = count_tokens(Arc::clone(&texts), String::as_str).await.map_err(ApiError::internal)?;
+    let input = tokens.iter().sum();
+    meter.usage(Usage { input, output: 0, cached: None });
+    let dimensions = request.dimensions.unwrap_or(DIMENSIONS);
+    let (model, encoding) = (request.model, request.encoding);
+    // Vectors can be many and long.
+    let body = tokio::task::spawn_blocking(move || answer(&texts, dimensions, &encoding, &model, input))
+        .await
+        .map_err(ApiError::internal)?
+        .map_err(ApiError::internal)?;
+    let qos = meter.complete();
+    Ok((body.into(), headers(&route.first, &qos)))
+}
+
+fn answer(
+    texts: &[String],
+    dimensions: u64,
+    encoding: &EmbeddingEncoding,
+    model: &str,
+    tokens: u64,
+) -> serde_json::Result<Vec<u8>> {
+    #[derive(Serialize)]
+    struct Embeddings<'a> {
+        object: &'static str,
+        data: Vec<Embedding>,
+        model: &'a str,
+        usage: Tokens,
+    }
+    #[derive(Serialize)]
+    struct Embedding {
+        object: &'static str,
+        index: usize,
+        embedding: Vector,
+    }
+    #[derive(Serialize)]
+    #[serde(untagged)]
+    enum Vector {
+        Floats(Vec<f32>),
+        Base64(String),
+    }
+    #[derive(Serialize)]
+    struct Tokens {
+        prompt_tokens: u64,
+        total_tokens: u64,
+    }
+    let dimensions = usize::try_from(dimensions).unwrap_or(usize::MAX);
+    let data = texts.iter().enumerate().map(|(index, text)| {
+        let vector = vector::of(text, dimensions);
+        let embedding = match encoding {
+            EmbeddingEncoding::Base64 => Vector::Base64(vector::base64(&vector)),
+            _ => Vector::Floats(vector),
+        };
+        Embedding { object: "embedding", index, embedding }
+    });
+    serde_json::to_vec(&Embeddings {
+        object: "list",
+        data: data.collect(),
+        model,
+        usage: Tokens { prompt_tokens: tokens, total_tokens: tokens },
+    })
+}
+
+impl Request {
+    /// Checks a body, in the order of the contract's table.
+    fn read(body: &Map<String, Value>, live: bool) -> Result<Self, ApiError> {
+        let fields = Fields::of(body);
+        let model = fields.filled_text("model")?.to_owned();
+        let texts = texts(&fields, live)?;
+        let encoding = fields.optional_one_of("encoding_format", EmbeddingEncoding::KNOWN)?;
+        let dimensions = fields.optional_count("dimensions", 1..=4_096)?;
+        fields.optional_text("user")?;
+        Ok(Self { model, texts, encoding: encoding.unwrap_or(EmbeddingEncoding::Float), dimensions })
+    }
+}
+
+fn texts(fields: &Fields<'_, '_>, live: bool) -> Result<Option<Arc<[String]>>, ApiError> {
+    match fields.value("input") {
+        None => Err(fields.invalid("input", "is required")),
+        Some(Value::String(_)) => Ok(Some([fields.filled_text("input")?.to_owned()].into())),
+        // Tokens, or arrays of them.
+        Some(Value::Array(items))
+            if live && matches!(items.first(), Some(Value::Number(_) | Value::Array(_))) =>
+        {
+            Ok(None)
+        }
+        Some(Value::Array(_)) => {
+            let texts =
+                fields.filled_items("input", MOST)?.map(|item| item.filled_text().map(str::to_owned))?;
+            Ok(Some(texts.into()))
+        }
+        Some(_) => Err(fields.invalid("input", "must be a string or an array of strings")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(body: Value, live: bool) -> Result<Request, ApiError> {
+        Request::read(body.as_object().unwrap(), live)
+    }
+
+    #[test]
+    fn what_breaks_the_table_is_refused_by_its_path() {
+        let many = vec!["a"; MOST + 1];
+        for (body, param) in [
+            (json!({}), "model"),
+            (json!({ "model": "auto" }), "input"),
+            (json!({ "model": "auto", "input": "" }), "input"),
+            (json!({ "model": "auto", "input": [] }), "input"),
+            (json!({ "model": "auto", "input": many }), "input"),
+            (json!({ "model": "auto", "input": ["a", ""] }), "input[1]"),
+            (json!({ "model": "auto", "input": [1, 2] }), "input[0]"),
+            (json!({ "model": "auto", "input": 7 }), "input"),
+            (json!({ "model": "auto", "input": "a", "encoding_format": "int8" }), "encoding_format"),
+            (json!({ "model": "auto", "input": "a", "dimensions": 0 }), "dimensions"),
+            (json!({ "model": "auto", "input": "a", "dimensions": 4_097 }), "dimensions"),
+        ] {
+            assert_eq!(read(body.clone(), false).err().unwrap().param(), Some(param), "{body}");
+        }
+    }
+
+    #[test]
+    fn tokens_are_for_a_provider() {
+        for input in [json!([1, 2]), json!([[1], [2]])] {
+            let body = json!({ "model": "auto", "input": input });
+            assert!(read(body, true).unwrap().texts.is_none());
+        }
+    }
+}
