@@ -92,6 +92,7 @@ mod redact;
 mod text;
 mod time;
 mod union;
+mod v1;
 
 pub use chat::ChatAccumulator;
 pub use embedding::{EmbeddingError, EmbeddingVector};

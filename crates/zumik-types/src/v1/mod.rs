@@ -1,0 +1,7 @@
+//! `/v1/responses`, so that it reads well: items by their role, answers by their text.
+//!
+//! The types are generated; here are the short ways to make and to read them.
+
+mod answers;
+mod items;
+mod tools;
