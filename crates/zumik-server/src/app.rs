@@ -6,12 +6,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio_util::task::TaskTracker;
 use zumik_types::TraceId;
 
+use crate::aliases::ProjectAliases;
+use crate::batches::Bell;
 use crate::clock::Clock;
 use crate::config::LimitSettings;
 use crate::engine::{Accounts, Background, Engine, Local, Models, ReuseWindow, Upstreams};
 use crate::http::{Limits, Metrics, Routes};
 use crate::mint::Mint;
 use crate::store::Store;
+use crate::usage::UsageLog;
 
 /// One server: its store, its engine, and the little that it keeps in memory.
 pub(crate) struct App {
@@ -23,6 +26,10 @@ pub(crate) struct App {
     pub(crate) reuse: Arc<ReuseWindow>,
     pub(crate) limits: Arc<Limits>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) usage: Arc<UsageLog>,
+    pub(crate) aliases: Arc<ProjectAliases>,
+    /// Wakes the worker that runs lines of batches.
+    pub(crate) batches: Bell,
     /// Responses that were answered early and are still being worked on.
     pub(crate) background: Background,
     /// Requests and background work that a shutdown waits for.
@@ -54,6 +61,8 @@ impl App {
         let reuse = Arc::new(ReuseWindow::new(secret));
         let limits = Arc::new(Limits::new(limits));
         let metrics = Arc::new(Metrics::new());
+        let usage = Arc::new(UsageLog::new(Arc::clone(&store), metrics.usage_dropped()));
+        let aliases = Arc::new(ProjectAliases::new(Arc::clone(&store)));
         let accounts = Accounts::start(
             Arc::clone(&reuse),
             Arc::clone(&limits),
@@ -61,7 +70,7 @@ impl App {
             Arc::clone(&clock),
         );
         let Inference { local, upstreams, models } = inference;
-        let engine = Engine::new(local, upstreams, models, accounts, Arc::clone(&mint));
+        let engine = Engine::new(local, upstreams, models, Arc::clone(&aliases), accounts, Arc::clone(&mint));
         Ok(Self {
             store,
             engine,
@@ -71,6 +80,9 @@ impl App {
             reuse,
             limits,
             metrics,
+            usage,
+            aliases,
+            batches: Bell::default(),
             background: Background::default(),
             running: TaskTracker::new(),
             draining: AtomicBool::new(false),

@@ -12,7 +12,9 @@
 //! ```
 #![deny(missing_docs)]
 
+mod aliases;
 mod app;
+mod batches;
 pub mod clock;
 pub mod config;
 pub mod domain;
@@ -22,6 +24,7 @@ pub mod mint;
 pub mod seal;
 mod server;
 pub mod store;
+mod usage;
 
 pub use http::Api;
 pub use server::{Builder, Drained, RunningServer, Server, StartError};

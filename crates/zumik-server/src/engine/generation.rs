@@ -118,7 +118,7 @@ impl Generation {
             eligible.push(part.eligible);
         }
         let own = messages.last().map_or("", |message| &*message.text);
-        let wanted = Wanted { model: &self.model, session: prompt.session_id.as_ref(), prompt: own };
+        let wanted = Wanted { ctx, model: &self.model, session: prompt.session_id.as_ref(), prompt: own };
         let route = app.engine.resolve(&wanted).await?;
         Ok(Prepared {
             past,

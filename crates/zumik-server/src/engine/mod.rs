@@ -47,8 +47,10 @@ pub(crate) use tokens::count as count_tokens;
 pub(crate) use upstream::{Frame, ModelStream, ProviderError, Upstreams};
 pub(crate) use usage::Usage;
 
+use crate::aliases::ProjectAliases;
 use crate::domain::Message;
 use crate::mint::Mint;
+use crate::store::ProjectCtx;
 use upstream::Forward;
 
 /// What runs generations.
@@ -57,12 +59,16 @@ pub(crate) struct Engine {
     pub(crate) local: Arc<dyn Local>,
     upstreams: Upstreams,
     models: Models,
+    /// What projects have installed for themselves.
+    own: Arc<ProjectAliases>,
     accounts: Arc<Accounts>,
     mint: Arc<dyn Mint>,
 }
 
 /// The name of a model, and what decides where it leads.
 pub(crate) struct Wanted<'a> {
+    /// Who asks: a release that the project has installed wins over the server's.
+    pub(crate) ctx: &'a ProjectCtx,
     /// The model as the caller named it.
     pub(crate) model: &'a str,
     /// The session that the request is attached to: it stays on one target.
@@ -76,10 +82,11 @@ impl Engine {
         local: Arc<dyn Local>,
         upstreams: Upstreams,
         models: Models,
+        own: Arc<ProjectAliases>,
         accounts: Arc<Accounts>,
         mint: Arc<dyn Mint>,
     ) -> Self {
-        Self { local, upstreams, models, accounts, mint }
+        Self { local, upstreams, models, own, accounts, mint }
     }
 
     /// Whether there are models to answer. Without any, answers are placeholders.
@@ -96,11 +103,16 @@ impl Engine {
     pub(crate) async fn resolve(&self, wanted: &Wanted<'_>) -> Result<Route, Failure> {
         let requested: Arc<str> = wanted.model.into();
         let alias = match wanted.model {
+            own if self.own.release(wanted.ctx, own).await?.is_some() => own,
             "auto.semantic" if semantic::is_about_code(wanted.prompt) => "code.fast",
             "auto.semantic" => "auto",
             other => other,
         };
-        if let Some(release) = self.models.release(alias, &self.upstreams).await? {
+        let release = match self.own.release(wanted.ctx, alias).await? {
+            Some(own) => Some(models::own(&own, &self.upstreams)),
+            None => self.models.release(alias, &self.upstreams).await?,
+        };
+        if let Some(release) = release {
             let chance = wanted.session.map_or_else(|| self.chance(), draw::chance_of);
             let (first, others) = draw::draw(release, chance).ok_or(ProviderError::NoTarget)?;
             return Ok(Route { requested, first, others });
@@ -164,6 +176,12 @@ impl Engine {
     /// The alias leads nowhere now.
     pub(crate) async fn release(&self, alias: &str) -> Result<Option<Release>, Failure> {
         self.models.release(alias, &self.upstreams).await
+    }
+
+    /// Whether a release may name this provider: it is an upstream of this server. Without any upstream every name will
+    /// do, as every target is the placeholder.
+    pub(crate) fn has_provider(&self, name: &str) -> bool {
+        self.upstreams.is_empty() || self.upstreams.endpoint(name).is_some()
     }
 
     /// The names of all aliases and of the models that the upstreams list, sorted, each once.

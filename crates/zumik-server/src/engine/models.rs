@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 use ulid::Ulid;
-use zumik_types::{ExecutionMode, ExecutionProfile, ModelAliasReleaseId};
+use zumik_types::{ExecutionMode, ExecutionProfile, ModelAliasRelease, ModelAliasReleaseId, ModelTarget};
 
 use super::Failure;
 use super::target::Target;
@@ -108,6 +108,28 @@ fn configured(alias: &str, settings: &AliasSettings, upstreams: &Upstreams) -> R
         Some((live(endpoint, target.model.as_str().into()), target.weight.map_or(100, u32::from)))
     });
     release(alias, targets.collect())
+}
+
+/// A release that a project has installed. Targets on providers that this server does not have, or has no more, are left
+/// out; without an upstream all of them are the placeholder.
+pub(super) fn own(installed: &ModelAliasRelease, upstreams: &Upstreams) -> Release {
+    let id = Some(installed.id.clone());
+    let target = |target: &ModelTarget| {
+        if upstreams.is_empty() {
+            return Some(Target::placeholder(id.clone()));
+        }
+        let endpoint = upstreams.endpoint(&target.provider)?;
+        let revision = target.model_revision.as_deref().map(Arc::from);
+        Some(Target { revision, release: id.clone(), ..live(endpoint, target.model.as_str().into()) })
+    };
+    let weighted = |installed: &ModelTarget| {
+        Some((target(installed)?, u32::try_from(installed.weight).unwrap_or(u32::MAX)))
+    };
+    Release {
+        id: installed.id.clone(),
+        alias: installed.alias.as_str().into(),
+        targets: installed.targets.iter().filter_map(weighted).collect(),
+    }
 }
 
 fn release(alias: &str, mut targets: Vec<(Target, u32)>) -> Release {

@@ -8,7 +8,7 @@ use chrono::{DateTime, SubsecRound, Utc};
 use http::request::Parts;
 use serde::Serialize;
 use serde_json::Map;
-use zumik_types::InvalidId;
+use zumik_types::{InvalidId, StoredAgentHints};
 
 use super::input::{Form, Query, object};
 use super::routes::PathIds;
@@ -24,6 +24,8 @@ pub(crate) struct Call {
     pub(crate) ctx: ProjectCtx,
     /// The idempotency key, until a write takes it. What fails before leaves it here.
     pub(crate) key: Option<Idempotency>,
+    /// The stored hints that the request refers to.
+    pub(super) stored_hints: Option<StoredAgentHints>,
     pub(super) head: Parts,
     pub(super) ids: PathIds,
     pub(super) body: Bytes,
@@ -55,6 +57,11 @@ impl Call {
     /// The body as a form.
     pub(crate) async fn form(&self) -> Result<Form, ApiError> {
         Form::read(&self.head.headers, self.body.clone()).await
+    }
+
+    /// The stored hints that the request refers to by `Agent-Hints-Ref`, if they are there.
+    pub(crate) fn stored_hints(&self) -> Option<&StoredAgentHints> {
+        self.stored_hints.as_ref()
     }
 
     /// The query string.

@@ -18,6 +18,7 @@ pub(crate) struct Metrics {
     requests: Family<RequestLabels, Counter>,
     durations: Family<OperationLabel, Histogram>,
     inference: Family<Inference, Counter>,
+    usage_dropped: Counter,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -58,13 +59,24 @@ impl Metrics {
             "Charged for generations, in micro-USD",
             Counter::<u64>::default(),
         );
-        Self { registry, requests, durations, inference }
+        let usage_dropped = Counter::default();
+        registry.register(
+            "zumik_usage_events_dropped",
+            "Usage events that found no room while the store could not be written",
+            usage_dropped.clone(),
+        );
+        Self { registry, requests, durations, inference, usage_dropped }
     }
 
     /// Counts one answer.
     pub(crate) fn request(&self, operation: &'static str, status: u16, elapsed: Duration) {
         self.requests.get_or_create(&RequestLabels { operation, status }).inc();
         self.durations.get_or_create(&OperationLabel { operation }).observe(elapsed.as_secs_f64() * 1_000.0);
+    }
+
+    /// Counts usage events that were dropped.
+    pub(crate) fn usage_dropped(&self) -> Counter {
+        self.usage_dropped.clone()
     }
 
     /// Counts one generation.

@@ -11,8 +11,9 @@ use zumik_types::{Scope, TraceId, operations};
 
 use super::call::Call;
 use super::handlers::{
-    artifacts, branches, bundles, chat, conversations, diagnostics, embeddings, events, files, merges,
-    models, purge, responses, sessions, snapshots, token_counts, v1_responses,
+    agent_hints, artifacts, batches, branches, bundles, chat, conversations, diagnostics, embeddings, events,
+    files, merges, model_aliases, models, purge, responses, sessions, snapshots, token_counts, usage,
+    v1_responses,
 };
 use super::{ApiError, Reply, probes};
 use crate::app::App;
@@ -101,6 +102,17 @@ const OPERATIONS: &[Route] = routes! {
     RETRIEVE_FILE => files::retrieve,
     DELETE_FILE => files::delete,
     RETRIEVE_FILE_CONTENT => files::content,
+    CREATE_BATCH => batches::create,
+    LIST_BATCHES => batches::list,
+    RETRIEVE_BATCH => batches::retrieve,
+    CANCEL_BATCH => batches::cancel,
+    RETRIEVE_USAGE => usage::retrieve,
+    LIST_MODEL_ALIASES => model_aliases::list,
+    RETRIEVE_MODEL_ALIAS => model_aliases::retrieve,
+    CREATE_MODEL_ALIAS => model_aliases::create,
+    CREATE_AGENT_HINTS => agent_hints::create,
+    RETRIEVE_AGENT_HINTS => agent_hints::retrieve,
+    DELETE_AGENT_HINTS => agent_hints::delete,
 };
 
 /// What needs no key: the health probe of the contract, and what this server adds for its operators.

@@ -10,16 +10,20 @@ use std::time::Instant;
 use axum::body::{Body, HttpBody};
 use bytes::Bytes;
 use futures_util::FutureExt;
+use http::header::HeaderName;
 use http::request::Parts;
 use http::{Request, Response};
-use zumik_types::{Scope, TraceId};
+use zumik_types::{AgentHintsId, Scope, StoredAgentHints, TraceId};
 
 use super::call::Call;
 use super::reply::{stamp_replay, stamp_trace};
 use super::routes::{PathIds, Run};
 use super::{ApiError, Reply, auth, body, idempotency};
 use crate::app::App;
-use crate::store::ProjectCtx;
+use crate::store::{ProjectCtx, StoreError};
+
+/// The header that names stored hints.
+const HINTS_REF: HeaderName = HeaderName::from_static("agent-hints-ref");
 
 /// The whole API as a service: `tower::Service<Request<B>>`, to be served, mounted into an axum router with
 /// `fallback_service`, or called without a socket. Clones are cheap and share one server.
@@ -162,7 +166,23 @@ async fn admit(
         trace: trace.clone(),
         now: app.clock.now(),
     };
-    Ok(Call { app: Arc::clone(app), ctx, key, head, ids, body })
+    let stored_hints = stored_hints(app, &ctx, &head).await?;
+    Ok(Call { app: Arc::clone(app), ctx, key, stored_hints, head, ids, body })
+}
+
+/// The hints that `Agent-Hints-Ref` names. An id that is unknown, foreign or none is ignored.
+async fn stored_hints(
+    app: &App,
+    ctx: &ProjectCtx,
+    head: &Parts,
+) -> Result<Option<StoredAgentHints>, ApiError> {
+    let id = head.headers.get(HINTS_REF).and_then(|value| value.to_str().ok()?.parse::<AgentHintsId>().ok());
+    let Some(id) = id else { return Ok(None) };
+    match app.store.retrieve_agent_hints(ctx, &id).await {
+        Ok(hints) => Ok(Some(hints)),
+        Err(StoreError::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// A fault that says where to look. What the panic said may hold contents and goes nowhere.

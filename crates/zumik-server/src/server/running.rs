@@ -11,6 +11,7 @@ use zumik_types::ProjectId;
 use super::listener::Listener;
 use super::metrics::MetricsPage;
 use super::{Server, maintenance};
+use crate::app::App;
 
 /// A server that answers. Dropping it ends it at once; [`shutdown`](Self::shutdown) ends it in order.
 #[must_use = "a server ends when it is dropped"]
@@ -42,6 +43,7 @@ impl RunningServer {
         let mut tasks = vec![
             tokio::spawn(api.serve(server.api(), closing.clone())),
             tokio::spawn(maintenance::run(Arc::clone(&server.app), closing.clone())),
+            tokio::spawn(write_usage(Arc::clone(&server.app), closing.clone())),
         ];
         if let Some(metrics) = metrics {
             tasks.push(tokio::spawn(metrics.serve(MetricsPage(Arc::clone(&server.app)), closing.clone())));
@@ -94,9 +96,17 @@ impl RunningServer {
         };
         self.closing.cancel();
         self.tasks.end().await;
+        app.engine.settle().await;
+        if let Err(error) = app.usage.flush().await {
+            tracing::error!(%error, "the last usage events could not be written");
+        }
         app.store.close().await;
         drained
     }
+}
+
+async fn write_usage(app: Arc<App>, closing: CancellationToken) {
+    app.usage.run(closing).await;
 }
 
 impl Tasks {

@@ -30,6 +30,9 @@ use zumik_types::{
     SessionId, Snapshot, SnapshotId, UpdateSessionRequest, V1ResponseId,
 };
 
+#[cfg(test)]
+pub(crate) use conformance::usage_event;
+
 pub use aliases::{AliasStore, NewAliasRelease};
 pub use answer::{ANSWER_LIFETIME, Answer, Idempotency, LEASE, Lease, Reserved, Written};
 pub use batches::{

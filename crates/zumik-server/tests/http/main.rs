@@ -3,12 +3,16 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod agent_hints;
 mod bad_input;
+mod batches;
 mod checks;
 mod generations;
 mod host;
 mod idempotency;
 mod lifecycle;
+mod model_aliases;
 mod probes;
+mod usage;
 mod v1_responses;
 mod wire;

@@ -4,17 +4,21 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
-use zumik_types::{AgentHints, BundleId, DegradePolicy, Extra, Qos, QosClass, ReusePreference, ReuseScope};
+use zumik_types::{
+    AgentHints, BundleId, DegradePolicy, Extra, HintReuse, HintRouting, HintSafety, HintSession, HintState,
+    Qos, QosClass, ReusePreference, ReuseScope,
+};
 
 use crate::engine::qos;
 use crate::http::ApiError;
 use crate::http::call::Call;
 use crate::http::input::Fields;
 
-/// The `qos` that a generation asks for: of the body, else of the body's hints, else of the header `Agent-Hints`.
+/// The `qos` that a generation asks for: of the body, else of the body's hints, else of the stored hints that
+/// `Agent-Hints-Ref` names, else of the header `Agent-Hints`.
 ///
-/// `Agent-Hints-Ref` names stored hints. This server stores none, so every id is unknown, and unknown ones are ignored.
-/// Of the other sections none has an effect without an upstream; in a body they are checked all the same.
+/// Where the hints that the reference names are there, the header `Agent-Hints` is not looked at. Of the other sections
+/// none has an effect yet; in a body they are checked all the same.
 pub(super) fn wanted(call: &Call, body: Option<&Fields<'_, '_>>) -> Result<Qos, ApiError> {
     let mut wanted = Qos::default();
     if let Some(body) = body {
@@ -22,8 +26,11 @@ pub(super) fn wanted(call: &Call, body: Option<&Fields<'_, '_>>) -> Result<Qos, 
             wanted = read_qos(&fields)?;
         }
         if let Some(fields) = body.optional_object("agent_hints")? {
-            wanted = qos::or(wanted, read_hints(&fields)?);
+            wanted = qos::or(wanted, read(&fields)?.qos.unwrap_or_default());
         }
+    }
+    if let Some(stored) = call.stored_hints() {
+        return Ok(qos::or(wanted, stored.qos.clone().unwrap_or_default()));
     }
     Ok(match call.header("agent-hints").and_then(from_header) {
         Some(hinted) => qos::or(wanted, hinted),
@@ -38,41 +45,72 @@ fn from_header(value: &str) -> Option<Qos> {
     }
     let json = URL_SAFE_NO_PAD.decode(value).ok()?;
     let Value::Object(members) = serde_json::from_slice(&json).ok()? else { return None };
-    read_hints(&Fields::of(&members)).ok()
+    Some(read(&Fields::of(&members)).ok()?.qos.unwrap_or_default())
 }
 
-/// Checks every section of hints, and gives their `qos`.
-fn read_hints(hints: &Fields<'_, '_>) -> Result<Qos, ApiError> {
-    hints.optional_text("version")?;
-    if let Some(session) = hints.optional_object("session")? {
-        session.optional_text("session_id")?;
-        session.optional_text("branch_id")?;
-        session.optional_count("expected_branch_version", 0..=u64::MAX)?;
-    }
-    if let Some(state) = hints.optional_object("state")? {
-        if let Some(bundles) = state.optional_items("bundle_refs")? {
-            bundles.map(|item| item.id::<BundleId>())?;
-        }
-        state.optional_text("placement_preference")?;
-    }
-    if let Some(reuse) = hints.optional_object("reuse")? {
-        reuse.optional_one_of("preference", ReusePreference::KNOWN)?;
-        reuse.optional_one_of("scope", ReuseScope::KNOWN)?;
-        reuse.optional_text("retention_preference")?;
-    }
-    let qos = hints.optional_object("qos")?.map(|fields| read_qos(&fields)).transpose()?;
-    if let Some(routing) = hints.optional_object("routing")? {
-        routing.optional_text("region_policy")?;
-        if let Some(profiles) = routing.optional_items("execution_profiles")? {
-            profiles.map(|item| item.text())?;
-        }
-        routing.optional_text("data_boundary")?;
-    }
-    if let Some(safety) = hints.optional_object("safety")? {
-        safety.optional_text("retry_safety")?;
-        safety.optional_text("tool_side_effect_mode")?;
-    }
-    Ok(qos.unwrap_or_default())
+/// Reads every section of hints. What is not known is left out.
+pub(super) fn read(hints: &Fields<'_, '_>) -> Result<AgentHints, ApiError> {
+    Ok(AgentHints {
+        version: owned(hints, "version")?,
+        session: hints.optional_object("session")?.map(|fields| read_session(&fields)).transpose()?,
+        state: hints.optional_object("state")?.map(|fields| read_state(&fields)).transpose()?,
+        reuse: hints.optional_object("reuse")?.map(|fields| read_reuse(&fields)).transpose()?,
+        qos: hints.optional_object("qos")?.map(|fields| read_qos(&fields)).transpose()?,
+        routing: hints.optional_object("routing")?.map(|fields| read_routing(&fields)).transpose()?,
+        safety: hints.optional_object("safety")?.map(|fields| read_safety(&fields)).transpose()?,
+        extra: Extra::new(),
+    })
+}
+
+fn read_session(fields: &Fields<'_, '_>) -> Result<HintSession, ApiError> {
+    Ok(HintSession {
+        session_id: fields.optional_id("session_id")?,
+        branch_id: fields.optional_id("branch_id")?,
+        expected_branch_version: fields.optional_count("expected_branch_version", 0..=u64::MAX)?,
+        extra: Extra::new(),
+    })
+}
+
+fn read_state(fields: &Fields<'_, '_>) -> Result<HintState, ApiError> {
+    let bundles = fields.optional_items("bundle_refs")?;
+    Ok(HintState {
+        bundle_refs: bundles.map(|items| items.map(|item| item.id::<BundleId>())).transpose()?,
+        placement_preference: owned(fields, "placement_preference")?,
+        extra: Extra::new(),
+    })
+}
+
+fn read_reuse(fields: &Fields<'_, '_>) -> Result<HintReuse, ApiError> {
+    Ok(HintReuse {
+        preference: fields.optional_one_of("preference", ReusePreference::KNOWN)?,
+        scope: fields.optional_one_of("scope", ReuseScope::KNOWN)?,
+        retention_preference: owned(fields, "retention_preference")?,
+        extra: Extra::new(),
+    })
+}
+
+fn read_routing(fields: &Fields<'_, '_>) -> Result<HintRouting, ApiError> {
+    let profiles = fields.optional_items("execution_profiles")?;
+    Ok(HintRouting {
+        region_policy: owned(fields, "region_policy")?,
+        execution_profiles: profiles
+            .map(|items| items.map(|item| item.text().map(str::to_owned)))
+            .transpose()?,
+        data_boundary: owned(fields, "data_boundary")?,
+        extra: Extra::new(),
+    })
+}
+
+fn read_safety(fields: &Fields<'_, '_>) -> Result<HintSafety, ApiError> {
+    Ok(HintSafety {
+        retry_safety: owned(fields, "retry_safety")?,
+        tool_side_effect_mode: owned(fields, "tool_side_effect_mode")?,
+        extra: Extra::new(),
+    })
+}
+
+fn owned(fields: &Fields<'_, '_>, member: &str) -> Result<Option<String>, ApiError> {
+    Ok(fields.optional_text(member)?.map(str::to_owned))
 }
 
 fn read_qos(fields: &Fields<'_, '_>) -> Result<Qos, ApiError> {

@@ -1,7 +1,9 @@
 //! One handler an operation, a file a group: read what was sent, call one operation of the store or the engine,
 //! answer its value.
 
+pub(crate) mod agent_hints;
 pub(crate) mod artifacts;
+pub(crate) mod batches;
 pub(crate) mod branches;
 pub(crate) mod bundles;
 pub(crate) mod chat;
@@ -13,6 +15,7 @@ pub(crate) mod files;
 mod generations;
 mod hints;
 pub(crate) mod merges;
+pub(crate) mod model_aliases;
 pub(crate) mod models;
 pub(crate) mod purge;
 pub(crate) mod responses;
@@ -20,4 +23,5 @@ pub(crate) mod sessions;
 pub(crate) mod snapshots;
 mod streams;
 pub(crate) mod token_counts;
+pub(crate) mod usage;
 pub(crate) mod v1_responses;

@@ -5,6 +5,7 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use zumik_types::{InvalidId, SortOrder};
 
 use crate::http::error::{ApiError, excerpt};
@@ -59,6 +60,65 @@ impl<'q> Query<'q> {
         }
     }
 
+    /// One of the `allowed` values of an enum, if there is one.
+    pub(crate) fn one_of<T>(&self, name: &'static str, allowed: &[T]) -> Result<Option<T>, ApiError>
+    where
+        T: for<'a> From<&'a str> + PartialEq + Display,
+    {
+        let Some(text) = self.text(name) else { return Ok(None) };
+        let value = T::from(text);
+        if allowed.contains(&value) {
+            return Ok(Some(value));
+        }
+        let allowed: Vec<_> = allowed.iter().map(|value| format!("'{value}'")).collect();
+        Err(invalid(name, format_args!("must be one of {}, not '{}'", allowed.join(", "), excerpt(text))))
+    }
+
+    /// The period from `start` to `end`, both inclusive; without a `start` the `window` before its end, which is `now`
+    /// unless it is given.
+    pub(crate) fn period(&self, now: DateTime<Utc>) -> Result<(DateTime<Utc>, DateTime<Utc>), ApiError> {
+        let (window, start, end) = (self.window()?, self.time("start")?, self.time("end")?);
+        let end = end.unwrap_or(now);
+        let Some(start) = start else {
+            let before = || invalid("window", format_args!("reaches back further than there is time"));
+            return Ok((end.checked_sub_signed(window).ok_or_else(before)?, end));
+        };
+        if start < end { Ok((start, end)) } else { Err(invalid("start", "must be before 'end'")) }
+    }
+
+    /// `window`: a number and a unit, 30 days when there is none.
+    fn window(&self) -> Result<TimeDelta, ApiError> {
+        let Some(text) = self.text("window") else { return Ok(TimeDelta::days(30)) };
+        let (number, seconds) = match text.char_indices().next_back() {
+            Some((at, 's')) => (&text[..at], 1),
+            Some((at, 'm')) => (&text[..at], 60),
+            Some((at, 'h')) => (&text[..at], 60 * 60),
+            Some((at, 'd')) => (&text[..at], 24 * 60 * 60),
+            Some((at, 'w')) => (&text[..at], 7 * 24 * 60 * 60),
+            _ => (text, 1),
+        };
+        let digits = number.bytes().all(|byte| byte.is_ascii_digit());
+        let window = number.parse::<i64>().ok().filter(|number| digits && *number > 0);
+        window.and_then(|number| number.checked_mul(seconds)).and_then(TimeDelta::try_seconds).ok_or_else(
+            || {
+                let problem = "must be a number and a unit of s, m, h, d or w, such as '30d'";
+                invalid("window", format_args!("{problem}, not '{}'", excerpt(text)))
+            },
+        )
+    }
+
+    /// A moment in RFC 3339, if there is one.
+    fn time(&self, name: &'static str) -> Result<Option<DateTime<Utc>>, ApiError> {
+        let Some(text) = self.text(name) else { return Ok(None) };
+        match DateTime::parse_from_rfc3339(text) {
+            Ok(time) => Ok(Some(time.to_utc())),
+            Err(_) => Err(invalid(
+                name,
+                format_args!("must be a time such as 2026-06-15T16:04:10Z, not '{}'", excerpt(text)),
+            )),
+        }
+    }
+
     /// `after`: an id, if there is one.
     pub(crate) fn after<T: FromStr<Err = InvalidId>>(&self) -> Result<Option<T>, ApiError> {
         self.text("after")
@@ -103,5 +163,38 @@ mod tests {
         }
         assert_eq!(Query::of(Some("order=up")).order().unwrap_err().param(), Some("order"));
         assert!(Query::of(None).order().unwrap().is_none());
+    }
+
+    #[test]
+    fn a_period_is_a_window_or_begins_at_its_start() {
+        let time = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
+        let now = time("2026-06-15T16:04:10Z");
+        let period = |raw| Query::of(Some(raw)).period(now);
+        for (raw, start, end) in [
+            ("", "2026-05-16T16:04:10Z", "2026-06-15T16:04:10Z"),
+            ("window=90", "2026-06-15T16:02:40Z", "2026-06-15T16:04:10Z"),
+            ("window=2w&end=2026-06-15T02:00:00%2B02:00", "2026-06-01T00:00:00Z", "2026-06-15T00:00:00Z"),
+            ("window=1h&start=2026-06-15T16:00:00Z", "2026-06-15T16:00:00Z", "2026-06-15T16:04:10Z"),
+        ] {
+            assert_eq!(period(raw).unwrap(), (time(start), time(end)), "{raw}");
+        }
+        for (raw, param) in [
+            ("window=", None),
+            ("window=0", Some("window")),
+            ("window=-1d", Some("window")),
+            ("window=%2B1d", Some("window")),
+            ("window=d", Some("window")),
+            ("window=1y", Some("window")),
+            ("window=1%C3%A4", Some("window")),
+            ("window=9223372036854775807w", Some("window")),
+            ("window=9000000000d", Some("window")),
+            ("start=yesterday", Some("start")),
+            ("start=2026-06-15T16:04:10Z", Some("start")),
+            ("start=2026-06-16T00:00:00Z&end=2026-06-15T00:00:00Z", Some("start")),
+            ("end=2026", Some("end")),
+        ] {
+            let found = period(raw).err();
+            assert_eq!(found.as_ref().and_then(ApiError::param), param, "{raw}");
+        }
     }
 }

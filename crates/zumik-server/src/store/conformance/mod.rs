@@ -25,6 +25,7 @@ mod tenancy;
 mod usage;
 mod world;
 
+pub(crate) use usage::event as usage_event;
 pub(in crate::store) use world::{World, fresh};
 
 /// One test for each law and store.

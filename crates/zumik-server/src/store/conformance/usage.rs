@@ -10,7 +10,7 @@ use crate::clock::Clock as _;
 use crate::store::{LATEST_EVENTS, ProjectCtx, UsageQuery};
 
 /// An event whose numbers follow from `n`.
-fn event(ctx: &ProjectCtx, n: u64) -> UsageEvent {
+pub(crate) fn event(ctx: &ProjectCtx, n: u64) -> UsageEvent {
     let pick = |from: [&str; 3]| from[(n % 3) as usize].to_owned();
     let (input, eligible, candidate, realized) = (100 * n, 90 * n, 70 * n, 50 * (n % 5) * (n / 5));
     let realized = realized.min(input);

@@ -193,7 +193,7 @@ impl Chat<'_> {
             None => (bytes.clone(), None, Vec::new()),
         };
         let prompt = std::str::from_utf8(bytes).unwrap_or_default();
-        let wanted = Wanted { model: &request.model, session: session.as_ref(), prompt };
+        let wanted = Wanted { ctx, model: &request.model, session: session.as_ref(), prompt };
         let route = app.engine.resolve(&wanted).await?;
         app.limits.generation(&ctx.key)?;
         let identity = identity(app, ctx, request);

@@ -52,7 +52,7 @@ pub(crate) async fn create(call: &mut Call) -> Result<Reply, ApiError> {
         Reservation::Held(held) => held,
         Reservation::Replayed(answer) => return Ok(Reply::replayed(answer)),
     };
-    let wanted = Wanted { model: &request.model, session: None, prompt: "" };
+    let wanted = Wanted { ctx: &call.ctx, model: &request.model, session: None, prompt: "" };
     let route = call.app.engine.resolve(&wanted).await.map_err(|failure| match failure {
         Failure::UnknownModel(model) => ApiError::no_such_model(&model),
         other => other.into(),
