@@ -4,6 +4,7 @@
 //! missing one must not cost the caller the rest of the answer, so it reads as an empty value of its type.
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use crate::JsonObject;
@@ -12,6 +13,15 @@ use crate::JsonObject;
 pub(crate) trait Absent {
     /// The value that a missing member is read as.
     fn absent() -> Self;
+}
+
+/// Reads `null` as a member that is missing: some services write one for the other.
+pub(crate) fn or_absent<'de, T, D>(deserializer: D) -> Result<T, D::Error>
+where
+    T: Absent + Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_else(T::absent))
 }
 
 macro_rules! absent_is_default {
@@ -58,6 +68,13 @@ mod tests {
         assert_eq!(event.event_type, EventType::Unrecognized(String::new()));
         assert_eq!(event.session_id.as_str(), "");
         assert_eq!(event.created_at.timestamp(), 0);
+    }
+
+    #[test]
+    fn a_null_reads_as_a_missing_member() {
+        let event: Event =
+            serde_json::from_value(json!({"id": "evt_1", "sequence": 3, "event_type": null})).unwrap();
+        assert_eq!(event.event_type, EventType::Unrecognized(String::new()));
     }
 
     #[test]

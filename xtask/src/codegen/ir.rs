@@ -149,8 +149,10 @@ pub(crate) struct TaggedMember {
     pub(crate) wire: String,
     /// Name of the variant.
     pub(crate) name: String,
-    /// Name of the type.
+    /// Name of the type. Several members can have one type: then their tags alone tell them apart.
     pub(crate) ty: String,
+    /// What the tag means; what the type is, if the document does not say.
+    pub(crate) description: Option<String>,
     /// The type has a field for the tag, so the union must not write it a second time.
     pub(crate) carries_tag: bool,
 }

@@ -61,6 +61,9 @@ fn serde(api: &Api, def: &TypeDef, field: &Field) -> TokenStream {
                 options.push(quote!(default = #path));
             } else if is_lenient(api, def, field) {
                 options.push(quote!(default = "crate::lenient::Absent::absent"));
+                if !is_time {
+                    options.push(quote!(deserialize_with = "crate::lenient::or_absent"));
+                }
             }
             if is_time {
                 options.push(quote!(with = "crate::time::UnixSeconds"));

@@ -41,7 +41,8 @@ pub(crate) fn emit(api: &Api) -> Sources {
             sources.insert(format!("{TYPES}/arbitrary/{module}.rs"), arbitrary::module(module, defs));
         }
     }
-    sources.insert(format!("{TYPES}/operations.rs"), operations::operations(api));
+    let operations = operations::operations(api).into_iter();
+    sources.extend(operations.map(|(name, code)| (format!("{TYPES}/operations/{name}.rs"), code)));
     sources.insert(format!("{TYPES}/arbitrary/mod.rs"), arbitrary::index(&modules));
     sources
         .extend(tests::tests(api).into_iter().map(|(name, code)| (format!("{TYPES}/tests/{name}.rs"), code)));
@@ -95,7 +96,7 @@ fn definition(api: &Api, def: &TypeDef) -> TokenStream {
         Kind::Enum { variants } => enums::open_enum(def, variants),
         Kind::Object(object) => objects::object(api, def, object),
         Kind::Tagged(union) => unions::tagged(api, def, union),
-        Kind::Shape(union) => unions::shape(def, union),
+        Kind::Shape(union) => unions::shape(api, def, union),
     }
 }
 

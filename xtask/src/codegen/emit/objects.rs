@@ -197,19 +197,19 @@ fn can_be_absent(by_name: &BTreeMap<&str, &TypeDef>, ty: &Type) -> bool {
             .fields
             .iter()
             .all(|field| field.presence != Presence::Required || can_be_absent(by_name, &field.ty)),
-        Some(Kind::Tagged(_) | Kind::Shape(_)) | None => false,
-        Some(Kind::Id { .. } | Kind::Enum { .. }) => true,
+        Some(Kind::Tagged(_)) | None => false,
+        Some(Kind::Id { .. } | Kind::Enum { .. } | Kind::Shape(_)) => true,
     }
 }
 
-/// The objects that stand in a member that may be missing.
-fn needs_absent(api: &Api) -> BTreeSet<String> {
+/// The objects and shape unions that stand in a member that may be missing.
+pub(super) fn needs_absent(api: &Api) -> BTreeSet<String> {
     let by_name = api.by_name();
     let mut open: Vec<&str> = Vec::new();
     for def in &api.types {
         if let Kind::Object(object) = &def.kind {
             let lenient = object.fields.iter().filter(|field| is_lenient(api, def, field));
-            open.extend(lenient.filter_map(|field| object_name(&by_name, &field.ty)));
+            open.extend(lenient.filter_map(|field| compound_name(&by_name, &field.ty)));
         }
     }
     let mut found = BTreeSet::new();
@@ -218,15 +218,15 @@ fn needs_absent(api: &Api) -> BTreeSet<String> {
             && let Some(Kind::Object(object)) = by_name.get(name).map(|def| &def.kind)
         {
             let required = object.fields.iter().filter(|field| field.presence == Presence::Required);
-            open.extend(required.filter_map(|field| object_name(&by_name, &field.ty)));
+            open.extend(required.filter_map(|field| compound_name(&by_name, &field.ty)));
         }
     }
     found
 }
 
-fn object_name<'t>(by_name: &BTreeMap<&str, &TypeDef>, ty: &'t Type) -> Option<&'t str> {
+fn compound_name<'t>(by_name: &BTreeMap<&str, &TypeDef>, ty: &'t Type) -> Option<&'t str> {
     let Type::Named(name) = ty else { return None };
-    matches!(by_name.get(name.as_str())?.kind, Kind::Object(_)).then_some(name)
+    matches!(by_name.get(name.as_str())?.kind, Kind::Object(_) | Kind::Shape(_)).then_some(name)
 }
 
 fn absent(name: &proc_macro2::Ident, object: &Object) -> TokenStream {

@@ -1,30 +1,56 @@
 //! The operation table.
 
-use proc_macro2::TokenStream;
+use std::collections::BTreeMap;
+
+use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 
 use crate::codegen::docs::{self, Doc};
 use crate::codegen::ir::{Api, Operation};
 use crate::codegen::names;
 
-pub(super) fn operations(api: &Api) -> TokenStream {
-    let constants: Vec<_> =
-        api.operations.iter().map(|operation| format_ident!("{}", names::constant(&operation.id))).collect();
-    let rows = api.operations.iter().zip(&constants).map(|(operation, name)| row(operation, name));
+/// The files of the table by name: the table, and the rows of each sub-client of the first level.
+pub(super) fn operations(api: &Api) -> BTreeMap<String, TokenStream> {
+    let mut groups: BTreeMap<&str, Vec<&Operation>> = BTreeMap::new();
+    for operation in &api.operations {
+        groups.entry(&operation.resource[0]).or_default().push(operation);
+    }
+    let mut files = BTreeMap::from([("mod".to_owned(), table(api, groups.keys()))]);
+    files.extend(groups.iter().map(|(group, operations)| ((*group).to_owned(), rows(group, operations))));
+    files
+}
+
+fn table<'a>(api: &Api, groups: impl Iterator<Item = &'a &'a str>) -> TokenStream {
+    let constants = api.operations.iter().map(constant);
+    let groups: Vec<_> = groups.map(|group| format_ident!("{group}")).collect();
     let doc =
         Doc::line("The operation table: every operation of the API, with what may be done with it.").inner();
     quote! {
         #doc
-        use crate::{Evidence, Idempotency, Method, Operation, Scope};
+        #(mod #groups;)*
+        #(pub use #groups::*;)*
+        use crate::Operation;
 
         /// Every operation, in the order of the OpenAPI document.
         pub const ALL: &[Operation] = &[#(#constants),*];
+    }
+}
 
+fn rows(group: &str, operations: &[&Operation]) -> TokenStream {
+    let rows = operations.iter().map(|operation| row(operation, &constant(operation)));
+    let doc = Doc::line(format!("The operations of `{group}`.")).inner();
+    quote! {
+        #doc
+        use crate::{Evidence, Idempotency, Method, Operation, Scope};
         #(#rows)*
     }
 }
 
-fn row(operation: &Operation, name: &proc_macro2::Ident) -> TokenStream {
+fn constant(operation: &Operation) -> Ident {
+    format_ident!("{}", names::constant(&operation.id))
+}
+
+fn row(operation: &Operation, name: &Ident) -> TokenStream {
     let Operation { id, method, path, group, accepts_key, streams, paginated, generation, .. } = operation;
     let summary = docs::inline(&operation.summary);
     let doc = Doc::line(format!("`{method} {path}`: {summary}.")).outer();
@@ -52,6 +78,6 @@ fn row(operation: &Operation, name: &proc_macro2::Ident) -> TokenStream {
     }
 }
 
-fn variant(word: &str) -> proc_macro2::Ident {
+fn variant(word: &str) -> Ident {
     format_ident!("{}", names::camel(&word.to_lowercase()))
 }

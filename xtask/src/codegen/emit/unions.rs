@@ -3,9 +3,9 @@
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 
-use super::{Imports, types};
+use super::{Imports, objects, types};
 use crate::codegen::docs::{self, Doc};
-use crate::codegen::ir::{Api, JsonKind, ShapeMember, ShapeUnion, TaggedUnion, Type, TypeDef};
+use crate::codegen::ir::{Api, JsonKind, ShapeMember, ShapeUnion, TaggedMember, TaggedUnion, Type, TypeDef};
 
 pub(super) fn tagged(api: &Api, def: &TypeDef, union: &TaggedUnion) -> TokenStream {
     let name = format_ident!("{}", def.name);
@@ -27,9 +27,10 @@ pub(super) fn tagged(api: &Api, def: &TypeDef, union: &TaggedUnion) -> TokenStre
     let wires: Vec<_> = union.members.iter().map(|member| &member.wire).collect();
     let by_name = api.by_name();
     let docs = union.members.iter().map(|member| {
-        let description = by_name.get(member.ty.as_str()).map(|def| docs::summary(&def.description));
-        Doc::line(format!("`{}`: {}", member.wire, docs::behind_colon(&description.unwrap_or_default())))
-            .outer()
+        let own = member.description.as_deref();
+        let of_type = || by_name.get(member.ty.as_str()).map(|def| def.description.as_str());
+        let description = docs::summary(own.or_else(of_type).unwrap_or_default());
+        Doc::line(format!("`{}`: {}", member.wire, docs::behind_colon(&description))).outer()
     });
     let decoders = union
         .members
@@ -41,6 +42,16 @@ pub(super) fn tagged(api: &Api, def: &TypeDef, union: &TaggedUnion) -> TokenStre
             quote!(Self::#variant(member) => member.serialize(serializer))
         } else {
             quote!(Self::#variant(member) => tagged::serialize(#tag, #wire, member, serializer))
+        }
+    });
+    let conversions = union.members.iter().filter(|member| has_one_tag(union, member)).map(|member| {
+        let (variant, ty) = (format_ident!("{}", member.name), format_ident!("{}", member.ty));
+        quote! {
+            impl From<#ty> for #name {
+                fn from(member: #ty) -> Self {
+                    Self::#variant(member)
+                }
+            }
         }
     });
     quote! {
@@ -80,12 +91,13 @@ pub(super) fn tagged(api: &Api, def: &TypeDef, union: &TaggedUnion) -> TokenStre
             }
         }
 
-        #(impl From<#tys> for #name {
-            fn from(member: #tys) -> Self {
-                Self::#variants(member)
-            }
-        })*
+        #(#conversions)*
     }
+}
+
+/// A type with several tags could be any of them.
+fn has_one_tag(union: &TaggedUnion, member: &TaggedMember) -> bool {
+    union.members.iter().filter(|other| other.ty == member.ty).count() == 1
 }
 
 pub(super) fn tagged_imports(union: &TaggedUnion, imports: &mut Imports) {
@@ -100,7 +112,7 @@ pub(super) fn tagged_imports(union: &TaggedUnion, imports: &mut Imports) {
     union.members.iter().for_each(|member| imports.own(member.ty.as_str()));
 }
 
-pub(super) fn shape(def: &TypeDef, union: &ShapeUnion) -> TokenStream {
+pub(super) fn shape(api: &Api, def: &TypeDef, union: &ShapeUnion) -> TokenStream {
     let name = format_ident!("{}", def.name);
     let doc = Doc::description(&def.description).outer();
     let variants = union.members.iter().map(|member| {
@@ -117,6 +129,15 @@ pub(super) fn shape(def: &TypeDef, union: &ShapeUnion) -> TokenStream {
     });
     let debug = shape_debug(&name, def, union);
     let redact = def.is_redacted.then(|| shape_redact(&name, union));
+    let absent = objects::needs_absent(api).contains(&def.name).then(|| {
+        quote! {
+            impl crate::lenient::Absent for #name {
+                fn absent() -> Self {
+                    Self::Unrecognized(Value::Null)
+                }
+            }
+        }
+    });
     let conversions = union.members.iter().map(|member| conversions(&name, member));
     quote! {
         #doc
@@ -155,6 +176,7 @@ pub(super) fn shape(def: &TypeDef, union: &ShapeUnion) -> TokenStream {
 
         #debug
         #redact
+        #absent
         #(#conversions)*
     }
 }

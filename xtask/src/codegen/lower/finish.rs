@@ -61,14 +61,22 @@ fn resolve_tags(document: &Document, api: &mut Api) -> Result<()> {
             let hint = format!("add a member `{tag}` with `const: {wire}`");
             return Err(place.error(format!("no member `{tag}`, which tells the union what it is"), hint));
         };
-        if object.fields[index].constant != Some(Constant::Text(wire.clone())) {
+        let twins = || unions.iter().filter(|(other, ..)| other == ty);
+        let tags: BTreeSet<_> = twins().map(|(_, tag, _)| tag).collect();
+        let wires: BTreeSet<_> = twins().map(|(.., wire)| wire).collect();
+        let field = &object.fields[index];
+        let can_drop = field.presence == Presence::Required && tags.len() == 1 && !elsewhere.contains(ty);
+        if wires.len() > 1 {
+            if !can_drop || field.ty != Type::String || field.constant.is_some() {
+                let hint = "require it, as a text without `const`, and use the type in unions alone";
+                let problem = format!("`{tag}` of a type with several tags must be left to the union");
+                return Err(place.error(problem, hint));
+            }
+        } else if field.constant != Some(Constant::Text(wire.clone())) {
             let hint = format!("write `const: {wire}`");
             return Err(place.error(format!("`{tag}` is not the constant {wire:?} of the mapping"), hint));
         }
-        let tags: BTreeSet<_> =
-            unions.iter().filter(|(other, ..)| other == ty).map(|(_, tag, _)| tag).collect();
-        let is_required = object.fields[index].presence == Presence::Required;
-        if is_required && tags.len() == 1 && !elsewhere.contains(ty) {
+        if can_drop {
             object.fields.remove(index);
             dropped.insert(ty.clone());
         }

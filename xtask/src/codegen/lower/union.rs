@@ -1,5 +1,7 @@
 //! Unions: told apart by a tag, or by the JSON kind.
 
+use std::collections::BTreeMap;
+
 use super::Lowering;
 use crate::codegen::document::{Fields, Node};
 use crate::codegen::error::Result;
@@ -36,6 +38,8 @@ impl<'d> Lowering<'d> {
             references.push(reference.text()?);
             fields.finish()?;
         }
+        let prefix = fields.text("x-variant-prefix")?.unwrap_or_default();
+        let mut descriptions = tag_descriptions(fields, &mapping)?;
         let mut members: Vec<TaggedMember> = Vec::new();
         for (wire, reference) in mapping.entries()? {
             let text = reference.text()?;
@@ -44,9 +48,14 @@ impl<'d> Lowering<'d> {
             }
             let (ty, node) = self.document.resolve("schemas", &reference)?;
             self.component(ty, &node)?;
-            let name = names::variant(wire, &reference)?;
+            let name = names::variant(wire.strip_prefix(prefix).unwrap_or(wire), &reference)?;
+            if members.iter().any(|member| member.name == name) {
+                let hint = "shorten `x-variant-prefix`, or add to VARIANTS of xtask/src/codegen/names.rs";
+                return Err(reference.error(format!("two tags give the variant {name}"), hint));
+            }
+            let description = descriptions.remove(wire);
             let (wire, ty) = (wire.to_owned(), ty.to_owned());
-            members.push(TaggedMember { wire, name, ty, carries_tag: true });
+            members.push(TaggedMember { wire, name, ty, description, carries_tag: true });
         }
         let forgotten =
             |text: &&str| !members.iter().any(|member| text.ends_with(&format!("/{}", member.ty)));
@@ -108,6 +117,20 @@ impl<'d> Lowering<'d> {
             _ => None,
         }
     }
+}
+
+/// What the tags mean, where the types of the members do not say enough.
+fn tag_descriptions(fields: &Fields<'_>, mapping: &Node<'_>) -> Result<BTreeMap<String, String>> {
+    let Some(node) = fields.get("x-tag-descriptions") else { return Ok(BTreeMap::new()) };
+    let tags = mapping.entries()?;
+    let mut descriptions = BTreeMap::new();
+    for (wire, text) in node.entries()? {
+        if !tags.iter().any(|(tag, _)| *tag == wire) {
+            return Err(text.error(format!("{wire:?} is no tag of this union"), "use one of the mapping"));
+        }
+        descriptions.insert(wire.to_owned(), text.text()?.to_owned());
+    }
+    Ok(descriptions)
 }
 
 fn default_tag(node: &Node<'_>, members: &[TaggedMember]) -> Result<String> {

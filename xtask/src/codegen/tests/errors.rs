@@ -48,6 +48,16 @@ fn tagged(discriminator: &str, word: &str) -> String {
     ))
 }
 
+/// A tagged union in which a type has two tags, and the member that carries them.
+fn two_tags(tag: &str, last: &str) -> String {
+    let mapping = "{ propertyName: type, mapping: { word.a: '#/components/schemas/Word', word.b: '#/components/schemas/Word' } }";
+    let word =
+        format!("{{ type: object, description: A word., required: [type], properties: {{ type: {tag} }} }}");
+    tagged(&format!("{mapping}{last}"), &word)
+}
+
+const PLAIN_TAG: &str = "{ type: string, x-rust-name: kind, description: Tag. }";
+
 const WORD: &str = "{ type: object, description: A word., required: [type], properties: { type: { type: string, \
                     const: word, x-rust-name: kind, description: Tag. } } }";
 
@@ -201,6 +211,27 @@ fn cases() -> Vec<(&'static str, String)> {
         ("a member carries another tag", tagged(mapping, &WORD.replace("const: word", "const: verb"))),
         ("a member is no object", tagged(mapping, "{ type: string, enum: [a], description: W. }")),
         ("the default tag is none", tagged(&format!("{mapping}\n      x-default-tag: verb"), WORD)),
+        (
+            "a tag that is not there is described",
+            tagged(&format!("{mapping}\n      x-tag-descriptions: {{ verb: A verb. }}"), WORD),
+        ),
+        ("two tags have one variant", two_tags(PLAIN_TAG, "\n      x-variant-prefix: word.").replace("word.b", "a")),
+        (
+            "a type with two tags has a constant",
+            two_tags("{ type: string, const: word.a, x-rust-name: kind, description: Tag. }", ""),
+        ),
+        (
+            "a type with two tags stands elsewhere",
+            two_tags(PLAIN_TAG, "").replace(
+                "      properties:\n        item:",
+                "      properties:\n        word: { $ref: '#/components/schemas/Word', description: A word. }\n        item:",
+            ),
+        ),
+        // Schemas as a whole
+        (
+            "a client makes a text",
+            with_schemas("\n    Name: { type: string, x-request: true, description: A name. }\n"),
+        ),
         // Sensitive members
         (
             "a sensitive member cannot be measured",

@@ -7,7 +7,8 @@ use super::{file, with_schemas};
 const TYPES: &str = "crates/zumik-types/src/generated/things.rs";
 const IDS: &str = "crates/zumik-types/src/generated/ids.rs";
 const COMMON: &str = "crates/zumik-types/src/generated/common.rs";
-const OPERATIONS: &str = "crates/zumik-types/src/generated/operations.rs";
+const OPERATIONS: &str = "crates/zumik-types/src/generated/operations/mod.rs";
+const ROWS: &str = "crates/zumik-types/src/generated/operations/things.rs";
 const STRATEGIES: &str = "crates/zumik-types/src/generated/arbitrary/things.rs";
 const CLIENT: &str = "crates/zumik-client/src/generated/things.rs";
 
@@ -169,6 +170,7 @@ fn a_shape_union_is_told_apart_by_the_json_kind() {
       oneOf:
         - { title: Text, type: string, x-sensitive: true, description: A text. }
         - { title: Items, type: array, items: { type: string }, description: Texts. }
+        - { title: Number, type: integer, minimum: 0, description: A number. }
     Target:
       description: An id or an object.
       x-union: shape
@@ -179,6 +181,73 @@ fn a_shape_union_is_told_apart_by_the_json_kind() {
     ThingId: { type: string, x-id-prefix: [thg_], description: Id of a thing. }
 ";
     assert_snapshot!(file(&with_schemas(schemas), TYPES));
+}
+
+#[test]
+fn one_type_can_have_several_tags() {
+    let schemas = "
+    Thing:
+      type: object
+      description: A thing.
+      required: [last]
+      properties:
+        last: { $ref: '#/components/schemas/Change', description: The last change. }
+    Change:
+      description: A change.
+      oneOf:
+        - $ref: '#/components/schemas/Whole'
+        - $ref: '#/components/schemas/Fault'
+      discriminator:
+        propertyName: type
+        mapping:
+          thing.made: '#/components/schemas/Whole'
+          thing.done: '#/components/schemas/Whole'
+          error: '#/components/schemas/Fault'
+      x-variant-prefix: thing.
+      x-tag-descriptions: { thing.made: It is there., thing.done: The end. }
+    Whole:
+      type: object
+      description: A whole.
+      required: [type, name]
+      properties:
+        type: { type: string, x-rust-name: kind, description: Which change. }
+        name: { type: string, description: Its name. }
+    Fault:
+      type: object
+      description: A fault.
+      required: [type]
+      properties:
+        type: { type: string, const: error, x-rust-name: kind, description: Always `error`. }
+";
+    assert_snapshot!(file(&with_schemas(schemas), TYPES));
+}
+
+#[test]
+fn a_schema_shows_samples_and_says_who_makes_it() {
+    let schemas = "
+    Line:
+      x-module: things
+      x-request: true
+      type: object
+      description: A line of a file.
+      required: [id, vector]
+      properties:
+        id: { type: string, description: Its id. }
+        vector: { $ref: '#/components/schemas/Vector', description: Its vector. }
+        sizes: { type: array, items: { type: integer, minimum: 0 }, x-sensitive: true, description: Sizes. }
+      examples:
+        - { id: a, vector: [1] }
+        - { id: b, vector: [] }
+    Vector:
+      x-handwritten: true
+      description: A vector.
+      anyOf: [{ type: string }, { type: array }]
+";
+    let yaml = with_schemas(schemas);
+    assert_snapshot!("a_line", file(&yaml, TYPES));
+    let tests = "crates/zumik-types/src/generated/tests";
+    assert_snapshot!("samples_of_schemas", file(&yaml, &format!("{tests}/samples_schemas.rs")));
+    assert_snapshot!("a_redacted_number", file(&yaml, &format!("{tests}/redaction.rs")));
 }
 
 #[test]
@@ -263,7 +332,8 @@ fn an_operation_becomes_a_row_an_endpoint_and_a_method() {
             text/event-stream: { schema: { $ref: '#/components/schemas/Thing' } }
 ";
     let yaml = yaml.replace("paths:\n", operations);
-    assert_snapshot!("operation_rows", file(&yaml, OPERATIONS));
+    assert_snapshot!("operation_table", file(&yaml, OPERATIONS));
+    assert_snapshot!("operation_rows", file(&yaml, ROWS));
     assert_snapshot!("operation_client", file(&yaml, CLIENT));
 }
 
