@@ -54,8 +54,12 @@ pub enum ObjectType {
     PurgeReceipt,
     /// `response`
     Response,
+    /// `response.compaction`
+    ResponseCompaction,
     /// `response.deleted`
     ResponseDeleted,
+    /// `response.input_tokens`
+    ResponseInputTokens,
     /// `session`
     Session,
     /// `session.deleted`
@@ -97,7 +101,9 @@ open_enum!(
     PurgeJob = "purge_job",
     PurgeReceipt = "purge_receipt",
     Response = "response",
+    ResponseCompaction = "response.compaction",
     ResponseDeleted = "response.deleted",
+    ResponseInputTokens = "response.input_tokens",
     Session = "session",
     SessionDeleted = "session.deleted",
     SessionBranch = "session_branch",

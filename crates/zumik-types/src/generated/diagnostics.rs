@@ -262,37 +262,37 @@ pub struct DiagnosticReport {
     /// Number of traces scored.
     ///
     /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub trace_count: u64,
     /// The Workload Reuse Score, 0 to 100, rounded half up.
     ///
     /// At most 100. Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub workload_reuse_score: u64,
     /// The band the score falls into.
     ///
     /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub band: ReuseBand,
     /// The parts of the score.
     ///
     /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub components: ReuseComponents,
     /// Where the tokens went.
     ///
     /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub waterfall: ReuseWaterfall,
     /// What to do next.
     ///
     /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub recommendation: ReuseRecommendation,
     /// Always `trace_estimated`.
     ///
     /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub evidence_level: ReuseEvidenceLevel,
     /// Digest of the report without `digest` and `signature`, made as in a purge receipt: `sha256:` and 64
     /// hex digits.
@@ -300,7 +300,7 @@ pub struct DiagnosticReport {
     /// Signature over the digest.
     ///
     /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub signature: Signature,
     /// Members that this version does not know.
     #[serde(flatten)]
@@ -346,42 +346,42 @@ pub struct ReuseComponents {
     /// Weight 0.35.
     ///
     /// At most 1. Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub opportunity_ratio: f64,
     /// How often a prefix comes back.
     ///
     /// Weight 0.20.
     ///
     /// At most 1. Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub recurrence_score: f64,
     /// Whether it comes back while caches still hold it.
     ///
     /// Weight 0.15.
     ///
     /// At most 1. Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub retention_locality: f64,
     /// How much of the latency is time to the first token.
     ///
     /// Weight 0.15.
     ///
     /// At most 1. Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub ttft_sensitivity: f64,
     /// Share of the requests that belong to longer sessions.
     ///
     /// Weight 0.10.
     ///
     /// At most 1. Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub session_continuity: f64,
     /// How much payload is sent again.
     ///
     /// Weight 0.05.
     ///
     /// At most 1. Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub payload_redundancy: f64,
     /// Members that this version does not know.
     #[serde(flatten)]
@@ -409,27 +409,27 @@ pub struct ReuseWaterfall {
     /// Tokens of all prompts.
     ///
     /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub input_tokens: u64,
     /// Tokens that could be cached at all.
     ///
     /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub eligible_reuse_tokens: u64,
     /// Tokens that an earlier compatible request had as a prefix.
     ///
     /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub candidate_reuse_tokens: u64,
     /// Tokens that were read from a cache.
     ///
     /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub realized_reused_tokens: u64,
     /// Candidate minus realized, at least 0 per trace.
     ///
     /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub missed_opportunity_tokens: u64,
     /// Members that this version does not know.
     #[serde(flatten)]
@@ -456,17 +456,17 @@ pub struct ReuseRecommendation {
     /// The recommended action, which follows from the band.
     ///
     /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub action: ReuseAction,
     /// The recommended execution profile.
     ///
     /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub execution_profile: ExecutionProfile,
     /// One or two sentences for people.
     ///
     /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub summary: String,
     /// Members that this version does not know.
     #[serde(flatten)]
@@ -515,17 +515,17 @@ pub struct Signature {
     /// Always `ed25519`.
     ///
     /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub algorithm: String,
     /// The `kid` of the key that signed.
     ///
     /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub key_id: ReceiptKeyId,
     /// The 64 bytes of the signature, base64url without padding.
     ///
     /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub value: String,
     /// Members that this version does not know.
     #[serde(flatten)]

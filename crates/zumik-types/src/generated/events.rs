@@ -131,14 +131,14 @@ pub struct Event {
     /// The session it belongs to.
     ///
     /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub session_id: SessionId,
     /// The branch it was appended to.
     ///
     /// An inherited event keeps its own.
     ///
     /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub branch_id: BranchId,
     /// The event before it, `null` for the first event of the session.
     ///
@@ -151,7 +151,7 @@ pub struct Event {
     /// What kind of step it is.
     ///
     /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub event_type: EventType,
     /// Reference to the content of the step, as supplied.
     ///
@@ -160,7 +160,7 @@ pub struct Event {
     /// When it was appended.
     ///
     /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub created_at: DateTime<Utc>,
     /// Where a merge took it from.
     ///
@@ -187,12 +187,12 @@ pub struct MergedFrom {
     /// The source branch.
     ///
     /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub branch_id: BranchId,
     /// The event of the source.
     ///
     /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub event_id: EventId,
     /// Members that this version does not know.
     #[serde(flatten)]

@@ -13,7 +13,7 @@ pub struct Health {
     /// Always `ok`.
     ///
     /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub status: String,
     /// Members that this version does not know.
     #[serde(flatten)]

@@ -82,6 +82,22 @@ pub struct ChatCompletionId(Arc<str>);
 
 id!(ChatCompletionId, "chatcmpl-");
 
+/// Id of a message item inside a `/v1` response.
+///
+/// Form: `msg_…`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MessageId(Arc<str>);
+
+id!(MessageId, "msg_");
+
+/// Id of a compaction item inside a `/v1` response.
+///
+/// Form: `cmp_…`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CompactionId(Arc<str>);
+
+id!(CompactionId, "cmp_");
+
 /// Id of a response on `/v1`.
 ///
 /// Form: `resp_…`.
@@ -97,14 +113,6 @@ id!(V1ResponseId, "resp_");
 pub struct ConversationId(Arc<str>);
 
 id!(ConversationId, "conv_");
-
-/// Id of a message item inside a `/v1` response.
-///
-/// Form: `msg_…`.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct MessageId(Arc<str>);
-
-id!(MessageId, "msg_");
 
 /// Id of a file, on `/v1`.
 ///

@@ -120,26 +120,26 @@ pub struct BranchMerge {
     /// How it was merged.
     ///
     /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub strategy: MergeStrategy,
     /// The branch that received the events, as it is after the merge.
     ///
     /// For `fork` it is the new branch, whose parent is the branch of the path.
     ///
     /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub target_branch: SessionBranch,
     /// The branch that was merged.
     ///
     /// It is unchanged.
     ///
     /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub source_branch_id: BranchId,
     /// The new events, in order.
     ///
     /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub appended: Vec<Event>,
     /// Members that this version does not know.
     #[serde(flatten)]

@@ -105,7 +105,7 @@ pub struct PurgeReceipt {
     /// The job it belongs to.
     ///
     /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub purge_job_id: PurgeJobId,
     /// When the purge was requested.
     pub requested_at: DateTime<Utc>,
@@ -118,7 +118,7 @@ pub struct PurgeReceipt {
     /// Purge generation of the project after the purge.
     ///
     /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub namespace_generation: u64,
     /// What every party that held something has done, one entry each.
     pub processors: Vec<PurgeProcessor>,
@@ -127,7 +127,7 @@ pub struct PurgeReceipt {
     /// Signature over the digest.
     ///
     /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub signature: Signature,
     /// Members that this version does not know.
     #[serde(flatten)]
@@ -177,23 +177,23 @@ pub struct PurgeProcessor {
     /// Name of the party, for example `zumik_blob_store` or `openai`.
     ///
     /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub processor: String,
     /// What it did, for example `tombstone_handles`, `delete_blobs`, `delete_traces`,
     /// `increment_generation`, `delete_remote` or `await_cache_expiry`.
     ///
     /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub action: String,
     /// How far it is.
     ///
     /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub status: ProcessorStatus,
     /// What it guarantees.
     ///
     /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub guarantee: Guarantee,
     /// When it was done, `null` before.
     ///

@@ -15,7 +15,7 @@ pub struct ReceiptKeySet {
     /// The keys, retired ones included.
     ///
     /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub keys: Vec<ReceiptKey>,
     /// Members that this version does not know.
     #[serde(flatten)]
@@ -29,32 +29,36 @@ pub struct ReceiptKey {
     /// Key type, `OKP`.
     ///
     /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub kty: String,
     /// Curve, `Ed25519`.
     ///
     /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub crv: String,
     /// Id of the key, the `key_id` of signatures.
     ///
     /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub kid: ReceiptKeyId,
     /// Use of the key, `sig`.
     ///
     /// On the wire: `use`. Inferred, not documented.
-    #[serde(rename = "use", default = "crate::lenient::Absent::absent")]
+    #[serde(
+        rename = "use",
+        default = "crate::lenient::Absent::absent",
+        deserialize_with = "crate::lenient::or_absent"
+    )]
     pub usage: String,
     /// Algorithm, `EdDSA`.
     ///
     /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub alg: String,
     /// The 32 bytes of the public key, base64url without padding.
     ///
     /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub x: String,
     /// Members that this version does not know.
     #[serde(flatten)]

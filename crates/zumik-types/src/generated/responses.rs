@@ -166,22 +166,22 @@ pub struct NativeResponse {
     /// The project it belongs to.
     ///
     /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub project_id: ProjectId,
     /// When it was created.
     ///
     /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub created_at: DateTime<Utc>,
     /// How far it is.
     ///
     /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub status: ResponseStatus,
     /// The model as requested.
     ///
     /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub model: String,
     /// The session it read, `null` when none.
     ///
@@ -202,7 +202,7 @@ pub struct NativeResponse {
     /// Id of the trace, as in `Agent-Trace-Id`.
     ///
     /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub trace_id: TraceId,
     /// Tokens used and reused.
     pub usage: NativeUsage,
@@ -282,7 +282,7 @@ pub struct NativeUsage {
     /// Tokens of the answer.
     ///
     /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub output_tokens: u64,
     /// Tokens that an earlier compatible request had as a prefix.
     pub candidate_reuse_tokens: u64,
@@ -331,7 +331,11 @@ pub struct NativeResponseError {
     /// Class of the error.
     ///
     /// On the wire: `type`. Inferred, not documented.
-    #[serde(rename = "type", default = "crate::lenient::Absent::absent")]
+    #[serde(
+        rename = "type",
+        default = "crate::lenient::Absent::absent",
+        deserialize_with = "crate::lenient::or_absent"
+    )]
     pub error_type: ErrorType,
     /// Stable machine code, `null` when there is none.
     ///
@@ -340,7 +344,7 @@ pub struct NativeResponseError {
     /// Text for a developer.
     ///
     /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub message: String,
     /// Members that this version does not know.
     #[serde(flatten)]

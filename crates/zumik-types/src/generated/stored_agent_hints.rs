@@ -26,7 +26,7 @@ pub struct StoredAgentHints {
     /// When they were stored.
     ///
     /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub created_at: DateTime<Utc>,
     /// Version of the hint contract.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -67,7 +67,7 @@ pub struct DeletedAgentHints {
     /// The deleted id.
     ///
     /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub id: AgentHintsId,
     /// Always `agent_hints.deleted`.
     ///

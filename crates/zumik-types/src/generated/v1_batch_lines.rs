@@ -65,12 +65,12 @@ pub struct BatchResult {
     /// Id of the line, `batch_req_…`.
     ///
     /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub id: String,
     /// The caller's own id of the line.
     ///
     /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub custom_id: String,
     /// The answer, `null` when there is none.
     ///
@@ -92,17 +92,17 @@ pub struct BatchResponse {
     /// Status of the answer.
     ///
     /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub status_code: u64,
     /// Id of the trace of this line.
     ///
     /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub request_id: TraceId,
     /// The body, a `ChatCompletion` or an `ErrorEnvelope`.
     ///
     /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub body: Value,
     /// Members that this version does not know.
     #[serde(flatten)]
@@ -129,12 +129,12 @@ pub struct BatchResultError {
     /// An open list.
     ///
     /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub code: String,
     /// Text for a developer.
     ///
     /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub message: String,
     /// Members that this version does not know.
     #[serde(flatten)]

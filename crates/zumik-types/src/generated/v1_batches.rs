@@ -242,7 +242,7 @@ pub struct BatchErrors {
     /// The errors.
     ///
     /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub data: Vec<BatchError>,
     /// Members that this version does not know.
     #[serde(flatten)]
@@ -265,7 +265,7 @@ pub struct BatchError {
     /// An open list.
     ///
     /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub code: String,
     /// The line, counted from 1; `null` when it is about the whole file.
     ///
@@ -274,7 +274,7 @@ pub struct BatchError {
     /// Text for a developer.
     ///
     /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub message: String,
     /// The offending member of the line, `null` when there is none.
     ///

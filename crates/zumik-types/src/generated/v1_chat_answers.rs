@@ -169,17 +169,17 @@ pub struct ChatAudio {
     /// A later message can refer to it.
     ///
     /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub id: String,
     /// The bytes in base64.
     ///
     /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub data: String,
     /// What is said.
     ///
     /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub transcript: String,
     /// Until when the id can be used, in Unix seconds.
     ///
@@ -256,12 +256,12 @@ pub struct ChatTokenLogprob {
     /// The token.
     ///
     /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub token: String,
     /// Its natural log probability; -9999 stands for very unlikely.
     ///
     /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub logprob: f64,
     /// The UTF-8 bytes of the token.
     ///
@@ -299,12 +299,12 @@ pub struct ChatTopLogprob {
     /// The token.
     ///
     /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub token: String,
     /// Its natural log probability.
     ///
     /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub logprob: f64,
     /// The UTF-8 bytes of the token.
     ///

@@ -129,7 +129,7 @@ pub struct ChatToolCallDelta {
     /// Position of the call among the calls of the message, from 0.
     ///
     /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub index: u64,
     /// Id of the call; in the first piece only.
     ///

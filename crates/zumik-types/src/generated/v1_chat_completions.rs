@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ChatAudioOptions, ChatMessage, ChatPrediction, ChatReasoningEffort, ChatResponseFormat, ChatStop,
-    ChatStreamOptions, ChatTool, ChatToolChoice, ChatVerbosity, ChatWebSearchOptions, Extra, JsonObject,
+    ChatAudioOptions, ChatMessage, ChatPrediction, ChatResponseFormat, ChatStop, ChatStreamOptions, ChatTool,
+    ChatToolChoice, ChatWebSearchOptions, Extra, JsonObject, ReasoningEffort, Verbosity,
 };
 
 /// A chat completion in OpenAI's shape.
@@ -139,14 +139,14 @@ pub struct CreateChatCompletionRequest {
     ///
     /// Inferred, not documented.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reasoning_effort: Option<ChatReasoningEffort>,
+    pub reasoning_effort: Option<ReasoningEffort>,
     /// How long the answer should be.
     ///
     /// Forwarded.
     ///
     /// Inferred, not documented.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub verbosity: Option<ChatVerbosity>,
+    pub verbosity: Option<Verbosity>,
     /// Kinds of output, `text` or `audio`.
     ///
     /// Forwarded.
@@ -450,7 +450,7 @@ impl CreateChatCompletionRequest {
     ///
     /// Inferred, not documented.
     #[must_use]
-    pub fn reasoning_effort(mut self, reasoning_effort: impl Into<ChatReasoningEffort>) -> Self {
+    pub fn reasoning_effort(mut self, reasoning_effort: impl Into<ReasoningEffort>) -> Self {
         self.reasoning_effort = Some(reasoning_effort.into());
         self
     }
@@ -461,7 +461,7 @@ impl CreateChatCompletionRequest {
     ///
     /// Inferred, not documented.
     #[must_use]
-    pub fn verbosity(mut self, verbosity: impl Into<ChatVerbosity>) -> Self {
+    pub fn verbosity(mut self, verbosity: impl Into<Verbosity>) -> Self {
         self.verbosity = Some(verbosity.into());
         self
     }

@@ -9,7 +9,6 @@ use serde::de::{Error, SeqAccess};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
-use crate::open_enum::open_enum;
 use crate::redact::Redacted;
 use crate::union::shape::{self, Shape};
 use crate::{ChatContent, Extra};
@@ -129,54 +128,6 @@ impl<T: Into<String>, const N: usize> From<[T; N]> for ChatStop {
         Self::Texts(items.into_iter().map(Into::into).collect())
     }
 }
-
-/// How much a reasoning model thinks before it answers.
-///
-/// What a model allows differs.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum ChatReasoningEffort {
-    /// `none`: not at all.
-    None,
-    /// `minimal`: as little as possible.
-    Minimal,
-    /// `low`: little.
-    Low,
-    /// `medium`: the usual amount.
-    Medium,
-    /// `high`: much.
-    High,
-    /// `xhigh`: as much as possible.
-    Xhigh,
-    /// A value that this version does not know, kept as it was read.
-    Unrecognized(String),
-}
-
-open_enum!(
-    ChatReasoningEffort,
-    None = "none",
-    Minimal = "minimal",
-    Low = "low",
-    Medium = "medium",
-    High = "high",
-    Xhigh = "xhigh"
-);
-
-/// How long an answer should be.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum ChatVerbosity {
-    /// `low`: short.
-    Low,
-    /// `medium`: usual.
-    Medium,
-    /// `high`: long.
-    High,
-    /// A value that this version does not know, kept as it was read.
-    Unrecognized(String),
-}
-
-open_enum!(ChatVerbosity, Low = "low", Medium = "medium", High = "high");
 
 /// How spoken output sounds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

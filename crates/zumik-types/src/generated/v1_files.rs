@@ -5,7 +5,6 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::open_enum::open_enum;
 use crate::{Extra, FileId, ObjectType};
 
 /// Metadata of a stored file.
@@ -43,20 +42,6 @@ impl File {
         ObjectType::File
     }
 }
-
-/// Direction of a list.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum SortOrder {
-    /// `asc`: oldest first.
-    Asc,
-    /// `desc`: newest first.
-    Desc,
-    /// A value that this version does not know, kept as it was read.
-    Unrecognized(String),
-}
-
-open_enum!(SortOrder, Asc = "asc", Desc = "desc");
 
 /// Confirms that a file was deleted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

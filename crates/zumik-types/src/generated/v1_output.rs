@@ -9,7 +9,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::redact::Redacted;
 use crate::union::tagged::{self, Members, Tagged};
-use crate::{Extra, JsonObject, MessageId, RawMember, V1FunctionCall, V1ItemStatus, V1Role};
+use crate::{
+    Extra, JsonObject, MessageId, RawMember, V1CompactionItem, V1CustomToolCall, V1FunctionCall,
+    V1ItemStatus, V1ReasoningItem, V1ReasoningText, V1Refusal, V1Role,
+};
 
 /// One item of the output.
 ///
@@ -23,8 +26,12 @@ pub enum V1OutputItem {
     Message(V1OutputMessage),
     /// `function_call`: a call of a function, in the output and, sent back, in the input.
     FunctionCall(V1FunctionCall),
+    /// `custom_tool_call`: a call of a tool for free text, in the output and, sent back, in the input.
+    CustomToolCall(V1CustomToolCall),
     /// `reasoning`: reasoning of the model, as far as the provider shows it.
     Reasoning(V1ReasoningItem),
+    /// `compaction`: a sealed summary that stands for earlier items.
+    Compaction(V1CompactionItem),
     /// An object whose tag this version does not know.
     Unrecognized(RawMember),
 }
@@ -37,7 +44,9 @@ impl Tagged for V1OutputItem {
         match members.tag() {
             "message" => members.decode().map(Self::Message),
             "function_call" => members.decode().map(Self::FunctionCall),
+            "custom_tool_call" => members.decode().map(Self::CustomToolCall),
             "reasoning" => members.decode().map(Self::Reasoning),
+            "compaction" => members.decode().map(Self::Compaction),
             _ => members.into_raw().map(Self::Unrecognized),
         }
     }
@@ -54,7 +63,9 @@ impl Serialize for V1OutputItem {
         match self {
             Self::Message(member) => tagged::serialize("type", "message", member, serializer),
             Self::FunctionCall(member) => tagged::serialize("type", "function_call", member, serializer),
+            Self::CustomToolCall(member) => tagged::serialize("type", "custom_tool_call", member, serializer),
             Self::Reasoning(member) => tagged::serialize("type", "reasoning", member, serializer),
+            Self::Compaction(member) => tagged::serialize("type", "compaction", member, serializer),
             Self::Unrecognized(member) => member.serialize(serializer),
         }
     }
@@ -72,9 +83,21 @@ impl From<V1FunctionCall> for V1OutputItem {
     }
 }
 
+impl From<V1CustomToolCall> for V1OutputItem {
+    fn from(member: V1CustomToolCall) -> Self {
+        Self::CustomToolCall(member)
+    }
+}
+
 impl From<V1ReasoningItem> for V1OutputItem {
     fn from(member: V1ReasoningItem) -> Self {
         Self::Reasoning(member)
+    }
+}
+
+impl From<V1CompactionItem> for V1OutputItem {
+    fn from(member: V1CompactionItem) -> Self {
+        Self::Compaction(member)
     }
 }
 
@@ -85,12 +108,12 @@ pub struct V1OutputMessage {
     /// Id of the message.
     ///
     /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub id: MessageId,
     /// How far the message is.
     ///
     /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub status: V1ItemStatus,
     /// Always `assistant`.
     pub role: V1Role,
@@ -101,7 +124,7 @@ pub struct V1OutputMessage {
     pub extra: Extra,
 }
 
-/// One part of a message of the model.
+/// One part of a message of the model, or of its reasoning.
 ///
 /// The member `type` says which one it is.
 #[derive(Debug, Clone, PartialEq)]
@@ -111,6 +134,8 @@ pub enum V1OutputContent {
     OutputText(V1OutputText),
     /// `refusal`: a refusal of the model.
     Refusal(V1Refusal),
+    /// `reasoning_text`: a text of reasoning.
+    ReasoningText(V1ReasoningText),
     /// An object whose tag this version does not know.
     Unrecognized(RawMember),
 }
@@ -123,6 +148,7 @@ impl Tagged for V1OutputContent {
         match members.tag() {
             "output_text" => members.decode().map(Self::OutputText),
             "refusal" => members.decode().map(Self::Refusal),
+            "reasoning_text" => members.decode().map(Self::ReasoningText),
             _ => members.into_raw().map(Self::Unrecognized),
         }
     }
@@ -139,6 +165,7 @@ impl Serialize for V1OutputContent {
         match self {
             Self::OutputText(member) => tagged::serialize("type", "output_text", member, serializer),
             Self::Refusal(member) => tagged::serialize("type", "refusal", member, serializer),
+            Self::ReasoningText(member) => tagged::serialize("type", "reasoning_text", member, serializer),
             Self::Unrecognized(member) => member.serialize(serializer),
         }
     }
@@ -156,6 +183,12 @@ impl From<V1Refusal> for V1OutputContent {
     }
 }
 
+impl From<V1ReasoningText> for V1OutputContent {
+    fn from(member: V1ReasoningText) -> Self {
+        Self::ReasoningText(member)
+    }
+}
+
 /// A text of the model.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
@@ -167,7 +200,7 @@ pub struct V1OutputText {
     /// Empty unless the provider sends some.
     ///
     /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub annotations: Vec<JsonObject>,
     /// Members that this version does not know.
     #[serde(flatten)]
@@ -178,75 +211,7 @@ impl fmt::Debug for V1OutputText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("V1OutputText")
             .field("text", &Redacted(&self.text))
-            .field("annotations", &self.annotations)
-            .field("extra", &self.extra)
-            .finish()
-    }
-}
-
-/// A refusal of the model.
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
-pub struct V1Refusal {
-    /// What the model said instead.
-    ///
-    /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
-    pub refusal: String,
-    /// Members that this version does not know.
-    #[serde(flatten)]
-    pub extra: Extra,
-}
-
-impl fmt::Debug for V1Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("V1Refusal")
-            .field("refusal", &Redacted(&self.refusal))
-            .field("extra", &self.extra)
-            .finish()
-    }
-}
-
-/// Reasoning of the model, as far as the provider shows it.
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
-pub struct V1ReasoningItem {
-    /// Id of the item.
-    ///
-    /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
-    pub id: String,
-    /// Parts of a summary, in OpenAI's shape.
-    ///
-    /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
-    pub summary: Vec<JsonObject>,
-    /// The reasoning, sealed by the provider.
-    ///
-    /// Omitted unless the request asked for it.
-    ///
-    /// Inferred, not documented.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub encrypted_content: Option<String>,
-    /// How far the item is.
-    ///
-    /// Omitted when the provider does not say.
-    ///
-    /// Inferred, not documented.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub status: Option<V1ItemStatus>,
-    /// Members that this version does not know.
-    #[serde(flatten)]
-    pub extra: Extra,
-}
-
-impl fmt::Debug for V1ReasoningItem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("V1ReasoningItem")
-            .field("id", &self.id)
-            .field("summary", &Redacted(&self.summary))
-            .field("encrypted_content", &Redacted(&self.encrypted_content))
-            .field("status", &self.status)
+            .field("annotations", &Redacted(&self.annotations))
             .field("extra", &self.extra)
             .finish()
     }

@@ -4,14 +4,13 @@
 
 use std::fmt;
 
-use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::open_enum::open_enum;
 use crate::redact::Redacted;
 use crate::{
-    Extra, JsonObject, ObjectType, V1ConversationParam, V1ConversationReference, V1OutputItem, V1ResponseId,
-    V1ResponseInput, V1TextConfig, V1Tool, V1ToolChoice,
+    Extra, JsonObject, ObjectType, V1ConversationParam, V1ReasoningOptions, V1ResponseId, V1ResponseInput,
+    V1TextConfig, V1Tool, V1ToolChoice,
 };
 
 /// A generation in OpenAI's Responses shape.
@@ -36,6 +35,13 @@ pub struct CreateV1ResponseRequest {
     /// Default: `false`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stream: Option<bool>,
+    /// OpenAI's settings for streams.
+    ///
+    /// Only with `stream: true`. Forwarded.
+    ///
+    /// Inferred, not documented.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream_options: Option<JsonObject>,
     /// Whether the response can be retrieved later.
     ///
     /// Default: `true`. Inferred, not documented.
@@ -83,6 +89,13 @@ pub struct CreateV1ResponseRequest {
     /// Inferred, not documented.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub top_p: Option<f64>,
+    /// How many likely alternatives to report for each token.
+    ///
+    /// Forwarded.
+    ///
+    /// At most 20. Inferred, not documented.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub top_logprobs: Option<u64>,
     /// Upper bound of the output in tokens, reasoning included.
     ///
     /// Forwarded.
@@ -90,6 +103,13 @@ pub struct CreateV1ResponseRequest {
     /// Inferred, not documented.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_output_tokens: Option<u64>,
+    /// Upper bound of calls of the provider's own tools.
+    ///
+    /// Forwarded.
+    ///
+    /// Inferred, not documented.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_tool_calls: Option<u64>,
     /// Tools that the model may call.
     ///
     /// Forwarded.
@@ -118,13 +138,13 @@ pub struct CreateV1ResponseRequest {
     /// Inferred, not documented.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<V1TextConfig>,
-    /// OpenAI's settings for reasoning models.
+    /// How a reasoning model thinks.
     ///
     /// Forwarded.
     ///
     /// Inferred, not documented.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reasoning: Option<JsonObject>,
+    pub reasoning: Option<V1ReasoningOptions>,
     /// What to do when the input does not fit, `auto` or `disabled`.
     ///
     /// Forwarded.
@@ -132,7 +152,7 @@ pub struct CreateV1ResponseRequest {
     /// Inferred, not documented.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub truncation: Option<String>,
-    /// Names of additional parts that the output should have.
+    /// Names of additional parts that the output should have, for example `reasoning.encrypted_content`.
     ///
     /// Forwarded.
     ///
@@ -146,6 +166,27 @@ pub struct CreateV1ResponseRequest {
     /// Inferred, not documented.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_tier: Option<String>,
+    /// A prompt template that the provider stores, with the values of its variables.
+    ///
+    /// Forwarded.
+    ///
+    /// Inferred, not documented.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<JsonObject>,
+    /// The caller's name for requests that share a prefix.
+    ///
+    /// Forwarded.
+    ///
+    /// Inferred, not documented.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt_cache_key: Option<String>,
+    /// The caller's opaque id of the end user, for the provider's abuse detection.
+    ///
+    /// Forwarded.
+    ///
+    /// Inferred, not documented.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub safety_identifier: Option<String>,
     /// The caller's id of the end user.
     ///
     /// Forwarded.
@@ -166,6 +207,7 @@ impl CreateV1ResponseRequest {
             input: input.into(),
             instructions: None,
             stream: None,
+            stream_options: None,
             store: None,
             background: None,
             previous_response_id: None,
@@ -173,7 +215,9 @@ impl CreateV1ResponseRequest {
             metadata: None,
             temperature: None,
             top_p: None,
+            top_logprobs: None,
             max_output_tokens: None,
+            max_tool_calls: None,
             tools: None,
             tool_choice: None,
             parallel_tool_calls: None,
@@ -182,6 +226,9 @@ impl CreateV1ResponseRequest {
             truncation: None,
             include: None,
             service_tier: None,
+            prompt: None,
+            prompt_cache_key: None,
+            safety_identifier: None,
             user: None,
             extra: Extra::new(),
         }
@@ -202,6 +249,17 @@ impl CreateV1ResponseRequest {
     #[must_use]
     pub fn stream(mut self, stream: bool) -> Self {
         self.stream = Some(stream);
+        self
+    }
+
+    /// OpenAI's settings for streams.
+    ///
+    /// Only with `stream: true`. Forwarded.
+    ///
+    /// Inferred, not documented.
+    #[must_use]
+    pub fn stream_options(mut self, stream_options: JsonObject) -> Self {
+        self.stream_options = Some(stream_options);
         self
     }
 
@@ -280,6 +338,17 @@ impl CreateV1ResponseRequest {
         self
     }
 
+    /// How many likely alternatives to report for each token.
+    ///
+    /// Forwarded.
+    ///
+    /// At most 20. Inferred, not documented.
+    #[must_use]
+    pub fn top_logprobs(mut self, top_logprobs: u64) -> Self {
+        self.top_logprobs = Some(top_logprobs);
+        self
+    }
+
     /// Upper bound of the output in tokens, reasoning included.
     ///
     /// Forwarded.
@@ -288,6 +357,17 @@ impl CreateV1ResponseRequest {
     #[must_use]
     pub fn max_output_tokens(mut self, max_output_tokens: u64) -> Self {
         self.max_output_tokens = Some(max_output_tokens);
+        self
+    }
+
+    /// Upper bound of calls of the provider's own tools.
+    ///
+    /// Forwarded.
+    ///
+    /// Inferred, not documented.
+    #[must_use]
+    pub fn max_tool_calls(mut self, max_tool_calls: u64) -> Self {
+        self.max_tool_calls = Some(max_tool_calls);
         self
     }
 
@@ -335,14 +415,14 @@ impl CreateV1ResponseRequest {
         self
     }
 
-    /// OpenAI's settings for reasoning models.
+    /// How a reasoning model thinks.
     ///
     /// Forwarded.
     ///
     /// Inferred, not documented.
     #[must_use]
-    pub fn reasoning(mut self, reasoning: JsonObject) -> Self {
-        self.reasoning = Some(reasoning);
+    pub fn reasoning(mut self, reasoning: impl Into<V1ReasoningOptions>) -> Self {
+        self.reasoning = Some(reasoning.into());
         self
     }
 
@@ -357,7 +437,7 @@ impl CreateV1ResponseRequest {
         self
     }
 
-    /// Names of additional parts that the output should have.
+    /// Names of additional parts that the output should have, for example `reasoning.encrypted_content`.
     ///
     /// Forwarded.
     ///
@@ -376,6 +456,39 @@ impl CreateV1ResponseRequest {
     #[must_use]
     pub fn service_tier(mut self, service_tier: impl Into<String>) -> Self {
         self.service_tier = Some(service_tier.into());
+        self
+    }
+
+    /// A prompt template that the provider stores, with the values of its variables.
+    ///
+    /// Forwarded.
+    ///
+    /// Inferred, not documented.
+    #[must_use]
+    pub fn prompt(mut self, prompt: JsonObject) -> Self {
+        self.prompt = Some(prompt);
+        self
+    }
+
+    /// The caller's name for requests that share a prefix.
+    ///
+    /// Forwarded.
+    ///
+    /// Inferred, not documented.
+    #[must_use]
+    pub fn prompt_cache_key(mut self, prompt_cache_key: impl Into<String>) -> Self {
+        self.prompt_cache_key = Some(prompt_cache_key.into());
+        self
+    }
+
+    /// The caller's opaque id of the end user, for the provider's abuse detection.
+    ///
+    /// Forwarded.
+    ///
+    /// Inferred, not documented.
+    #[must_use]
+    pub fn safety_identifier(mut self, safety_identifier: impl Into<String>) -> Self {
+        self.safety_identifier = Some(safety_identifier.into());
         self
     }
 
@@ -398,6 +511,7 @@ impl fmt::Debug for CreateV1ResponseRequest {
             .field("input", &self.input)
             .field("instructions", &Redacted(&self.instructions))
             .field("stream", &self.stream)
+            .field("stream_options", &self.stream_options)
             .field("store", &self.store)
             .field("background", &self.background)
             .field("previous_response_id", &self.previous_response_id)
@@ -405,7 +519,9 @@ impl fmt::Debug for CreateV1ResponseRequest {
             .field("metadata", &self.metadata)
             .field("temperature", &self.temperature)
             .field("top_p", &self.top_p)
+            .field("top_logprobs", &self.top_logprobs)
             .field("max_output_tokens", &self.max_output_tokens)
+            .field("max_tool_calls", &self.max_tool_calls)
             .field("tools", &self.tools)
             .field("tool_choice", &self.tool_choice)
             .field("parallel_tool_calls", &self.parallel_tool_calls)
@@ -414,273 +530,12 @@ impl fmt::Debug for CreateV1ResponseRequest {
             .field("truncation", &self.truncation)
             .field("include", &self.include)
             .field("service_tier", &self.service_tier)
+            .field("prompt", &self.prompt)
+            .field("prompt_cache_key", &self.prompt_cache_key)
+            .field("safety_identifier", &self.safety_identifier)
             .field("user", &self.user)
             .field("extra", &self.extra)
             .finish()
-    }
-}
-
-/// A response in OpenAI's Responses shape.
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
-pub struct V1Response {
-    /// Id of the response.
-    pub id: V1ResponseId,
-    /// Always `response`.
-    #[serde(default = "V1Response::default_object")]
-    pub object: ObjectType,
-    /// When it was created, in Unix seconds.
-    #[serde(with = "crate::time::UnixSeconds")]
-    pub created_at: DateTime<Utc>,
-    /// How far it is.
-    pub status: V1ResponseStatus,
-    /// Whether it runs in the background.
-    ///
-    /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
-    pub background: bool,
-    /// Why it failed, `null` unless `status` is `failed`.
-    ///
-    /// Inferred, not documented.
-    pub error: Option<V1ResponseError>,
-    /// Why it is incomplete, `null` unless `status` is `incomplete`.
-    ///
-    /// Inferred, not documented.
-    pub incomplete_details: Option<V1IncompleteDetails>,
-    /// System text of the request.
-    ///
-    /// Inferred, not documented.
-    pub instructions: Option<String>,
-    /// Upper bound of the output in tokens, as requested.
-    ///
-    /// Inferred, not documented.
-    pub max_output_tokens: Option<u64>,
-    /// The model as requested.
-    ///
-    /// What it resolved to is in the headers.
-    pub model: String,
-    /// The output items.
-    ///
-    /// Empty until there is output.
-    pub output: Vec<V1OutputItem>,
-    /// Whether the model may call several tools at once.
-    ///
-    /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
-    pub parallel_tool_calls: bool,
-    /// The response that this one continues.
-    ///
-    /// Inferred, not documented.
-    pub previous_response_id: Option<V1ResponseId>,
-    /// The conversation that it belongs to.
-    ///
-    /// Inferred, not documented.
-    pub conversation: Option<V1ConversationReference>,
-    /// Whether it can be retrieved later.
-    ///
-    /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
-    pub store: bool,
-    /// Sampling temperature.
-    ///
-    /// Inferred, not documented.
-    pub temperature: Option<f64>,
-    /// Form of the text output.
-    ///
-    /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
-    pub text: V1TextConfig,
-    /// Which tool the model must or may call.
-    ///
-    /// Inferred, not documented.
-    pub tool_choice: V1ToolChoice,
-    /// Tools that the model may call.
-    ///
-    /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
-    pub tools: Vec<V1Tool>,
-    /// Probability mass to sample from.
-    ///
-    /// Inferred, not documented.
-    pub top_p: Option<f64>,
-    /// What happens when the input does not fit, `auto` or `disabled`.
-    ///
-    /// Inferred, not documented.
-    pub truncation: Option<String>,
-    /// Tokens used, `null` until the end.
-    pub usage: Option<V1ResponseUsage>,
-    /// The caller's own JSON object, as supplied; `{}` when none was.
-    ///
-    /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
-    pub metadata: JsonObject,
-    /// Members that this version does not know.
-    #[serde(flatten)]
-    pub extra: Extra,
-}
-
-impl V1Response {
-    fn default_object() -> ObjectType {
-        ObjectType::Response
-    }
-}
-
-impl fmt::Debug for V1Response {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("V1Response")
-            .field("id", &self.id)
-            .field("object", &self.object)
-            .field("created_at", &self.created_at)
-            .field("status", &self.status)
-            .field("background", &self.background)
-            .field("error", &self.error)
-            .field("incomplete_details", &self.incomplete_details)
-            .field("instructions", &Redacted(&self.instructions))
-            .field("max_output_tokens", &self.max_output_tokens)
-            .field("model", &self.model)
-            .field("output", &self.output)
-            .field("parallel_tool_calls", &self.parallel_tool_calls)
-            .field("previous_response_id", &self.previous_response_id)
-            .field("conversation", &self.conversation)
-            .field("store", &self.store)
-            .field("temperature", &self.temperature)
-            .field("text", &self.text)
-            .field("tool_choice", &self.tool_choice)
-            .field("tools", &self.tools)
-            .field("top_p", &self.top_p)
-            .field("truncation", &self.truncation)
-            .field("usage", &self.usage)
-            .field("metadata", &self.metadata)
-            .field("extra", &self.extra)
-            .finish()
-    }
-}
-
-/// How far a `/v1` response is.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum V1ResponseStatus {
-    /// `completed`: done.
-    Completed,
-    /// `cancelled`: stopped by the client.
-    Cancelled,
-    /// `queued`: waiting for a worker.
-    Queued,
-    /// `in_progress`: at work.
-    InProgress,
-    /// `incomplete`: ended early; `incomplete_details` says why.
-    Incomplete,
-    /// `failed`: ended with an error; `error` says why.
-    Failed,
-    /// A value that this version does not know, kept as it was read.
-    Unrecognized(String),
-}
-
-open_enum!(
-    V1ResponseStatus,
-    Completed = "completed",
-    Cancelled = "cancelled",
-    Queued = "queued",
-    InProgress = "in_progress",
-    Incomplete = "incomplete",
-    Failed = "failed"
-);
-
-/// Why a `/v1` response failed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
-pub struct V1ResponseError {
-    /// Machine code of the error.
-    ///
-    /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
-    pub code: String,
-    /// Text for a developer.
-    ///
-    /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
-    pub message: String,
-    /// Members that this version does not know.
-    #[serde(flatten)]
-    pub extra: Extra,
-}
-
-/// Why a `/v1` response is incomplete.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
-pub struct V1IncompleteDetails {
-    /// The reason, for example `max_output_tokens`.
-    ///
-    /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
-    pub reason: String,
-    /// Members that this version does not know.
-    #[serde(flatten)]
-    pub extra: Extra,
-}
-
-/// Tokens of one `/v1` response.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
-pub struct V1ResponseUsage {
-    /// Tokens of the input.
-    pub input_tokens: u64,
-    /// What the input tokens were.
-    ///
-    /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
-    pub input_tokens_details: V1InputTokensDetails,
-    /// Tokens of the output.
-    pub output_tokens: u64,
-    /// What the output tokens were.
-    ///
-    /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
-    pub output_tokens_details: V1OutputTokensDetails,
-    /// Sum of both.
-    pub total_tokens: u64,
-    /// Members that this version does not know.
-    #[serde(flatten)]
-    pub extra: Extra,
-}
-
-/// What the input tokens were.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
-pub struct V1InputTokensDetails {
-    /// Tokens read from a cache.
-    ///
-    /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
-    pub cached_tokens: u64,
-    /// Members that this version does not know.
-    #[serde(flatten)]
-    pub extra: Extra,
-}
-
-impl crate::lenient::Absent for V1InputTokensDetails {
-    fn absent() -> Self {
-        Self { cached_tokens: crate::lenient::Absent::absent(), extra: Extra::new() }
-    }
-}
-
-/// What the output tokens were.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
-pub struct V1OutputTokensDetails {
-    /// Tokens of hidden reasoning.
-    ///
-    /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
-    pub reasoning_tokens: u64,
-    /// Members that this version does not know.
-    #[serde(flatten)]
-    pub extra: Extra,
-}
-
-impl crate::lenient::Absent for V1OutputTokensDetails {
-    fn absent() -> Self {
-        Self { reasoning_tokens: crate::lenient::Absent::absent(), extra: Extra::new() }
     }
 }
 
@@ -691,7 +546,7 @@ pub struct DeletedV1Response {
     /// The deleted id.
     ///
     /// Inferred, not documented.
-    #[serde(default = "crate::lenient::Absent::absent")]
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub id: V1ResponseId,
     /// Always `response.deleted`.
     ///
@@ -719,3 +574,17 @@ impl DeletedV1Response {
         true
     }
 }
+
+/// Direction of a list.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SortOrder {
+    /// `asc`: oldest first.
+    Asc,
+    /// `desc`: newest first.
+    Desc,
+    /// A value that this version does not know, kept as it was read.
+    Unrecognized(String),
+}
+
+open_enum!(SortOrder, Asc = "asc", Desc = "desc");

@@ -6,7 +6,7 @@ use serde::de::MapAccess;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::union::tagged::{self, Members, Tagged};
-use crate::{Extra, JsonObject, RawMember};
+use crate::{Extra, JsonObject, RawMember, ReasoningEffort, Verbosity};
 
 /// Form of the text output.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -17,6 +17,11 @@ pub struct V1TextConfig {
     /// Inferred, not documented.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<V1TextFormat>,
+    /// How long the text should be.
+    ///
+    /// Inferred, not documented.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verbosity: Option<Verbosity>,
     /// Members that this version does not know.
     #[serde(flatten)]
     pub extra: Extra,
@@ -25,7 +30,7 @@ pub struct V1TextConfig {
 impl V1TextConfig {
     /// Nothing is required; setters add what is wanted.
     pub fn new() -> Self {
-        Self { format: None, extra: Extra::new() }
+        Self { format: None, verbosity: None, extra: Extra::new() }
     }
 
     /// Format of the text; plain text when absent.
@@ -34,6 +39,15 @@ impl V1TextConfig {
     #[must_use]
     pub fn format(mut self, format: impl Into<V1TextFormat>) -> Self {
         self.format = Some(format.into());
+        self
+    }
+
+    /// How long the text should be.
+    ///
+    /// Inferred, not documented.
+    #[must_use]
+    pub fn verbosity(mut self, verbosity: impl Into<Verbosity>) -> Self {
+        self.verbosity = Some(verbosity.into());
         self
     }
 }
@@ -46,7 +60,7 @@ impl Default for V1TextConfig {
 
 impl crate::lenient::Absent for V1TextConfig {
     fn absent() -> Self {
-        Self { format: None, extra: Extra::new() }
+        Self { format: None, verbosity: None, extra: Extra::new() }
     }
 }
 
@@ -138,6 +152,8 @@ impl Default for V1PlainTextFormat {
 }
 
 /// A JSON object of any shape.
+///
+/// The input must ask for JSON too.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
 pub struct V1JsonObjectFormat {
@@ -163,7 +179,7 @@ impl Default for V1JsonObjectFormat {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
 pub struct V1JsonSchemaFormat {
-    /// Name of the schema.
+    /// Name of the schema: letters, digits, `_` and `-`.
     ///
     /// Inferred, not documented.
     pub name: String,
@@ -171,6 +187,11 @@ pub struct V1JsonSchemaFormat {
     ///
     /// Inferred, not documented.
     pub schema: JsonObject,
+    /// What the value is for, for the model.
+    ///
+    /// Inferred, not documented.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
     /// Whether the output must follow the schema exactly.
     ///
     /// Inferred, not documented.
@@ -184,7 +205,16 @@ pub struct V1JsonSchemaFormat {
 impl V1JsonSchemaFormat {
     /// With what is required; setters add the rest.
     pub fn new(name: impl Into<String>, schema: JsonObject) -> Self {
-        Self { name: name.into(), schema, strict: None, extra: Extra::new() }
+        Self { name: name.into(), schema, description: None, strict: None, extra: Extra::new() }
+    }
+
+    /// What the value is for, for the model.
+    ///
+    /// Inferred, not documented.
+    #[must_use]
+    pub fn description(mut self, description: impl Into<String>) -> Self {
+        self.description = Some(description.into());
+        self
     }
 
     /// Whether the output must follow the schema exactly.
@@ -194,5 +224,59 @@ impl V1JsonSchemaFormat {
     pub fn strict(mut self, strict: bool) -> Self {
         self.strict = Some(strict);
         self
+    }
+}
+
+/// How a reasoning model thinks.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
+pub struct V1ReasoningOptions {
+    /// How much it thinks.
+    ///
+    /// Inferred, not documented.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effort: Option<ReasoningEffort>,
+    /// How much of it is shown: `auto`, `concise` or `detailed`.
+    ///
+    /// Nothing when absent.
+    ///
+    /// Inferred, not documented.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary: Option<String>,
+    /// Members that this version does not know.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+impl V1ReasoningOptions {
+    /// Nothing is required; setters add what is wanted.
+    pub fn new() -> Self {
+        Self { effort: None, summary: None, extra: Extra::new() }
+    }
+
+    /// How much it thinks.
+    ///
+    /// Inferred, not documented.
+    #[must_use]
+    pub fn effort(mut self, effort: impl Into<ReasoningEffort>) -> Self {
+        self.effort = Some(effort.into());
+        self
+    }
+
+    /// How much of it is shown: `auto`, `concise` or `detailed`.
+    ///
+    /// Nothing when absent.
+    ///
+    /// Inferred, not documented.
+    #[must_use]
+    pub fn summary(mut self, summary: impl Into<String>) -> Self {
+        self.summary = Some(summary.into());
+        self
+    }
+}
+
+impl Default for V1ReasoningOptions {
+    fn default() -> Self {
+        Self::new()
     }
 }

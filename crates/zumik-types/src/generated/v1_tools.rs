@@ -17,12 +17,16 @@ use crate::{Extra, JsonObject, RawMember};
 
 /// A tool that the model may call.
 ///
+/// The provider's own tools, such as `web_search`, are forwarded as they are.
+///
 /// The member `type` says which one it is.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum V1Tool {
-    /// `function`: a function that the model may call.
+    /// `function`: a function that the model may call with JSON arguments.
     Function(V1FunctionTool),
+    /// `custom`: a tool that the model may call with free text.
+    Custom(V1CustomTool),
     /// An object whose tag this version does not know.
     Unrecognized(RawMember),
 }
@@ -34,6 +38,7 @@ impl Tagged for V1Tool {
     fn decode<'de, A: MapAccess<'de>>(members: Members<A>) -> Result<Self, A::Error> {
         match members.tag() {
             "function" => members.decode().map(Self::Function),
+            "custom" => members.decode().map(Self::Custom),
             _ => members.into_raw().map(Self::Unrecognized),
         }
     }
@@ -49,6 +54,7 @@ impl Serialize for V1Tool {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Function(member) => tagged::serialize("type", "function", member, serializer),
+            Self::Custom(member) => tagged::serialize("type", "custom", member, serializer),
             Self::Unrecognized(member) => member.serialize(serializer),
         }
     }
@@ -60,7 +66,13 @@ impl From<V1FunctionTool> for V1Tool {
     }
 }
 
-/// A function that the model may call.
+impl From<V1CustomTool> for V1Tool {
+    fn from(member: V1CustomTool) -> Self {
+        Self::Custom(member)
+    }
+}
+
+/// A function that the model may call with JSON arguments.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
 pub struct V1FunctionTool {
@@ -122,6 +134,54 @@ impl V1FunctionTool {
     }
 }
 
+/// A tool that the model may call with free text.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
+pub struct V1CustomTool {
+    /// Name of the tool.
+    ///
+    /// Inferred, not documented.
+    pub name: String,
+    /// What it does, for the model.
+    ///
+    /// Inferred, not documented.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Form of the text, `{"type":"text"}` or a grammar.
+    ///
+    /// Inferred, not documented.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<JsonObject>,
+    /// Members that this version does not know.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+impl V1CustomTool {
+    /// With what is required; setters add the rest.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into(), description: None, format: None, extra: Extra::new() }
+    }
+
+    /// What it does, for the model.
+    ///
+    /// Inferred, not documented.
+    #[must_use]
+    pub fn description(mut self, description: impl Into<String>) -> Self {
+        self.description = Some(description.into());
+        self
+    }
+
+    /// Form of the text, `{"type":"text"}` or a grammar.
+    ///
+    /// Inferred, not documented.
+    #[must_use]
+    pub fn format(mut self, format: JsonObject) -> Self {
+        self.format = Some(format);
+        self
+    }
+}
+
 /// General rule about calling tools.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -138,7 +198,9 @@ pub enum V1ToolChoiceMode {
 
 open_enum!(V1ToolChoiceMode, None = "none", Auto = "auto", Required = "required");
 
-/// The tool that the model must call.
+/// What the model must call.
+///
+/// A tool of the provider is named by its type alone.
 ///
 /// The member `type` says which one it is.
 #[derive(Debug, Clone, PartialEq)]
@@ -146,6 +208,10 @@ open_enum!(V1ToolChoiceMode, None = "none", Auto = "auto", Required = "required"
 pub enum V1ToolChoiceTarget {
     /// `function`: a function that the model must call.
     Function(V1ToolChoiceFunction),
+    /// `custom`: a tool for free text that the model must call.
+    Custom(V1ToolChoiceCustom),
+    /// `allowed_tools`: a choice among some of the tools.
+    AllowedTools(V1ToolChoiceAllowed),
     /// An object whose tag this version does not know.
     Unrecognized(RawMember),
 }
@@ -157,6 +223,8 @@ impl Tagged for V1ToolChoiceTarget {
     fn decode<'de, A: MapAccess<'de>>(members: Members<A>) -> Result<Self, A::Error> {
         match members.tag() {
             "function" => members.decode().map(Self::Function),
+            "custom" => members.decode().map(Self::Custom),
+            "allowed_tools" => members.decode().map(Self::AllowedTools),
             _ => members.into_raw().map(Self::Unrecognized),
         }
     }
@@ -172,6 +240,8 @@ impl Serialize for V1ToolChoiceTarget {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Function(member) => tagged::serialize("type", "function", member, serializer),
+            Self::Custom(member) => tagged::serialize("type", "custom", member, serializer),
+            Self::AllowedTools(member) => tagged::serialize("type", "allowed_tools", member, serializer),
             Self::Unrecognized(member) => member.serialize(serializer),
         }
     }
@@ -180,6 +250,18 @@ impl Serialize for V1ToolChoiceTarget {
 impl From<V1ToolChoiceFunction> for V1ToolChoiceTarget {
     fn from(member: V1ToolChoiceFunction) -> Self {
         Self::Function(member)
+    }
+}
+
+impl From<V1ToolChoiceCustom> for V1ToolChoiceTarget {
+    fn from(member: V1ToolChoiceCustom) -> Self {
+        Self::Custom(member)
+    }
+}
+
+impl From<V1ToolChoiceAllowed> for V1ToolChoiceTarget {
+    fn from(member: V1ToolChoiceAllowed) -> Self {
+        Self::AllowedTools(member)
     }
 }
 
@@ -203,13 +285,60 @@ impl V1ToolChoiceFunction {
     }
 }
 
+/// A tool for free text that the model must call.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
+pub struct V1ToolChoiceCustom {
+    /// Name of the tool.
+    ///
+    /// Inferred, not documented.
+    pub name: String,
+    /// Members that this version does not know.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+impl V1ToolChoiceCustom {
+    /// With everything there is.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into(), extra: Extra::new() }
+    }
+}
+
+/// A choice among some of the tools.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
+pub struct V1ToolChoiceAllowed {
+    /// `auto` or `required`.
+    ///
+    /// Inferred, not documented.
+    pub mode: V1ToolChoiceMode,
+    /// The tools, each by its type and name.
+    ///
+    /// Inferred, not documented.
+    pub tools: Vec<JsonObject>,
+    /// Members that this version does not know.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+impl V1ToolChoiceAllowed {
+    /// With everything there is.
+    pub fn new(
+        mode: impl Into<V1ToolChoiceMode>,
+        tools: impl IntoIterator<Item = impl Into<JsonObject>>,
+    ) -> Self {
+        Self { mode: mode.into(), tools: tools.into_iter().map(Into::into).collect(), extra: Extra::new() }
+    }
+}
+
 /// Which tool the model must or may call.
 #[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub enum V1ToolChoice {
     /// A general rule.
     Mode(V1ToolChoiceMode),
-    /// One tool in particular.
+    /// One tool in particular, or a choice among some.
     Target(V1ToolChoiceTarget),
     /// A JSON kind that this version does not expect here.
     Unrecognized(Value),
@@ -254,6 +383,12 @@ impl fmt::Debug for V1ToolChoice {
             Self::Target(value) => f.debug_tuple("Target").field(value).finish(),
             Self::Unrecognized(value) => f.debug_tuple("Unrecognized").field(&Redacted(value)).finish(),
         }
+    }
+}
+
+impl crate::lenient::Absent for V1ToolChoice {
+    fn absent() -> Self {
+        Self::Unrecognized(Value::Null)
     }
 }
 

@@ -3,8 +3,10 @@
 //! Generations in OpenAI's Responses shape.
 
 use zumik_types::{
-    CreateV1ResponseRequest, DeletedV1Response, JsonObject, Operation, V1ConversationParam, V1Response,
-    V1ResponseId, V1ResponseInput, V1TextConfig, V1Tool, V1ToolChoice, operations,
+    CompactV1ResponseRequest, CountV1InputTokensRequest, CreateV1ResponseRequest, DeletedV1Response,
+    JsonObject, List, Operation, SortOrder, V1Compaction, V1ConversationParam, V1InputItem, V1InputTokens,
+    V1ReasoningOptions, V1Response, V1ResponseId, V1ResponseInput, V1StreamEvent, V1TextConfig, V1Tool,
+    V1ToolChoice, operations,
 };
 
 use crate::endpoint::{BuildError, DecodeError, Endpoint, RequestParts, json};
@@ -35,8 +37,12 @@ impl<'c> Responses<'c> {
     ///
     /// All request members of OpenAI are accepted. With an upstream, those that are not listed here are
     /// forwarded unchanged. QoS, hints, privacy mode and session are headers of the request; their outcomes
-    /// are headers of the answer. With `stream: true` the answer is a stream of server-sent events, with
-    /// `Cache-Control: no-cache`.
+    /// are headers of the answer.
+    ///
+    /// With `stream: true` the answer is a stream of server-sent events, with `Cache-Control: no-cache`.
+    /// Each has an increasing `sequence_number`. The last one is `response.completed`,
+    /// `response.incomplete` or `response.failed`, or an `error`; a failure before the first event is a
+    /// plain error answer.
     ///
     /// Answers 400 when a field is not valid, when `stream` and `background` or `previous_response_id` and
     /// `conversation` stand together, and when `previous_response_id` or `conversation` cannot be resolved
@@ -136,6 +142,91 @@ impl<'c> Responses<'c> {
     pub fn cancel(&self, response_id: impl Into<V1ResponseId>) -> Call<'c, CancelV1Response> {
         Call::new(self.client, CancelV1Response::new(response_id))
     }
+
+    /// List the retained input items of a response.
+    ///
+    /// Lists the input items of a response, newest first unless `order` says otherwise.
+    ///
+    /// They are retained only under the privacy mode `encrypted_full_fidelity`; otherwise the list is
+    /// empty. The list is complete, unless `limit` is given.
+    ///
+    /// Answers 400 when `limit`, `after` or `order` is not allowed.
+    ///
+    /// `GET /v1/responses/{response_id}/input_items`, scope `read`. Source:
+    /// `v1.md#get-v1responsesresponse_idinput_items`.
+    ///
+    /// # Errors
+    ///
+    /// - 400: `code` null: the body or a parameter is malformed, missing, of the wrong type or out of range,
+    ///   or a referenced id does not exist in the project. `param` names the first offending field.
+    /// - 404: `code` null: no such object in this project. An object of another project answers in exactly
+    ///   this way.
+    /// - 401, 403, 413, 429, 500 and 503: as for every operation.
+    pub fn input_items(&self, response_id: impl Into<V1ResponseId>) -> Call<'c, ListV1InputItems> {
+        Call::new(self.client, ListV1InputItems::new(response_id))
+    }
+
+    /// Count the input tokens of a request.
+    ///
+    /// Counts what `POST /v1/responses` would send, without a generation.
+    ///
+    /// It is never charged.
+    ///
+    /// Answers 400 when `input` is missing or malformed.
+    ///
+    /// `POST /v1/responses/input_tokens`, scope `inference`. Source: `v1.md#post-v1responsesinput_tokens`.
+    ///
+    /// # Errors
+    ///
+    /// - 400: `code` null: the body or a parameter is malformed, missing, of the wrong type or out of range,
+    ///   or a referenced id does not exist in the project. `param` names the first offending field.
+    /// - 409: `code` null, `type` `idempotency_conflict`: a request with the same idempotency key is still
+    ///   running. Repeat it with the same key and body after `Retry-After`.
+    /// - 422: `idempotency_key_reused`: the idempotency key is live for another request body. This is a
+    ///   mistake of the caller.
+    /// - 401, 403, 413, 429, 500 and 503: as for every operation.
+    pub fn input_tokens(&self, input: impl Into<V1ResponseInput>) -> Call<'c, CountV1InputTokens> {
+        Call::new(self.client, CountV1InputTokens::new(input))
+    }
+
+    /// Compact a context into fewer items.
+    ///
+    /// Turns a long context into fewer items that a later `input` can carry: the last user message as it
+    /// was, and a `compaction` item with a summary that only the server can read.
+    ///
+    /// Answers 400 when neither `input` nor `previous_response_id` is there, when the response has no
+    /// retained items, and with `param: "input"` for a `compaction` item that was altered or belongs to
+    /// another project. A provider's own 4xx answer to the request is passed on with its status and error
+    /// members.
+    ///
+    /// `POST /v1/responses/compact`, scope `inference`. Source: `v1.md#post-v1responsescompact`. Inferred:
+    /// the service documents the capability, not the path.
+    ///
+    /// # Errors
+    ///
+    /// - 400: `code` null: the body or a parameter is malformed, missing, of the wrong type or out of range,
+    ///   or a referenced id does not exist in the project. `param` names the first offending field.
+    /// - 402: `credits_required`: the prepaid balance of the project is empty.
+    /// - 403: `insufficient_scope`: the key lacks the scope that the operation needs. `region_not_allowed`:
+    ///   the resolved region is not allowed by the project. It is decided before any provider call.
+    /// - 404: `model_not_found`: the model name is no alias and there is no upstream that could know it.
+    ///   `param` is `model`.
+    /// - 409: `code` null, `type` `idempotency_conflict`: a request with the same idempotency key is still
+    ///   running. Repeat it with the same key and body after `Retry-After`.
+    /// - 422: `idempotency_key_reused`: the idempotency key is live for another request body. This is a
+    ///   mistake of the caller.
+    /// - 429: `rate_limit_exceeded`, `type` `rate_limit_error`: a throughput limit. Wait at least
+    ///   `Retry-After` seconds. `quota_exceeded`, `type` `insufficient_quota`: the monthly budget of the
+    ///   project, or the budget of the key, is used up. There is no `Retry-After`, and waiting does not
+    ///   help.
+    /// - 502: `provider_error`: every permitted path to a provider failed, or the provider refused the
+    ///   credential.
+    /// - 504: `deadline_exceeded`: the provider call passed the QoS deadline and was aborted. It is never
+    ///   charged, and repeating it needs a new deadline.
+    /// - 401, 413, 500 and 503: as for every operation.
+    pub fn compact(&self, model: impl Into<String>) -> Call<'c, CompactV1Response> {
+        Call::new(self.client, CompactV1Response::new(model))
+    }
 }
 
 /// `POST /v1/responses`: Generate a response in OpenAI's Responses shape.
@@ -158,6 +249,17 @@ impl CreateV1Response {
     #[must_use]
     pub fn instructions(mut self, instructions: impl Into<String>) -> Self {
         self.body = self.body.instructions(instructions);
+        self
+    }
+
+    /// OpenAI's settings for streams.
+    ///
+    /// Only with `stream: true`. Forwarded.
+    ///
+    /// Inferred, not documented.
+    #[must_use]
+    pub fn stream_options(mut self, stream_options: JsonObject) -> Self {
+        self.body = self.body.stream_options(stream_options);
         self
     }
 
@@ -236,6 +338,17 @@ impl CreateV1Response {
         self
     }
 
+    /// How many likely alternatives to report for each token.
+    ///
+    /// Forwarded.
+    ///
+    /// At most 20. Inferred, not documented.
+    #[must_use]
+    pub fn top_logprobs(mut self, top_logprobs: u64) -> Self {
+        self.body = self.body.top_logprobs(top_logprobs);
+        self
+    }
+
     /// Upper bound of the output in tokens, reasoning included.
     ///
     /// Forwarded.
@@ -244,6 +357,17 @@ impl CreateV1Response {
     #[must_use]
     pub fn max_output_tokens(mut self, max_output_tokens: u64) -> Self {
         self.body = self.body.max_output_tokens(max_output_tokens);
+        self
+    }
+
+    /// Upper bound of calls of the provider's own tools.
+    ///
+    /// Forwarded.
+    ///
+    /// Inferred, not documented.
+    #[must_use]
+    pub fn max_tool_calls(mut self, max_tool_calls: u64) -> Self {
+        self.body = self.body.max_tool_calls(max_tool_calls);
         self
     }
 
@@ -291,13 +415,13 @@ impl CreateV1Response {
         self
     }
 
-    /// OpenAI's settings for reasoning models.
+    /// How a reasoning model thinks.
     ///
     /// Forwarded.
     ///
     /// Inferred, not documented.
     #[must_use]
-    pub fn reasoning(mut self, reasoning: JsonObject) -> Self {
+    pub fn reasoning(mut self, reasoning: impl Into<V1ReasoningOptions>) -> Self {
         self.body = self.body.reasoning(reasoning);
         self
     }
@@ -313,7 +437,7 @@ impl CreateV1Response {
         self
     }
 
-    /// Names of additional parts that the output should have.
+    /// Names of additional parts that the output should have, for example `reasoning.encrypted_content`.
     ///
     /// Forwarded.
     ///
@@ -332,6 +456,39 @@ impl CreateV1Response {
     #[must_use]
     pub fn service_tier(mut self, service_tier: impl Into<String>) -> Self {
         self.body = self.body.service_tier(service_tier);
+        self
+    }
+
+    /// A prompt template that the provider stores, with the values of its variables.
+    ///
+    /// Forwarded.
+    ///
+    /// Inferred, not documented.
+    #[must_use]
+    pub fn prompt(mut self, prompt: JsonObject) -> Self {
+        self.body = self.body.prompt(prompt);
+        self
+    }
+
+    /// The caller's name for requests that share a prefix.
+    ///
+    /// Forwarded.
+    ///
+    /// Inferred, not documented.
+    #[must_use]
+    pub fn prompt_cache_key(mut self, prompt_cache_key: impl Into<String>) -> Self {
+        self.body = self.body.prompt_cache_key(prompt_cache_key);
+        self
+    }
+
+    /// The caller's opaque id of the end user, for the provider's abuse detection.
+    ///
+    /// Forwarded.
+    ///
+    /// Inferred, not documented.
+    #[must_use]
+    pub fn safety_identifier(mut self, safety_identifier: impl Into<String>) -> Self {
+        self.body = self.body.safety_identifier(safety_identifier);
         self
     }
 
@@ -367,7 +524,7 @@ impl Endpoint for CreateV1Response {
 }
 
 impl StreamEndpoint for CreateV1Response {
-    type Event = String;
+    type Event = V1StreamEvent;
 
     fn streaming(mut self) -> Self {
         self.body.stream = Some(true);
@@ -381,6 +538,15 @@ impl Call<'_, CreateV1Response> {
     /// Inferred, not documented.
     pub fn instructions(self, instructions: impl Into<String>) -> Self {
         self.map(|endpoint| endpoint.instructions(instructions))
+    }
+
+    /// OpenAI's settings for streams.
+    ///
+    /// Only with `stream: true`. Forwarded.
+    ///
+    /// Inferred, not documented.
+    pub fn stream_options(self, stream_options: JsonObject) -> Self {
+        self.map(|endpoint| endpoint.stream_options(stream_options))
     }
 
     /// Whether the response can be retrieved later.
@@ -444,6 +610,15 @@ impl Call<'_, CreateV1Response> {
         self.map(|endpoint| endpoint.top_p(top_p))
     }
 
+    /// How many likely alternatives to report for each token.
+    ///
+    /// Forwarded.
+    ///
+    /// At most 20. Inferred, not documented.
+    pub fn top_logprobs(self, top_logprobs: u64) -> Self {
+        self.map(|endpoint| endpoint.top_logprobs(top_logprobs))
+    }
+
     /// Upper bound of the output in tokens, reasoning included.
     ///
     /// Forwarded.
@@ -451,6 +626,15 @@ impl Call<'_, CreateV1Response> {
     /// Inferred, not documented.
     pub fn max_output_tokens(self, max_output_tokens: u64) -> Self {
         self.map(|endpoint| endpoint.max_output_tokens(max_output_tokens))
+    }
+
+    /// Upper bound of calls of the provider's own tools.
+    ///
+    /// Forwarded.
+    ///
+    /// Inferred, not documented.
+    pub fn max_tool_calls(self, max_tool_calls: u64) -> Self {
+        self.map(|endpoint| endpoint.max_tool_calls(max_tool_calls))
     }
 
     /// Tools that the model may call.
@@ -489,12 +673,12 @@ impl Call<'_, CreateV1Response> {
         self.map(|endpoint| endpoint.text(text))
     }
 
-    /// OpenAI's settings for reasoning models.
+    /// How a reasoning model thinks.
     ///
     /// Forwarded.
     ///
     /// Inferred, not documented.
-    pub fn reasoning(self, reasoning: JsonObject) -> Self {
+    pub fn reasoning(self, reasoning: impl Into<V1ReasoningOptions>) -> Self {
         self.map(|endpoint| endpoint.reasoning(reasoning))
     }
 
@@ -507,7 +691,7 @@ impl Call<'_, CreateV1Response> {
         self.map(|endpoint| endpoint.truncation(truncation))
     }
 
-    /// Names of additional parts that the output should have.
+    /// Names of additional parts that the output should have, for example `reasoning.encrypted_content`.
     ///
     /// Forwarded.
     ///
@@ -523,6 +707,33 @@ impl Call<'_, CreateV1Response> {
     /// Inferred, not documented.
     pub fn service_tier(self, service_tier: impl Into<String>) -> Self {
         self.map(|endpoint| endpoint.service_tier(service_tier))
+    }
+
+    /// A prompt template that the provider stores, with the values of its variables.
+    ///
+    /// Forwarded.
+    ///
+    /// Inferred, not documented.
+    pub fn prompt(self, prompt: JsonObject) -> Self {
+        self.map(|endpoint| endpoint.prompt(prompt))
+    }
+
+    /// The caller's name for requests that share a prefix.
+    ///
+    /// Forwarded.
+    ///
+    /// Inferred, not documented.
+    pub fn prompt_cache_key(self, prompt_cache_key: impl Into<String>) -> Self {
+        self.map(|endpoint| endpoint.prompt_cache_key(prompt_cache_key))
+    }
+
+    /// The caller's opaque id of the end user, for the provider's abuse detection.
+    ///
+    /// Forwarded.
+    ///
+    /// Inferred, not documented.
+    pub fn safety_identifier(self, safety_identifier: impl Into<String>) -> Self {
+        self.map(|endpoint| endpoint.safety_identifier(safety_identifier))
     }
 
     /// The caller's id of the end user.
@@ -616,5 +827,384 @@ impl Endpoint for CancelV1Response {
 
     fn decode(body: &[u8]) -> Result<Self::Output, DecodeError> {
         json(body)
+    }
+}
+
+/// `GET /v1/responses/{response_id}/input_items`: List the retained input items of a response.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct ListV1InputItems {
+    /// Id of the stored response.
+    pub response_id: V1ResponseId,
+    /// Direction of the list.
+    ///
+    /// Default: `desc`. Inferred, not documented.
+    pub order: Option<SortOrder>,
+    /// Items per page.
+    ///
+    /// Without it the list is complete.
+    ///
+    /// From 1 to 100. Inferred, not documented.
+    pub limit: Option<u64>,
+    /// Id of the item behind which the page starts, in the chosen order.
+    ///
+    /// Inferred, not documented.
+    pub after: Option<String>,
+}
+
+impl ListV1InputItems {
+    /// With what is required; setters add the rest.
+    pub fn new(response_id: impl Into<V1ResponseId>) -> Self {
+        Self { response_id: response_id.into(), order: None, limit: None, after: None }
+    }
+
+    /// Direction of the list.
+    ///
+    /// Default: `desc`. Inferred, not documented.
+    #[must_use]
+    pub fn order(mut self, order: impl Into<SortOrder>) -> Self {
+        self.order = Some(order.into());
+        self
+    }
+
+    /// Items per page.
+    ///
+    /// Without it the list is complete.
+    ///
+    /// From 1 to 100. Inferred, not documented.
+    #[must_use]
+    pub fn limit(mut self, limit: u64) -> Self {
+        self.limit = Some(limit);
+        self
+    }
+
+    /// Id of the item behind which the page starts, in the chosen order.
+    ///
+    /// Inferred, not documented.
+    #[must_use]
+    pub fn after(mut self, after: impl Into<String>) -> Self {
+        self.after = Some(after.into());
+        self
+    }
+}
+
+impl Endpoint for ListV1InputItems {
+    const OPERATION: &'static Operation = &operations::LIST_V1_INPUT_ITEMS;
+    type Output = List<V1InputItem>;
+
+    fn parts(&self) -> Result<RequestParts, BuildError> {
+        Ok(RequestParts::new(Self::OPERATION, &[self.response_id.as_str()])?
+            .query("order", &self.order)
+            .query("limit", &self.limit)
+            .query("after", &self.after))
+    }
+
+    fn decode(body: &[u8]) -> Result<Self::Output, DecodeError> {
+        json(body)
+    }
+}
+
+impl Call<'_, ListV1InputItems> {
+    /// Direction of the list.
+    ///
+    /// Default: `desc`. Inferred, not documented.
+    pub fn order(self, order: impl Into<SortOrder>) -> Self {
+        self.map(|endpoint| endpoint.order(order))
+    }
+
+    /// Items per page.
+    ///
+    /// Without it the list is complete.
+    ///
+    /// From 1 to 100. Inferred, not documented.
+    pub fn limit(self, limit: u64) -> Self {
+        self.map(|endpoint| endpoint.limit(limit))
+    }
+
+    /// Id of the item behind which the page starts, in the chosen order.
+    ///
+    /// Inferred, not documented.
+    pub fn after(self, after: impl Into<String>) -> Self {
+        self.map(|endpoint| endpoint.after(after))
+    }
+}
+
+/// `POST /v1/responses/input_tokens`: Count the input tokens of a request.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct CountV1InputTokens {
+    /// The body.
+    pub body: CountV1InputTokensRequest,
+}
+
+impl CountV1InputTokens {
+    /// With what is required; setters add the rest.
+    pub fn new(input: impl Into<V1ResponseInput>) -> Self {
+        Self { body: CountV1InputTokensRequest::new(input) }
+    }
+
+    /// Chooses the tokenizer when it is known; an estimate is made otherwise.
+    ///
+    /// Inferred, not documented.
+    #[must_use]
+    pub fn model(mut self, model: impl Into<String>) -> Self {
+        self.body = self.body.model(model);
+        self
+    }
+
+    /// System text, placed before the input.
+    ///
+    /// Inferred, not documented.
+    #[must_use]
+    pub fn instructions(mut self, instructions: impl Into<String>) -> Self {
+        self.body = self.body.instructions(instructions);
+        self
+    }
+
+    /// A stored response whose input and output items are placed before `input`.
+    ///
+    /// Inferred, not documented.
+    #[must_use]
+    pub fn previous_response_id(mut self, previous_response_id: impl Into<V1ResponseId>) -> Self {
+        self.body = self.body.previous_response_id(previous_response_id);
+        self
+    }
+
+    /// A conversation whose earlier items are placed before `input`.
+    ///
+    /// Inferred, not documented.
+    #[must_use]
+    pub fn conversation(mut self, conversation: impl Into<V1ConversationParam>) -> Self {
+        self.body = self.body.conversation(conversation);
+        self
+    }
+
+    /// Tools that the model may call.
+    ///
+    /// Inferred, not documented.
+    #[must_use]
+    pub fn tools(mut self, tools: impl IntoIterator<Item = impl Into<V1Tool>>) -> Self {
+        self.body = self.body.tools(tools);
+        self
+    }
+
+    /// Which tool the model must or may call.
+    ///
+    /// Inferred, not documented.
+    #[must_use]
+    pub fn tool_choice(mut self, tool_choice: impl Into<V1ToolChoice>) -> Self {
+        self.body = self.body.tool_choice(tool_choice);
+        self
+    }
+
+    /// Whether the model may call several tools at once.
+    ///
+    /// Inferred, not documented.
+    #[must_use]
+    pub fn parallel_tool_calls(mut self, parallel_tool_calls: bool) -> Self {
+        self.body = self.body.parallel_tool_calls(parallel_tool_calls);
+        self
+    }
+
+    /// Form of the text output.
+    ///
+    /// Inferred, not documented.
+    #[must_use]
+    pub fn text(mut self, text: impl Into<V1TextConfig>) -> Self {
+        self.body = self.body.text(text);
+        self
+    }
+
+    /// How a reasoning model thinks.
+    ///
+    /// Inferred, not documented.
+    #[must_use]
+    pub fn reasoning(mut self, reasoning: impl Into<V1ReasoningOptions>) -> Self {
+        self.body = self.body.reasoning(reasoning);
+        self
+    }
+
+    /// What to do when the input does not fit, `auto` or `disabled`.
+    ///
+    /// Inferred, not documented.
+    #[must_use]
+    pub fn truncation(mut self, truncation: impl Into<String>) -> Self {
+        self.body = self.body.truncation(truncation);
+        self
+    }
+}
+
+impl From<CountV1InputTokensRequest> for CountV1InputTokens {
+    fn from(body: CountV1InputTokensRequest) -> Self {
+        Self { body }
+    }
+}
+
+impl Endpoint for CountV1InputTokens {
+    const OPERATION: &'static Operation = &operations::COUNT_V1_INPUT_TOKENS;
+    type Output = V1InputTokens;
+
+    fn parts(&self) -> Result<RequestParts, BuildError> {
+        RequestParts::new(Self::OPERATION, &[])?.json(&self.body)
+    }
+
+    fn decode(body: &[u8]) -> Result<Self::Output, DecodeError> {
+        json(body)
+    }
+}
+
+impl Call<'_, CountV1InputTokens> {
+    /// Chooses the tokenizer when it is known; an estimate is made otherwise.
+    ///
+    /// Inferred, not documented.
+    pub fn model(self, model: impl Into<String>) -> Self {
+        self.map(|endpoint| endpoint.model(model))
+    }
+
+    /// System text, placed before the input.
+    ///
+    /// Inferred, not documented.
+    pub fn instructions(self, instructions: impl Into<String>) -> Self {
+        self.map(|endpoint| endpoint.instructions(instructions))
+    }
+
+    /// A stored response whose input and output items are placed before `input`.
+    ///
+    /// Inferred, not documented.
+    pub fn previous_response_id(self, previous_response_id: impl Into<V1ResponseId>) -> Self {
+        self.map(|endpoint| endpoint.previous_response_id(previous_response_id))
+    }
+
+    /// A conversation whose earlier items are placed before `input`.
+    ///
+    /// Inferred, not documented.
+    pub fn conversation(self, conversation: impl Into<V1ConversationParam>) -> Self {
+        self.map(|endpoint| endpoint.conversation(conversation))
+    }
+
+    /// Tools that the model may call.
+    ///
+    /// Inferred, not documented.
+    pub fn tools(self, tools: impl IntoIterator<Item = impl Into<V1Tool>>) -> Self {
+        self.map(|endpoint| endpoint.tools(tools))
+    }
+
+    /// Which tool the model must or may call.
+    ///
+    /// Inferred, not documented.
+    pub fn tool_choice(self, tool_choice: impl Into<V1ToolChoice>) -> Self {
+        self.map(|endpoint| endpoint.tool_choice(tool_choice))
+    }
+
+    /// Whether the model may call several tools at once.
+    ///
+    /// Inferred, not documented.
+    pub fn parallel_tool_calls(self, parallel_tool_calls: bool) -> Self {
+        self.map(|endpoint| endpoint.parallel_tool_calls(parallel_tool_calls))
+    }
+
+    /// Form of the text output.
+    ///
+    /// Inferred, not documented.
+    pub fn text(self, text: impl Into<V1TextConfig>) -> Self {
+        self.map(|endpoint| endpoint.text(text))
+    }
+
+    /// How a reasoning model thinks.
+    ///
+    /// Inferred, not documented.
+    pub fn reasoning(self, reasoning: impl Into<V1ReasoningOptions>) -> Self {
+        self.map(|endpoint| endpoint.reasoning(reasoning))
+    }
+
+    /// What to do when the input does not fit, `auto` or `disabled`.
+    ///
+    /// Inferred, not documented.
+    pub fn truncation(self, truncation: impl Into<String>) -> Self {
+        self.map(|endpoint| endpoint.truncation(truncation))
+    }
+}
+
+/// `POST /v1/responses/compact`: Compact a context into fewer items.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct CompactV1Response {
+    /// The body.
+    pub body: CompactV1ResponseRequest,
+}
+
+impl CompactV1Response {
+    /// With what is required; setters add the rest.
+    pub fn new(model: impl Into<String>) -> Self {
+        Self { body: CompactV1ResponseRequest::new(model) }
+    }
+
+    /// The items to compact.
+    ///
+    /// Inferred, not documented.
+    #[must_use]
+    pub fn input(mut self, input: impl Into<V1ResponseInput>) -> Self {
+        self.body = self.body.input(input);
+        self
+    }
+
+    /// A stored response whose retained items are compacted.
+    ///
+    /// Inferred, not documented.
+    #[must_use]
+    pub fn previous_response_id(mut self, previous_response_id: impl Into<V1ResponseId>) -> Self {
+        self.body = self.body.previous_response_id(previous_response_id);
+        self
+    }
+
+    /// What the summary should look at.
+    ///
+    /// Inferred, not documented.
+    #[must_use]
+    pub fn instructions(mut self, instructions: impl Into<String>) -> Self {
+        self.body = self.body.instructions(instructions);
+        self
+    }
+}
+
+impl From<CompactV1ResponseRequest> for CompactV1Response {
+    fn from(body: CompactV1ResponseRequest) -> Self {
+        Self { body }
+    }
+}
+
+impl Endpoint for CompactV1Response {
+    const OPERATION: &'static Operation = &operations::COMPACT_V1_RESPONSE;
+    type Output = V1Compaction;
+
+    fn parts(&self) -> Result<RequestParts, BuildError> {
+        RequestParts::new(Self::OPERATION, &[])?.json(&self.body)
+    }
+
+    fn decode(body: &[u8]) -> Result<Self::Output, DecodeError> {
+        json(body)
+    }
+}
+
+impl Call<'_, CompactV1Response> {
+    /// The items to compact.
+    ///
+    /// Inferred, not documented.
+    pub fn input(self, input: impl Into<V1ResponseInput>) -> Self {
+        self.map(|endpoint| endpoint.input(input))
+    }
+
+    /// A stored response whose retained items are compacted.
+    ///
+    /// Inferred, not documented.
+    pub fn previous_response_id(self, previous_response_id: impl Into<V1ResponseId>) -> Self {
+        self.map(|endpoint| endpoint.previous_response_id(previous_response_id))
+    }
+
+    /// What the summary should look at.
+    ///
+    /// Inferred, not documented.
+    pub fn instructions(self, instructions: impl Into<String>) -> Self {
+        self.map(|endpoint| endpoint.instructions(instructions))
     }
 }

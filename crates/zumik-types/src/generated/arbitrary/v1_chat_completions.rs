@@ -6,9 +6,8 @@ use proptest::prelude::*;
 
 use crate::arbitrary as a;
 use crate::{
-    ChatAudioOptions, ChatMessage, ChatPrediction, ChatReasoningEffort, ChatResponseFormat, ChatStop,
-    ChatStreamOptions, ChatTool, ChatToolChoice, ChatVerbosity, ChatWebSearchOptions,
-    CreateChatCompletionRequest,
+    ChatAudioOptions, ChatMessage, ChatPrediction, ChatResponseFormat, ChatStop, ChatStreamOptions, ChatTool,
+    ChatToolChoice, ChatWebSearchOptions, CreateChatCompletionRequest, ReasoningEffort, Verbosity,
 };
 
 impl Arbitrary for CreateChatCompletionRequest {
@@ -42,8 +41,8 @@ impl Arbitrary for CreateChatCompletionRequest {
                 a::optional(a::any::<ChatResponseFormat>()),
             ),
             (
-                a::optional(a::any::<ChatReasoningEffort>()),
-                a::optional(a::any::<ChatVerbosity>()),
+                a::optional(a::any::<ReasoningEffort>()),
+                a::optional(a::any::<Verbosity>()),
                 a::optional(a::items(a::text())),
                 a::optional(a::any::<ChatAudioOptions>()),
                 a::optional(a::any::<ChatPrediction>()),

@@ -6,8 +6,8 @@ use proptest::prelude::*;
 
 use crate::arbitrary as a;
 use crate::{
-    MessageId, V1FunctionCall, V1ItemStatus, V1OutputContent, V1OutputItem, V1OutputMessage, V1OutputText,
-    V1ReasoningItem, V1Refusal, V1Role,
+    MessageId, V1CompactionItem, V1CustomToolCall, V1FunctionCall, V1ItemStatus, V1OutputContent,
+    V1OutputItem, V1OutputMessage, V1OutputText, V1ReasoningItem, V1ReasoningText, V1Refusal, V1Role,
 };
 
 impl Arbitrary for V1OutputItem {
@@ -18,7 +18,9 @@ impl Arbitrary for V1OutputItem {
         prop_oneof![
             a::any::<V1OutputMessage>().prop_map(Self::Message),
             a::any::<V1FunctionCall>().prop_map(Self::FunctionCall),
+            a::any::<V1CustomToolCall>().prop_map(Self::CustomToolCall),
             a::any::<V1ReasoningItem>().prop_map(Self::Reasoning),
+            a::any::<V1CompactionItem>().prop_map(Self::Compaction),
             a::raw_member("type").prop_map(Self::Unrecognized)
         ]
         .boxed()
@@ -50,6 +52,7 @@ impl Arbitrary for V1OutputContent {
         prop_oneof![
             a::any::<V1OutputText>().prop_map(Self::OutputText),
             a::any::<V1Refusal>().prop_map(Self::Refusal),
+            a::any::<V1ReasoningText>().prop_map(Self::ReasoningText),
             a::raw_member("type").prop_map(Self::Unrecognized)
         ]
         .boxed()
@@ -63,38 +66,6 @@ impl Arbitrary for V1OutputText {
     fn arbitrary_with((): ()) -> Self::Strategy {
         (a::text(), a::items(a::json_object()), a::extra())
             .prop_map(|(text, annotations, extra)| Self { text, annotations, extra })
-            .boxed()
-    }
-}
-
-impl Arbitrary for V1Refusal {
-    type Parameters = ();
-    type Strategy = BoxedStrategy<Self>;
-
-    fn arbitrary_with((): ()) -> Self::Strategy {
-        (a::text(), a::extra()).prop_map(|(refusal, extra)| Self { refusal, extra }).boxed()
-    }
-}
-
-impl Arbitrary for V1ReasoningItem {
-    type Parameters = ();
-    type Strategy = BoxedStrategy<Self>;
-
-    fn arbitrary_with((): ()) -> Self::Strategy {
-        (
-            a::text(),
-            a::items(a::json_object()),
-            a::optional(a::text()),
-            a::optional(a::any::<V1ItemStatus>()),
-            a::extra(),
-        )
-            .prop_map(|(id, summary, encrypted_content, status, extra)| Self {
-                id,
-                summary,
-                encrypted_content,
-                status,
-                extra,
-            })
             .boxed()
     }
 }

@@ -6,10 +6,8 @@ use proptest::prelude::*;
 
 use crate::arbitrary as a;
 use crate::{
-    CreateV1ResponseRequest, DeletedV1Response, ObjectType, V1ConversationParam, V1ConversationReference,
-    V1IncompleteDetails, V1InputTokensDetails, V1OutputItem, V1OutputTokensDetails, V1Response,
-    V1ResponseError, V1ResponseId, V1ResponseInput, V1ResponseStatus, V1ResponseUsage, V1TextConfig, V1Tool,
-    V1ToolChoice,
+    CreateV1ResponseRequest, DeletedV1Response, ObjectType, V1ConversationParam, V1ReasoningOptions,
+    V1ResponseId, V1ResponseInput, V1TextConfig, V1Tool, V1ToolChoice,
 };
 
 impl Arbitrary for CreateV1ResponseRequest {
@@ -23,26 +21,35 @@ impl Arbitrary for CreateV1ResponseRequest {
                 a::any::<V1ResponseInput>(),
                 a::optional(a::text()),
                 a::optional(a::any::<bool>()),
+                a::optional(a::json_object()),
                 a::optional(a::any::<bool>()),
                 a::optional(a::any::<bool>()),
                 a::optional(a::any::<V1ResponseId>()),
                 a::optional(a::any::<V1ConversationParam>()),
                 a::optional(a::json_object()),
-                a::optional(a::number()),
             ),
             (
                 a::optional(a::number()),
+                a::optional(a::number()),
+                a::optional(a::any::<u64>()),
+                a::optional(a::any::<u64>()),
                 a::optional(a::any::<u64>()),
                 a::optional(a::items(a::any::<V1Tool>())),
                 a::optional(a::any::<V1ToolChoice>()),
                 a::optional(a::any::<bool>()),
                 a::optional(a::any::<V1TextConfig>()),
-                a::optional(a::json_object()),
+                a::optional(a::any::<V1ReasoningOptions>()),
+            ),
+            (
                 a::optional(a::text()),
                 a::optional(a::items(a::text())),
                 a::optional(a::text()),
+                a::optional(a::json_object()),
+                a::optional(a::text()),
+                a::optional(a::text()),
+                a::optional(a::text()),
+                a::extra(),
             ),
-            (a::optional(a::text()), a::extra()),
         )
             .prop_map(
                 |(
@@ -51,31 +58,41 @@ impl Arbitrary for CreateV1ResponseRequest {
                         input,
                         instructions,
                         stream,
+                        stream_options,
                         store,
                         background,
                         previous_response_id,
                         conversation,
                         metadata,
-                        temperature,
                     ),
                     (
+                        temperature,
                         top_p,
+                        top_logprobs,
                         max_output_tokens,
+                        max_tool_calls,
                         tools,
                         tool_choice,
                         parallel_tool_calls,
                         text,
                         reasoning,
+                    ),
+                    (
                         truncation,
                         include,
                         service_tier,
+                        prompt,
+                        prompt_cache_key,
+                        safety_identifier,
+                        user,
+                        extra,
                     ),
-                    (user, extra),
                 )| Self {
                     model,
                     input,
                     instructions,
                     stream,
+                    stream_options,
                     store,
                     background,
                     previous_response_id,
@@ -83,7 +100,9 @@ impl Arbitrary for CreateV1ResponseRequest {
                     metadata,
                     temperature,
                     top_p,
+                    top_logprobs,
                     max_output_tokens,
+                    max_tool_calls,
                     tools,
                     tool_choice,
                     parallel_tool_calls,
@@ -92,174 +111,13 @@ impl Arbitrary for CreateV1ResponseRequest {
                     truncation,
                     include,
                     service_tier,
+                    prompt,
+                    prompt_cache_key,
+                    safety_identifier,
                     user,
                     extra,
                 },
             )
-            .boxed()
-    }
-}
-
-impl Arbitrary for V1Response {
-    type Parameters = ();
-    type Strategy = BoxedStrategy<Self>;
-
-    fn arbitrary_with((): ()) -> Self::Strategy {
-        (
-            (
-                a::any::<V1ResponseId>(),
-                a::any::<ObjectType>(),
-                a::time(),
-                a::any::<V1ResponseStatus>(),
-                a::any::<bool>(),
-                a::optional(a::any::<V1ResponseError>()),
-                a::optional(a::any::<V1IncompleteDetails>()),
-                a::optional(a::text()),
-                a::optional(a::any::<u64>()),
-                a::text(),
-            ),
-            (
-                a::items(a::any::<V1OutputItem>()),
-                a::any::<bool>(),
-                a::optional(a::any::<V1ResponseId>()),
-                a::optional(a::any::<V1ConversationReference>()),
-                a::any::<bool>(),
-                a::optional(a::number()),
-                a::any::<V1TextConfig>(),
-                a::any::<V1ToolChoice>(),
-                a::items(a::any::<V1Tool>()),
-                a::optional(a::number()),
-            ),
-            (a::optional(a::text()), a::optional(a::any::<V1ResponseUsage>()), a::json_object(), a::extra()),
-        )
-            .prop_map(
-                |(
-                    (
-                        id,
-                        object,
-                        created_at,
-                        status,
-                        background,
-                        error,
-                        incomplete_details,
-                        instructions,
-                        max_output_tokens,
-                        model,
-                    ),
-                    (
-                        output,
-                        parallel_tool_calls,
-                        previous_response_id,
-                        conversation,
-                        store,
-                        temperature,
-                        text,
-                        tool_choice,
-                        tools,
-                        top_p,
-                    ),
-                    (truncation, usage, metadata, extra),
-                )| Self {
-                    id,
-                    object,
-                    created_at,
-                    status,
-                    background,
-                    error,
-                    incomplete_details,
-                    instructions,
-                    max_output_tokens,
-                    model,
-                    output,
-                    parallel_tool_calls,
-                    previous_response_id,
-                    conversation,
-                    store,
-                    temperature,
-                    text,
-                    tool_choice,
-                    tools,
-                    top_p,
-                    truncation,
-                    usage,
-                    metadata,
-                    extra,
-                },
-            )
-            .boxed()
-    }
-}
-
-impl Arbitrary for V1ResponseError {
-    type Parameters = ();
-    type Strategy = BoxedStrategy<Self>;
-
-    fn arbitrary_with((): ()) -> Self::Strategy {
-        (a::text(), a::text(), a::extra())
-            .prop_map(|(code, message, extra)| Self { code, message, extra })
-            .boxed()
-    }
-}
-
-impl Arbitrary for V1IncompleteDetails {
-    type Parameters = ();
-    type Strategy = BoxedStrategy<Self>;
-
-    fn arbitrary_with((): ()) -> Self::Strategy {
-        (a::text(), a::extra()).prop_map(|(reason, extra)| Self { reason, extra }).boxed()
-    }
-}
-
-impl Arbitrary for V1ResponseUsage {
-    type Parameters = ();
-    type Strategy = BoxedStrategy<Self>;
-
-    fn arbitrary_with((): ()) -> Self::Strategy {
-        (
-            a::any::<u64>(),
-            a::any::<V1InputTokensDetails>(),
-            a::any::<u64>(),
-            a::any::<V1OutputTokensDetails>(),
-            a::any::<u64>(),
-            a::extra(),
-        )
-            .prop_map(
-                |(
-                    input_tokens,
-                    input_tokens_details,
-                    output_tokens,
-                    output_tokens_details,
-                    total_tokens,
-                    extra,
-                )| Self {
-                    input_tokens,
-                    input_tokens_details,
-                    output_tokens,
-                    output_tokens_details,
-                    total_tokens,
-                    extra,
-                },
-            )
-            .boxed()
-    }
-}
-
-impl Arbitrary for V1InputTokensDetails {
-    type Parameters = ();
-    type Strategy = BoxedStrategy<Self>;
-
-    fn arbitrary_with((): ()) -> Self::Strategy {
-        (a::any::<u64>(), a::extra()).prop_map(|(cached_tokens, extra)| Self { cached_tokens, extra }).boxed()
-    }
-}
-
-impl Arbitrary for V1OutputTokensDetails {
-    type Parameters = ();
-    type Strategy = BoxedStrategy<Self>;
-
-    fn arbitrary_with((): ()) -> Self::Strategy {
-        (a::any::<u64>(), a::extra())
-            .prop_map(|(reasoning_tokens, extra)| Self { reasoning_tokens, extra })
             .boxed()
     }
 }

@@ -5,15 +5,18 @@
 use proptest::prelude::*;
 
 use crate::arbitrary as a;
-use crate::{V1JsonObjectFormat, V1JsonSchemaFormat, V1PlainTextFormat, V1TextConfig, V1TextFormat};
+use crate::{
+    ReasoningEffort, V1JsonObjectFormat, V1JsonSchemaFormat, V1PlainTextFormat, V1ReasoningOptions,
+    V1TextConfig, V1TextFormat, Verbosity,
+};
 
 impl Arbitrary for V1TextConfig {
     type Parameters = ();
     type Strategy = BoxedStrategy<Self>;
 
     fn arbitrary_with((): ()) -> Self::Strategy {
-        (a::optional(a::any::<V1TextFormat>()), a::extra())
-            .prop_map(|(format, extra)| Self { format, extra })
+        (a::optional(a::any::<V1TextFormat>()), a::optional(a::any::<Verbosity>()), a::extra())
+            .prop_map(|(format, verbosity, extra)| Self { format, verbosity, extra })
             .boxed()
     }
 }
@@ -56,8 +59,25 @@ impl Arbitrary for V1JsonSchemaFormat {
     type Strategy = BoxedStrategy<Self>;
 
     fn arbitrary_with((): ()) -> Self::Strategy {
-        (a::text(), a::json_object(), a::optional(a::any::<bool>()), a::extra())
-            .prop_map(|(name, schema, strict, extra)| Self { name, schema, strict, extra })
+        (a::text(), a::json_object(), a::optional(a::text()), a::optional(a::any::<bool>()), a::extra())
+            .prop_map(|(name, schema, description, strict, extra)| Self {
+                name,
+                schema,
+                description,
+                strict,
+                extra,
+            })
+            .boxed()
+    }
+}
+
+impl Arbitrary for V1ReasoningOptions {
+    type Parameters = ();
+    type Strategy = BoxedStrategy<Self>;
+
+    fn arbitrary_with((): ()) -> Self::Strategy {
+        (a::optional(a::any::<ReasoningEffort>()), a::optional(a::text()), a::extra())
+            .prop_map(|(effort, summary, extra)| Self { effort, summary, extra })
             .boxed()
     }
 }

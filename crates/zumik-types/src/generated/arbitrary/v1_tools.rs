@@ -6,7 +6,8 @@ use proptest::prelude::*;
 
 use crate::arbitrary as a;
 use crate::{
-    V1FunctionTool, V1Tool, V1ToolChoice, V1ToolChoiceFunction, V1ToolChoiceMode, V1ToolChoiceTarget,
+    V1CustomTool, V1FunctionTool, V1Tool, V1ToolChoice, V1ToolChoiceAllowed, V1ToolChoiceCustom,
+    V1ToolChoiceFunction, V1ToolChoiceMode, V1ToolChoiceTarget,
 };
 
 impl Arbitrary for V1Tool {
@@ -16,6 +17,7 @@ impl Arbitrary for V1Tool {
     fn arbitrary_with((): ()) -> Self::Strategy {
         prop_oneof![
             a::any::<V1FunctionTool>().prop_map(Self::Function),
+            a::any::<V1CustomTool>().prop_map(Self::Custom),
             a::raw_member("type").prop_map(Self::Unrecognized)
         ]
         .boxed()
@@ -45,6 +47,17 @@ impl Arbitrary for V1FunctionTool {
     }
 }
 
+impl Arbitrary for V1CustomTool {
+    type Parameters = ();
+    type Strategy = BoxedStrategy<Self>;
+
+    fn arbitrary_with((): ()) -> Self::Strategy {
+        (a::text(), a::optional(a::text()), a::optional(a::json_object()), a::extra())
+            .prop_map(|(name, description, format, extra)| Self { name, description, format, extra })
+            .boxed()
+    }
+}
+
 impl Arbitrary for V1ToolChoiceTarget {
     type Parameters = ();
     type Strategy = BoxedStrategy<Self>;
@@ -52,6 +65,8 @@ impl Arbitrary for V1ToolChoiceTarget {
     fn arbitrary_with((): ()) -> Self::Strategy {
         prop_oneof![
             a::any::<V1ToolChoiceFunction>().prop_map(Self::Function),
+            a::any::<V1ToolChoiceCustom>().prop_map(Self::Custom),
+            a::any::<V1ToolChoiceAllowed>().prop_map(Self::AllowedTools),
             a::raw_member("type").prop_map(Self::Unrecognized)
         ]
         .boxed()
@@ -64,6 +79,26 @@ impl Arbitrary for V1ToolChoiceFunction {
 
     fn arbitrary_with((): ()) -> Self::Strategy {
         (a::text(), a::extra()).prop_map(|(name, extra)| Self { name, extra }).boxed()
+    }
+}
+
+impl Arbitrary for V1ToolChoiceCustom {
+    type Parameters = ();
+    type Strategy = BoxedStrategy<Self>;
+
+    fn arbitrary_with((): ()) -> Self::Strategy {
+        (a::text(), a::extra()).prop_map(|(name, extra)| Self { name, extra }).boxed()
+    }
+}
+
+impl Arbitrary for V1ToolChoiceAllowed {
+    type Parameters = ();
+    type Strategy = BoxedStrategy<Self>;
+
+    fn arbitrary_with((): ()) -> Self::Strategy {
+        (a::any::<V1ToolChoiceMode>(), a::items(a::json_object()), a::extra())
+            .prop_map(|(mode, tools, extra)| Self { mode, tools, extra })
+            .boxed()
     }
 }
 

@@ -143,8 +143,28 @@ fn image_url_of_v1_input_image() {
 }
 
 #[test]
+fn file_url_of_v1_input_file() {
+    assert_member_redacted::<crate::V1InputFile>("file_url", json!(CANARY));
+}
+
+#[test]
+fn file_data_of_v1_input_file() {
+    assert_member_redacted::<crate::V1InputFile>("file_data", json!(CANARY));
+}
+
+#[test]
+fn data_of_v1_audio_data() {
+    assert_member_redacted::<crate::V1AudioData>("data", json!(CANARY));
+}
+
+#[test]
 fn text_of_v1_assistant_text() {
     assert_member_redacted::<crate::V1AssistantText>("text", json!(CANARY));
+}
+
+#[test]
+fn refusal_of_v1_refusal() {
+    assert_member_redacted::<crate::V1Refusal>("refusal", json!(CANARY));
 }
 
 #[test]
@@ -158,8 +178,28 @@ fn arguments_of_v1_function_call() {
 }
 
 #[test]
-fn output_of_v1_function_call_output() {
-    assert_member_redacted::<crate::V1FunctionCallOutput>("output", json!(CANARY));
+fn text_of_v1_tool_output() {
+    assert_redacted::<crate::V1ToolOutput>(json!(CANARY));
+}
+
+#[test]
+fn input_of_v1_custom_tool_call() {
+    assert_member_redacted::<crate::V1CustomToolCall>("input", json!(CANARY));
+}
+
+#[test]
+fn encrypted_content_of_v1_reasoning_item() {
+    assert_member_redacted::<crate::V1ReasoningItem>("encrypted_content", json!(CANARY));
+}
+
+#[test]
+fn text_of_v1_summary_text() {
+    assert_member_redacted::<crate::V1SummaryText>("text", json!(CANARY));
+}
+
+#[test]
+fn text_of_v1_reasoning_text() {
+    assert_member_redacted::<crate::V1ReasoningText>("text", json!(CANARY));
 }
 
 #[test]
@@ -183,18 +223,73 @@ fn text_of_v1_output_text() {
 }
 
 #[test]
-fn refusal_of_v1_refusal() {
-    assert_member_redacted::<crate::V1Refusal>("refusal", json!(CANARY));
+fn annotations_of_v1_output_text() {
+    assert_member_redacted::<crate::V1OutputText>("annotations", json!([{ CANARY : CANARY }]));
 }
 
 #[test]
-fn summary_of_v1_reasoning_item() {
-    assert_member_redacted::<crate::V1ReasoningItem>("summary", json!([{ CANARY : CANARY }]));
+fn delta_of_v1_text_delta() {
+    assert_member_redacted::<crate::V1TextDelta>("delta", json!(CANARY));
 }
 
 #[test]
-fn encrypted_content_of_v1_reasoning_item() {
-    assert_member_redacted::<crate::V1ReasoningItem>("encrypted_content", json!(CANARY));
+fn logprobs_of_v1_text_delta() {
+    assert_member_redacted::<crate::V1TextDelta>("logprobs", json!([{ CANARY : CANARY }]));
+}
+
+#[test]
+fn text_of_v1_text_done() {
+    assert_member_redacted::<crate::V1TextDone>("text", json!(CANARY));
+}
+
+#[test]
+fn logprobs_of_v1_text_done() {
+    assert_member_redacted::<crate::V1TextDone>("logprobs", json!([{ CANARY : CANARY }]));
+}
+
+#[test]
+fn annotation_of_v1_annotation_added() {
+    assert_member_redacted::<crate::V1AnnotationAdded>("annotation", json!({ CANARY : CANARY }));
+}
+
+#[test]
+fn refusal_of_v1_refusal_done() {
+    assert_member_redacted::<crate::V1RefusalDone>("refusal", json!(CANARY));
+}
+
+#[test]
+fn delta_of_v1_tool_input_delta() {
+    assert_member_redacted::<crate::V1ToolInputDelta>("delta", json!(CANARY));
+}
+
+#[test]
+fn arguments_of_v1_arguments_done() {
+    assert_member_redacted::<crate::V1ArgumentsDone>("arguments", json!(CANARY));
+}
+
+#[test]
+fn input_of_v1_custom_input_done() {
+    assert_member_redacted::<crate::V1CustomInputDone>("input", json!(CANARY));
+}
+
+#[test]
+fn delta_of_v1_summary_text_delta() {
+    assert_member_redacted::<crate::V1SummaryTextDelta>("delta", json!(CANARY));
+}
+
+#[test]
+fn text_of_v1_summary_text_done() {
+    assert_member_redacted::<crate::V1SummaryTextDone>("text", json!(CANARY));
+}
+
+#[test]
+fn instructions_of_count_v1_input_tokens_request() {
+    assert_member_redacted::<crate::CountV1InputTokensRequest>("instructions", json!(CANARY));
+}
+
+#[test]
+fn instructions_of_compact_v1_response_request() {
+    assert_member_redacted::<crate::CompactV1ResponseRequest>("instructions", json!(CANARY));
 }
 
 #[test]

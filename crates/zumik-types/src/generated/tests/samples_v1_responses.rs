@@ -12,9 +12,105 @@ fn cancel_v1_response_200_cancelled() {
 }
 
 #[test]
+fn compact_v1_response_200_items() {
+    assert_sample::<crate::V1Compaction>(
+        r#"{"id":"resp_01jy7n5a7x8p6m4z1e9d7v5y3b","object":"response.compaction","created_at":1750000188,"output":[{"id":"msg_01jy7n3q9a1b2c3d4e5f6g7h8j","type":"message","status":"completed","role":"user","content":[{"type":"input_text","text":"Add that test."}]},{"id":"cmp_01jy7n5a8y9q7n5a2f0e8w6z4c","type":"compaction","encrypted_content":"enA0YkF2c0pTd2V0Q2hhcjEyMzQ1Njc4OTBhYmNkZWY"}],"usage":{"input_tokens":31,"input_tokens_details":{"cached_tokens":0},"output_tokens":22,"output_tokens_details":{"reasoning_tokens":0},"total_tokens":53}}"#,
+    );
+}
+
+#[test]
+fn compact_v1_response_request_items() {
+    assert_sample::<crate::CompactV1ResponseRequest>(
+        r#"{"model":"code.balanced","input":[{"role":"user","content":"Review the latest patch."},{"role":"assistant","content":"The patch looks correct; add a test for the empty case."},{"role":"user","content":"Add that test."}]}"#,
+    );
+}
+
+#[test]
+fn count_v1_input_tokens_200_text() {
+    assert_sample::<crate::V1InputTokens>(r#"{"object":"response.input_tokens","input_tokens":6}"#);
+}
+
+#[test]
+fn count_v1_input_tokens_request_text() {
+    assert_sample::<crate::CountV1InputTokensRequest>(
+        r#"{"model":"code.balanced","input":"Review the latest patch."}"#,
+    );
+}
+
+#[test]
 fn create_v1_response_200_completed() {
     assert_sample::<crate::V1Response>(
         r#"{"id":"resp_01jy7n3q8v6m4k2x9c7b5t3w1y","object":"response","created_at":1750000123,"status":"completed","background":false,"error":null,"incomplete_details":null,"instructions":null,"max_output_tokens":null,"model":"code.balanced","output":[{"type":"message","id":"msg_01jy7n3q9w7n5m3y0d8c6v4x2a","status":"completed","role":"assistant","content":[{"type":"output_text","text":"The patch looks correct; add a test for the empty case.","annotations":[]}]}],"parallel_tool_calls":true,"previous_response_id":null,"conversation":null,"store":true,"temperature":1.0,"text":{"format":{"type":"text"}},"tool_choice":"auto","tools":[],"top_p":1.0,"truncation":"disabled","usage":{"input_tokens":6,"input_tokens_details":{"cached_tokens":0},"output_tokens":11,"output_tokens_details":{"reasoning_tokens":0},"total_tokens":17},"metadata":{}}"#,
+    );
+}
+
+#[test]
+fn create_v1_response_200_event_completed() {
+    assert_sample::<crate::V1StreamEvent>(
+        r#"{"type":"response.completed","sequence_number":9,"response":{"id":"resp_01jy7n3q8v6m4k2x9c7b5t3w1y","object":"response","created_at":1750000123,"status":"completed","background":false,"error":null,"incomplete_details":null,"instructions":null,"max_output_tokens":null,"model":"code.balanced","output":[{"type":"message","id":"msg_01jy7n3q9w7n5m3y0d8c6v4x2a","status":"completed","role":"assistant","content":[{"type":"output_text","text":"The patch looks correct; add a test for the empty case.","annotations":[]}]}],"parallel_tool_calls":true,"previous_response_id":null,"conversation":null,"store":true,"temperature":1.0,"text":{"format":{"type":"text"}},"tool_choice":"auto","tools":[],"top_p":1.0,"truncation":"disabled","usage":{"input_tokens":6,"input_tokens_details":{"cached_tokens":0},"output_tokens":11,"output_tokens_details":{"reasoning_tokens":0},"total_tokens":17},"metadata":{}}}"#,
+    );
+}
+
+#[test]
+fn create_v1_response_200_event_created() {
+    assert_sample::<crate::V1StreamEvent>(
+        r#"{"type":"response.created","sequence_number":0,"response":{"id":"resp_01jy7n3q8v6m4k2x9c7b5t3w1y","object":"response","created_at":1750000123,"status":"in_progress","background":false,"error":null,"incomplete_details":null,"instructions":null,"max_output_tokens":null,"model":"code.balanced","output":[],"parallel_tool_calls":true,"previous_response_id":null,"conversation":null,"store":true,"temperature":1.0,"text":{"format":{"type":"text"}},"tool_choice":"auto","tools":[],"top_p":1.0,"truncation":"disabled","usage":null,"metadata":{}}}"#,
+    );
+}
+
+#[test]
+fn create_v1_response_200_event_first_text() {
+    assert_sample::<crate::V1StreamEvent>(
+        r#"{"type":"response.output_text.delta","sequence_number":4,"item_id":"msg_01jy7n3q9w7n5m3y0d8c6v4x2a","output_index":0,"content_index":0,"delta":"The patch looks correct; "}"#,
+    );
+}
+
+#[test]
+fn create_v1_response_200_event_in_progress() {
+    assert_sample::<crate::V1StreamEvent>(
+        r#"{"type":"response.in_progress","sequence_number":1,"response":{"id":"resp_01jy7n3q8v6m4k2x9c7b5t3w1y","object":"response","created_at":1750000123,"status":"in_progress","background":false,"error":null,"incomplete_details":null,"instructions":null,"max_output_tokens":null,"model":"code.balanced","output":[],"parallel_tool_calls":true,"previous_response_id":null,"conversation":null,"store":true,"temperature":1.0,"text":{"format":{"type":"text"}},"tool_choice":"auto","tools":[],"top_p":1.0,"truncation":"disabled","usage":null,"metadata":{}}}"#,
+    );
+}
+
+#[test]
+fn create_v1_response_200_event_item_added() {
+    assert_sample::<crate::V1StreamEvent>(
+        r#"{"type":"response.output_item.added","sequence_number":2,"output_index":0,"item":{"type":"message","id":"msg_01jy7n3q9w7n5m3y0d8c6v4x2a","status":"in_progress","role":"assistant","content":[]}}"#,
+    );
+}
+
+#[test]
+fn create_v1_response_200_event_item_done() {
+    assert_sample::<crate::V1StreamEvent>(
+        r#"{"type":"response.output_item.done","sequence_number":8,"output_index":0,"item":{"type":"message","id":"msg_01jy7n3q9w7n5m3y0d8c6v4x2a","status":"completed","role":"assistant","content":[{"type":"output_text","text":"The patch looks correct; add a test for the empty case.","annotations":[]}]}}"#,
+    );
+}
+
+#[test]
+fn create_v1_response_200_event_part_added() {
+    assert_sample::<crate::V1StreamEvent>(
+        r#"{"type":"response.content_part.added","sequence_number":3,"item_id":"msg_01jy7n3q9w7n5m3y0d8c6v4x2a","output_index":0,"content_index":0,"part":{"type":"output_text","text":"","annotations":[]}}"#,
+    );
+}
+
+#[test]
+fn create_v1_response_200_event_part_done() {
+    assert_sample::<crate::V1StreamEvent>(
+        r#"{"type":"response.content_part.done","sequence_number":7,"item_id":"msg_01jy7n3q9w7n5m3y0d8c6v4x2a","output_index":0,"content_index":0,"part":{"type":"output_text","text":"The patch looks correct; add a test for the empty case.","annotations":[]}}"#,
+    );
+}
+
+#[test]
+fn create_v1_response_200_event_second_text() {
+    assert_sample::<crate::V1StreamEvent>(
+        r#"{"type":"response.output_text.delta","sequence_number":5,"item_id":"msg_01jy7n3q9w7n5m3y0d8c6v4x2a","output_index":0,"content_index":0,"delta":"add a test for the empty case."}"#,
+    );
+}
+
+#[test]
+fn create_v1_response_200_event_text_done() {
+    assert_sample::<crate::V1StreamEvent>(
+        r#"{"type":"response.output_text.done","sequence_number":6,"item_id":"msg_01jy7n3q9w7n5m3y0d8c6v4x2a","output_index":0,"content_index":0,"text":"The patch looks correct; add a test for the empty case."}"#,
     );
 }
 
@@ -36,6 +132,18 @@ fn create_v1_response_request_text() {
 fn delete_v1_response_200_deleted() {
     assert_sample::<crate::DeletedV1Response>(
         r#"{"id":"resp_01jy7n3q8v6m4k2x9c7b5t3w1y","object":"response.deleted","deleted":true}"#,
+    );
+}
+
+#[test]
+fn list_v1_input_items_200_not_retained() {
+    assert_sample::<crate::List<crate::V1InputItem>>(r#"{"object":"list","data":[],"has_more":false}"#);
+}
+
+#[test]
+fn list_v1_input_items_200_retained() {
+    assert_sample::<crate::List<crate::V1InputItem>>(
+        r#"{"object":"list","data":[{"id":"msg_01jy7n3q9a1b2c3d4e5f6g7h8j","type":"message","status":"completed","role":"user","content":[{"type":"input_text","text":"Review the latest patch."}]}],"first_id":"msg_01jy7n3q9a1b2c3d4e5f6g7h8j","last_id":"msg_01jy7n3q9a1b2c3d4e5f6g7h8j","has_more":false}"#,
     );
 }
 

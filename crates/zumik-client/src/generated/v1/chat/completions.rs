@@ -5,9 +5,9 @@
 use std::collections::BTreeMap;
 
 use zumik_types::{
-    ChatAudioOptions, ChatCompletion, ChatCompletionChunk, ChatMessage, ChatPrediction, ChatReasoningEffort,
-    ChatResponseFormat, ChatStop, ChatStreamOptions, ChatTool, ChatToolChoice, ChatVerbosity,
-    ChatWebSearchOptions, CreateChatCompletionRequest, JsonObject, Operation, operations,
+    ChatAudioOptions, ChatCompletion, ChatCompletionChunk, ChatMessage, ChatPrediction, ChatResponseFormat,
+    ChatStop, ChatStreamOptions, ChatTool, ChatToolChoice, ChatWebSearchOptions, CreateChatCompletionRequest,
+    JsonObject, Operation, ReasoningEffort, Verbosity, operations,
 };
 
 use crate::endpoint::{BuildError, DecodeError, Endpoint, RequestParts, json};
@@ -275,7 +275,7 @@ impl CreateChatCompletion {
     ///
     /// Inferred, not documented.
     #[must_use]
-    pub fn reasoning_effort(mut self, reasoning_effort: impl Into<ChatReasoningEffort>) -> Self {
+    pub fn reasoning_effort(mut self, reasoning_effort: impl Into<ReasoningEffort>) -> Self {
         self.body = self.body.reasoning_effort(reasoning_effort);
         self
     }
@@ -286,7 +286,7 @@ impl CreateChatCompletion {
     ///
     /// Inferred, not documented.
     #[must_use]
-    pub fn verbosity(mut self, verbosity: impl Into<ChatVerbosity>) -> Self {
+    pub fn verbosity(mut self, verbosity: impl Into<Verbosity>) -> Self {
         self.body = self.body.verbosity(verbosity);
         self
     }
@@ -575,7 +575,7 @@ impl Call<'_, CreateChatCompletion> {
     /// Forwarded.
     ///
     /// Inferred, not documented.
-    pub fn reasoning_effort(self, reasoning_effort: impl Into<ChatReasoningEffort>) -> Self {
+    pub fn reasoning_effort(self, reasoning_effort: impl Into<ReasoningEffort>) -> Self {
         self.map(|endpoint| endpoint.reasoning_effort(reasoning_effort))
     }
 
@@ -584,7 +584,7 @@ impl Call<'_, CreateChatCompletion> {
     /// Forwarded.
     ///
     /// Inferred, not documented.
-    pub fn verbosity(self, verbosity: impl Into<ChatVerbosity>) -> Self {
+    pub fn verbosity(self, verbosity: impl Into<Verbosity>) -> Self {
         self.map(|endpoint| endpoint.verbosity(verbosity))
     }
 
