@@ -6,6 +6,7 @@ use serde_json::Value;
 use crate::{
     JsonObject, RawMember, V1AssistantText, V1FunctionCallOutput, V1InputContent, V1InputImage, V1InputItem,
     V1InputMessage, V1InputPart, V1InputText, V1OutputContent, V1OutputItem, V1OutputMessage, V1Role,
+    V1ToolOutput,
 };
 
 impl V1InputItem {
@@ -30,7 +31,7 @@ impl V1InputItem {
     }
 
     /// What a function gave back. `call_id` is the id of the call that it answers.
-    pub fn function_call_output(call_id: impl Into<String>, output: impl Into<String>) -> Self {
+    pub fn function_call_output(call_id: impl Into<String>, output: impl Into<V1ToolOutput>) -> Self {
         V1FunctionCallOutput::new(call_id, output).into()
     }
 }
@@ -56,7 +57,7 @@ impl V1InputPart {
 
     /// A picture: an address, or a `data:` URL.
     pub fn image_url(url: impl Into<String>) -> Self {
-        V1InputImage::new(url).into()
+        V1InputImage::new().image_url(url).into()
     }
 }
 
@@ -66,7 +67,9 @@ impl From<V1OutputItem> for V1InputItem {
         match item {
             V1OutputItem::Message(message) => Self::Message(said(message)),
             V1OutputItem::FunctionCall(call) => Self::FunctionCall(call),
-            V1OutputItem::Reasoning(item) => Self::Unrecognized(raw("reasoning", &item)),
+            V1OutputItem::CustomToolCall(call) => Self::CustomToolCall(call),
+            V1OutputItem::Reasoning(item) => Self::Reasoning(item),
+            V1OutputItem::Compaction(item) => Self::Compaction(item),
             V1OutputItem::Unrecognized(raw) => Self::Unrecognized(raw),
         }
     }
@@ -79,11 +82,13 @@ impl From<&V1OutputItem> for V1InputItem {
 }
 
 fn said(message: V1OutputMessage) -> V1InputMessage {
-    let V1OutputMessage { id, status, role, content, mut extra } = message;
-    extra.insert("id".to_owned(), Value::from(id.as_str()));
-    extra.insert("status".to_owned(), Value::from(status.as_str()));
+    let V1OutputMessage { id, status, role, content, extra } = message;
     let content = V1InputContent::Parts(content.into_iter().map(part).collect());
-    V1InputMessage { kind: Some("message".to_owned()), role, content, extra }
+    let kind = Some("message".to_owned());
+    // A member that the answer lacked reads as empty, which nobody would take back.
+    let id = Some(id).filter(|id| !id.as_str().is_empty());
+    let status = Some(status).filter(|status| !status.as_str().is_empty());
+    V1InputMessage { kind, role, content, id, status, extra }
 }
 
 fn part(content: V1OutputContent) -> V1InputPart {
@@ -93,7 +98,8 @@ fn part(content: V1OutputContent) -> V1InputPart {
             extra.insert("annotations".to_owned(), text.annotations.into_iter().map(Value::Object).collect());
             V1InputPart::OutputText(V1AssistantText { text: text.text, extra })
         }
-        V1OutputContent::Refusal(refusal) => V1InputPart::Unrecognized(raw("refusal", &refusal)),
+        V1OutputContent::Refusal(refusal) => V1InputPart::Refusal(refusal),
+        V1OutputContent::ReasoningText(text) => V1InputPart::Unrecognized(raw("reasoning_text", &text)),
         V1OutputContent::Unrecognized(raw) => V1InputPart::Unrecognized(raw),
     }
 }
