@@ -10,6 +10,7 @@ mod idle;
 mod loader;
 mod local;
 mod report;
+mod sse;
 
 use std::error::Error;
 use std::fs;
@@ -76,6 +77,7 @@ fn measure() -> Result {
     let mut report = Report::default();
     idle::measure(&plan, &mut report)?;
     call::measure(&plan, &mut report)?;
+    sse::measure(&plan, &mut report)?;
     append::measure(&plan, &mut report)?;
     history::measure(&plan, &mut report)?;
     let page = report.page();

@@ -67,6 +67,8 @@ mod book {
         Branches: "docs/guide/branches.md";
         Merges: "docs/guide/merges.md";
         Responses: "docs/guide/responses.md";
+        Chat: "docs/guide/chat.md";
+        Batches: "docs/guide/batches.md";
         Diagnostics: "docs/guide/diagnostics.md";
         Purge: "docs/guide/purge.md";
         Testing: "docs/guide/testing.md";

@@ -49,6 +49,30 @@
 //!
 //! Where this version does not know an endpoint yet, [`Zumik::request`] reaches it.
 //!
+//! # The OpenAI surface
+//!
+//! [`Zumik::v1`] has chat completions, responses, embeddings, models, files, batches and conversations in OpenAI's shapes.
+//! [`Call::stream`] gives an [`EventStream`] of typed events, which folds itself: [`collect`](EventStream::collect) waits
+//! for the whole, [`text_deltas`](EventStream::text_deltas) shows the text on the way to it.
+//!
+//! ```no_run
+//! # async fn example(zk: &zumik_client::Zumik) -> zumik_client::Result<()> {
+//! use zumik_client::types::ChatMessage;
+//!
+//! let chat = zk.v1().chat().completions();
+//! let messages = [ChatMessage::system("You are terse."), ChatMessage::user("Why did CI fail?")];
+//! let mut text = chat.create("code.fast", messages).stream().await?.text_deltas();
+//! while let Some(piece) = text.next().await {
+//!     print!("{}", piece?);
+//! }
+//! let completion = text.whole().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! `zk.v1().batches().run(requests)` runs [many](RunBatch) of them as one batch, and gives typed
+//! [results](BatchResults). The parser below the streams is a library of its own, [`sse`].
+//!
 //! # Ids
 //!
 //! Each kind of id is a type, so that they cannot be mixed up:
@@ -75,7 +99,7 @@
 //! Every POST carries one, made once per call; all attempts send the same key and the same bytes. The wait is the
 //! larger of what the server asks for and a random back-off; more than a minute is not slept but returned. All clones
 //! of a client share a retry budget, so that an outage is not multiplied. Money (402, `quota_exceeded`), a deadline of
-//! the caller's own, and a lost compare-and-swap are never repeated.
+//! the caller's own, and a lost compare-and-swap are never repeated; neither is a stream after its first event.
 //!
 //! # Branches
 //!

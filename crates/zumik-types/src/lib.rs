@@ -104,6 +104,7 @@ pub use list::List;
 pub use operation::{Evidence, Idempotency, Method, Operation, Scope};
 pub use patch::Patch;
 pub use union::RawMember;
+pub use v1::V1ResponseAccumulator;
 
 #[doc(hidden)]
 pub use serde_json::{Value as __Value, json as __json};

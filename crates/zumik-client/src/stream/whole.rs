@@ -5,10 +5,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use futures_util::stream::Stream;
-use zumik_types::{ChatAccumulator, ChatCompletion, ChatCompletionChunk};
+use zumik_types::{
+    ChatAccumulator, ChatCompletion, ChatCompletionChunk, V1Response, V1ResponseAccumulator, V1ResponseStatus,
+    V1StreamEvent,
+};
 
 use super::EventStream;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{ApiError, Error, ErrorKind, Result};
 
 /// An event that is a part of a whole: chunks make a completion, the events of a response make the response.
 pub trait Part: Sized + Send + 'static {
@@ -46,6 +49,36 @@ impl Part for ChatCompletionChunk {
     fn whole(accumulator: ChatAccumulator) -> Result<ChatCompletion> {
         let nothing = || Error::new(ErrorKind::StreamTruncated, "the stream ended without a single chunk");
         accumulator.finish().ok_or_else(nothing)
+    }
+}
+
+impl Part for V1StreamEvent {
+    type Whole = V1Response;
+    type Accumulator = V1ResponseAccumulator;
+
+    fn text(&self) -> Option<&str> {
+        self.text()
+    }
+
+    fn add_to(&self, accumulator: &mut V1ResponseAccumulator) {
+        accumulator.push(self);
+    }
+
+    /// A response that is incomplete is whole: its status and `incomplete_details` say what is missing.
+    fn whole(accumulator: V1ResponseAccumulator) -> Result<V1Response> {
+        let Some(response) = accumulator.finish() else {
+            return Err(Error::new(ErrorKind::StreamTruncated, "the stream ended without the whole response"));
+        };
+        if response.status != V1ResponseStatus::Failed {
+            return Ok(response);
+        }
+        let (code, message) = match response.error {
+            Some(error) => (Some(error.code).filter(|code| !code.is_empty()), error.message),
+            None => (None, "without a reason".to_owned()),
+        };
+        let api = ApiError { error_type: None, code, param: None };
+        let error = Error::new(ErrorKind::Server, format!("the response {} failed: {message}", response.id));
+        Err(error.with_api(api))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use serde_json::json;
 use tracing::field::{Field, Visit};
@@ -9,9 +10,10 @@ use tracing::span::{Attributes, Id, Record};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::{LookupSpan, Registry};
 use zumik_client::Method;
-use zumik_client::testing::{Answer, FakeTransport};
+use zumik_client::testing::{Answer, FakeTransport, StreamPart};
 
 use crate::common::*;
+use crate::streams::Talk;
 
 /// A span as it was when it closed.
 #[derive(Debug, Clone, Default)]
@@ -134,4 +136,50 @@ async fn the_path_of_an_unknown_endpoint_is_not_shown_for_it_may_hold_ids() {
     let spans = spans(client.request(Method::GET, "/v2/things/id_1").send()).await;
     let call = spans.last().unwrap();
     assert_eq!((call.get("otel.name"), call.get("url.template")), (Some("GET"), None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_span_of_a_stream_lasts_until_its_end_and_tells_its_tokens() {
+    let (second, usage) = (Duration::from_secs(1), json!({ "prompt_tokens": 12, "completion_tokens": 3 }));
+    let fake = FakeTransport::new();
+    fake.answer(Answer::stream([
+        StreamPart::pause(second),
+        StreamPart::event(r#"{"n":1,"usage":null}"#),
+        StreamPart::pause(second),
+        StreamPart::event(json!({ "n": 2, "usage": usage }).to_string()),
+        StreamPart::event("[DONE]"),
+    ]));
+    let client = fake.client();
+    let spans = spans(async {
+        let mut stream = client.call(Talk::default()).stream().await.unwrap();
+        while let Some(event) = stream.next().await {
+            event.unwrap();
+        }
+    })
+    .await;
+    let [attempt, call] = spans.as_slice() else { panic!("{spans:?}") };
+    assert_eq!((attempt.name, attempt.get("http.response.status_code")), ("zumik.attempt", Some("200")));
+    assert_eq!(call.get("http.response.status_code"), Some("200"));
+    assert_eq!(call.get("gen_ai.request.model"), Some("code.fast"));
+    assert_eq!(call.get("zumik.time_to_first_event_ms"), Some("1000"));
+    assert_eq!(call.get("gen_ai.usage.input_tokens"), Some("12"));
+    assert_eq!(call.get("gen_ai.usage.output_tokens"), Some("3"));
+    assert_eq!(call.get("error.type"), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_span_of_a_stream_tells_what_it_failed_with_and_the_usage_of_a_response() {
+    let completed =
+        r#"{"type":"response.in_progress","response":{"usage":{"input_tokens":7,"output_tokens":1}}}"#;
+    let fake = FakeTransport::new();
+    fake.answer(Answer::events([completed]));
+    let client = fake.client();
+    let spans = spans(async {
+        let mut stream = client.call(Talk::default()).stream().await.unwrap();
+        while stream.next().await.is_some() {}
+    })
+    .await;
+    let call = spans.last().unwrap();
+    assert_eq!(call.get("error.type"), Some("stream_truncated"));
+    assert_eq!(call.get("gen_ai.usage.input_tokens"), Some("7"));
 }

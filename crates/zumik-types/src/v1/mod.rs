@@ -2,6 +2,9 @@
 //!
 //! The types are generated; here are the short ways to make and to read them.
 
+mod accumulate;
 mod answers;
 mod items;
 mod tools;
+
+pub use accumulate::V1ResponseAccumulator;
