@@ -6,8 +6,8 @@ use std::task::{Context, Poll, ready};
 
 use futures_util::stream::Stream;
 use zumik_types::{
-    ChatAccumulator, ChatCompletion, ChatCompletionChunk, V1Response, V1ResponseAccumulator, V1ResponseStatus,
-    V1StreamEvent,
+    ChatAccumulator, ChatCompletion, ChatCompletionChunk, V1Response, V1ResponseAccumulator,
+    V1ResponseStatus, V1StreamEvent,
 };
 
 use super::EventStream;
@@ -67,7 +67,10 @@ impl Part for V1StreamEvent {
     /// A response that is incomplete is whole: its status and `incomplete_details` say what is missing.
     fn whole(accumulator: V1ResponseAccumulator) -> Result<V1Response> {
         let Some(response) = accumulator.finish() else {
-            return Err(Error::new(ErrorKind::StreamTruncated, "the stream ended without the whole response"));
+            return Err(Error::new(
+                ErrorKind::StreamTruncated,
+                "the stream ended without the whole response",
+            ));
         };
         if response.status != V1ResponseStatus::Failed {
             return Ok(response);
