@@ -197,3 +197,68 @@ async fn every_generation_takes_hints_trace_mode_and_session() {
         assert_eq!(header("agent-session-ref"), "ses_1");
     }
 }
+
+/// The events of a response that ends with `last`.
+fn response_events(last: &str, error: Value) -> Vec<String> {
+    let response = |status: &str| {
+        json!({
+            "id": "resp_1", "object": "response", "created_at": 1, "status": status, "model": "code.fast",
+            "error": error, "output": [], "tool_choice": "auto",
+            "usage": { "input_tokens": 6, "output_tokens": 11, "total_tokens": 17 },
+        })
+    };
+    let delta = |text: &str| {
+        json!({
+            "type": "response.output_text.delta", "sequence_number": 1, "item_id": "msg_1", "output_index": 0,
+            "content_index": 0, "delta": text,
+        })
+    };
+    let created =
+        json!({ "type": "response.created", "sequence_number": 0, "response": response("in_progress") });
+    let unknown = json!({ "type": "response.dreaming", "sequence_number": 3 });
+    let end = json!({ "type": format!("response.{last}"), "sequence_number": 4, "response": response(last) });
+    [created, delta("The patch "), delta("looks correct."), unknown, end]
+        .iter()
+        .map(Value::to_string)
+        .collect()
+}
+
+#[tokio::test]
+async fn the_stream_of_a_response_gives_its_text_and_then_the_response() {
+    let fake = FakeTransport::new();
+    fake.answer(Answer::events(response_events("completed", Value::Null)));
+    let client = fake.client();
+    let stream = client.v1().responses().create("code.fast", "Review the patch.").stream().await.unwrap();
+    let mut deltas = stream.text_deltas();
+    let mut text = String::new();
+    while let Some(piece) = deltas.next().await {
+        text.push_str(&piece.unwrap());
+    }
+    assert_eq!(text, "The patch looks correct.");
+    let response = deltas.whole().await.unwrap();
+    assert_eq!((response.id.as_str(), response.status.as_str()), ("resp_1", "completed"));
+    assert_eq!(response.usage.unwrap().total_tokens, 17);
+    assert_eq!(fake.requests()[0].json()["stream"], true);
+}
+
+#[tokio::test]
+async fn a_response_that_is_incomplete_is_an_answer_and_one_that_failed_an_error() {
+    let fake = FakeTransport::new();
+    fake.answer(Answer::events(response_events("incomplete", Value::Null)));
+    let error = json!({ "code": "server_error", "message": "upstream gone" });
+    fake.answer(Answer::events(response_events("failed", error)));
+    let mut cut = response_events("completed", Value::Null);
+    cut.pop();
+    cut.push("[DONE]".to_owned());
+    fake.answer(Answer::events(cut));
+    let client = fake.client();
+    let call = client.v1().responses().create("code.fast", "Review the patch.");
+
+    let response = call.clone().stream().await.unwrap().collect().await.unwrap();
+    assert_eq!(response.status.as_str(), "incomplete");
+    let error = call.clone().stream().await.unwrap().collect().await.unwrap_err();
+    assert_eq!((error.kind(), error.code()), (ErrorKind::Server, Some("server_error")));
+    assert_eq!(error.message(), "the response resp_1 failed: upstream gone");
+    let error = call.stream().await.unwrap().collect().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::StreamTruncated);
+}

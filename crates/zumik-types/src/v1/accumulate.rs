@@ -70,10 +70,63 @@ impl V1ResponseAccumulator {
         &self.text.0
     }
 
-    /// The response as the last event told it; its [`status`](V1Response::status) may be
-    /// [incomplete](crate::V1ResponseStatus::Incomplete) or [failed](crate::V1ResponseStatus::Failed). `None` when the last event did
-    /// not come.
+    /// The response as the last event told it; its [`status`](V1Response::status) may be `incomplete` or `failed`. `None`
+    /// when the last event did not come.
     pub fn finish(self) -> Option<V1Response> {
         self.response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::V1ResponseStatus;
+
+    fn event(kind: &str, more: serde_json::Value) -> V1StreamEvent {
+        let mut event = json!({ "type": kind, "sequence_number": 1 });
+        event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        serde_json::from_value(event).unwrap()
+    }
+
+    fn response(status: &str) -> serde_json::Value {
+        json!({ "response": {
+            "id": "resp_1", "object": "response", "created_at": 1, "status": status, "model": "m", "output": [],
+            "tool_choice": "auto",
+        } })
+    }
+
+    #[test]
+    fn the_text_grows_and_the_last_event_has_the_response() {
+        let delta = |text: &str| {
+            let delta = json!({ "item_id": "msg_1", "output_index": 0, "content_index": 0, "delta": text });
+            event("response.output_text.delta", delta)
+        };
+        let mut whole = V1ResponseAccumulator::new();
+        let events = [event("response.created", response("in_progress")), delta("a"), delta("b")];
+        for event in &events {
+            whole.push(event);
+            assert!(!event.is_last());
+        }
+        assert_eq!(whole.text(), "ab");
+        assert!(whole.clone().finish().is_none(), "a response that has only begun is not whole");
+        for (kind, status) in [
+            ("response.completed", V1ResponseStatus::Completed),
+            ("response.incomplete", V1ResponseStatus::Incomplete),
+            ("response.failed", V1ResponseStatus::Failed),
+        ] {
+            let mut whole = whole.clone();
+            whole.push(&event(kind, response(status.as_str())));
+            assert_eq!(whole.finish().unwrap().status, status);
+        }
+    }
+
+    #[test]
+    fn the_text_is_not_printed() {
+        let mut whole = V1ResponseAccumulator::new();
+        let delta = json!({ "item_id": "msg_1", "output_index": 0, "content_index": 0, "delta": "hush" });
+        whole.push(&event("response.output_text.delta", delta));
+        assert!(!format!("{whole:?}").contains("hush"));
     }
 }

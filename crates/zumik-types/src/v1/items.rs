@@ -1,10 +1,12 @@
 //! Input items, one function for each role: `V1InputItem::user("Why did CI fail?")`.
 
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::{
-    JsonObject, RawMember, V1FunctionCallOutput, V1InputContent, V1InputImage, V1InputItem, V1InputMessage,
-    V1InputPart, V1InputText, V1OutputItem, V1Role, V1ToolOutput,
+    JsonObject, RawMember, V1AssistantText, V1FunctionCallOutput, V1InputContent, V1InputImage, V1InputItem,
+    V1InputMessage, V1InputPart, V1InputText, V1OutputContent, V1OutputItem, V1OutputMessage, V1Role,
+    V1ToolOutput,
 };
 
 impl V1InputItem {
@@ -59,19 +61,17 @@ impl V1InputPart {
     }
 }
 
-/// An item of an answer as a part of the history of the next question. Nothing of it is lost: what an answer has has the
-/// same form in a request.
+/// An item of an answer as a part of the history of the next question. Nothing of it is lost.
 impl From<V1OutputItem> for V1InputItem {
     fn from(item: V1OutputItem) -> Self {
-        let members = match serde_json::to_value(item) {
-            Ok(Value::Object(members)) => members,
-            // An item of texts, lists and members that were read from JSON always is an object.
-            _ => JsonObject::new(),
-        };
-        serde_json::from_value(Value::Object(members.clone())).unwrap_or_else(|_| {
-            let tag = members.get("type").and_then(Value::as_str).unwrap_or_default().to_owned();
-            Self::Unrecognized(RawMember::new("type", tag, members))
-        })
+        match item {
+            V1OutputItem::Message(message) => Self::Message(said(message)),
+            V1OutputItem::FunctionCall(call) => Self::FunctionCall(call),
+            V1OutputItem::CustomToolCall(call) => Self::CustomToolCall(call),
+            V1OutputItem::Reasoning(item) => Self::Reasoning(item),
+            V1OutputItem::Compaction(item) => Self::Compaction(item),
+            V1OutputItem::Unrecognized(raw) => Self::Unrecognized(raw),
+        }
     }
 }
 
@@ -81,9 +81,40 @@ impl From<&V1OutputItem> for V1InputItem {
     }
 }
 
+fn said(message: V1OutputMessage) -> V1InputMessage {
+    let V1OutputMessage { id, status, role, content, extra } = message;
+    let content = V1InputContent::Parts(content.into_iter().map(part).collect());
+    let kind = Some("message".to_owned());
+    // A member that the answer lacked reads as empty, which nobody would take back.
+    let id = Some(id).filter(|id| !id.as_str().is_empty());
+    let status = Some(status).filter(|status| !status.as_str().is_empty());
+    V1InputMessage { kind, role, content, id, status, extra }
+}
+
+fn part(content: V1OutputContent) -> V1InputPart {
+    match content {
+        V1OutputContent::OutputText(text) => {
+            let mut extra = text.extra;
+            extra.insert("annotations".to_owned(), text.annotations.into_iter().map(Value::Object).collect());
+            V1InputPart::OutputText(V1AssistantText { text: text.text, extra })
+        }
+        V1OutputContent::Refusal(refusal) => V1InputPart::Refusal(refusal),
+        V1OutputContent::ReasoningText(text) => V1InputPart::Unrecognized(raw("reasoning_text", &text)),
+        V1OutputContent::Unrecognized(raw) => V1InputPart::Unrecognized(raw),
+    }
+}
+
+fn raw(tag: &str, object: &impl Serialize) -> RawMember {
+    let members = match serde_json::to_value(object) {
+        Ok(Value::Object(members)) => members,
+        // An object of texts, lists and members that were read from JSON always serializes.
+        _ => JsonObject::new(),
+    };
+    RawMember::new("type", tag, members)
+}
+
 #[cfg(test)]
 mod tests {
-    use serde::Serialize;
     use serde_json::json;
 
     use super::*;
