@@ -2,7 +2,7 @@
 
 use insta::assert_snapshot;
 
-use super::{file, with_schemas};
+use super::{file, generate, with_schemas};
 
 const TYPES: &str = "crates/zumik-types/src/generated/things.rs";
 const IDS: &str = "crates/zumik-types/src/generated/ids.rs";
@@ -335,6 +335,20 @@ fn an_operation_becomes_a_row_an_endpoint_and_a_method() {
     assert_snapshot!("operation_table", file(&yaml, OPERATIONS));
     assert_snapshot!("operation_rows", file(&yaml, ROWS));
     assert_snapshot!("operation_client", file(&yaml, CLIENT));
+}
+
+#[test]
+fn an_endpoint_with_many_setters_has_a_file_of_its_own() {
+    let members = |count: usize| -> String {
+        let member = |index| format!("\n        m{index}: {{ type: boolean, description: Member {index}. }}");
+        let members: String = (0..count).map(member).collect();
+        format!("\n    Thing:\n      type: object\n      description: A thing.\n      properties:{members}\n")
+    };
+    let large = "crates/zumik-client/src/generated/things/create.rs";
+    assert!(!generate(&with_schemas(&members(16))).unwrap().contains_key(large));
+    let yaml = with_schemas(&members(17));
+    assert!(file(&yaml, large).contains("impl Endpoint for CreateThing"));
+    assert_snapshot!(file(&yaml, "crates/zumik-client/src/generated/things/mod.rs"));
 }
 
 #[test]

@@ -11,6 +11,9 @@ use crate::codegen::names;
 /// The member of a body that asks for a stream.
 const STREAM: &str = "stream";
 
+/// An endpoint with more setters than this has a file of its own.
+const LARGE: usize = 16;
+
 pub(super) struct Endpoint<'a> {
     pub(super) operation: &'a Operation,
     /// Name and members of the body.
@@ -37,9 +40,26 @@ impl<'a> Endpoint<'a> {
         Self { operation, body, name: format_ident!("{}", names::endpoint(&operation.id)) }
     }
 
+    /// Whether it has so many setters that it gets a file of its own.
+    pub(super) fn is_large(&self) -> bool {
+        self.operation.query.len() + self.optional().count() > LARGE
+    }
+
+    /// What the method that makes the call mentions.
+    pub(super) fn argument_imports(&self, imports: &mut Imports) {
+        self.operation.path_parameters.iter().for_each(|parameter| types::imports(&parameter.ty, imports));
+        let required = self.body.into_iter().flat_map(|(_, object)| objects::required(object));
+        required.for_each(|field| types::imports(&field.ty, imports));
+    }
+
+    /// What its own items mention, besides the arguments.
     pub(super) fn imports(&self, imports: &mut Imports) {
-        let Operation { path_parameters, query, answer, .. } = self.operation;
-        path_parameters.iter().chain(query).for_each(|parameter| types::imports(&parameter.ty, imports));
+        let Operation { query, answer, .. } = self.operation;
+        imports.uses.insert("crate::Call");
+        imports.uses.extend(["crate::endpoint::BuildError", "crate::endpoint::DecodeError"]);
+        imports.uses.extend(["crate::endpoint::Endpoint", "crate::endpoint::RequestParts"]);
+        imports.uses.extend(["zumik_types::Operation", "zumik_types::operations"]);
+        query.iter().for_each(|parameter| types::imports(&parameter.ty, imports));
         types::imports(answer, imports);
         imports.uses.insert(match answer {
             Type::Bytes => "crate::endpoint::bytes",
@@ -52,9 +72,9 @@ impl<'a> Endpoint<'a> {
         if query.iter().any(|parameter| parameter.ty == Type::DateTime) {
             imports.uses.insert("crate::endpoint::rfc3339");
         }
-        let Some((body, object)) = self.body else { return };
+        let Some((body, _)) = self.body else { return };
         imports.own(body);
-        for field in objects::required(object).chain(self.optional()) {
+        for field in self.optional() {
             types::imports(&field.ty, imports);
             if field.presence == Presence::Patch {
                 imports.own("Patch");
