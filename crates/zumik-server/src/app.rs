@@ -67,7 +67,9 @@ impl App {
             Arc::clone(&reuse),
             Arc::clone(&limits),
             Arc::clone(&metrics),
+            Arc::clone(&usage),
             Arc::clone(&clock),
+            Arc::clone(&mint),
         );
         let Inference { local, upstreams, models } = inference;
         let engine = Engine::new(local, upstreams, models, Arc::clone(&aliases), accounts, Arc::clone(&mint));

@@ -5,16 +5,19 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::{mpsc, oneshot};
 use zumik_insight::ReuseTokens;
-use zumik_types::{QosOutcome, ReuseEvidenceLevel};
+use zumik_types::{QosOutcome, ReuseEvidenceLevel, UsageEventId};
 
 use super::Failure;
 use super::blocks::{Block, blocks};
+use super::event::{Measured, event};
 use super::meter::Account;
 use super::reuse::ReuseWindow;
 use super::target::Target;
 use super::tokens::tokens;
 use crate::clock::Clock;
 use crate::http::{Inference, Limits, Metrics};
+use crate::mint::Mint;
+use crate::usage::UsageLog;
 
 /// Most accounts that wait to be settled. One more is settled without measuring what it reused.
 const QUEUE: usize = 8_192;
@@ -27,7 +30,9 @@ pub(crate) struct Accounts {
     reuse: Arc<ReuseWindow>,
     limits: Arc<Limits>,
     metrics: Arc<Metrics>,
+    usage: Arc<UsageLog>,
     clock: Arc<dyn Clock>,
+    mint: Arc<dyn Mint>,
     queue: mpsc::Sender<Job>,
     /// Bytes of the prompts in the queue.
     waiting: AtomicUsize,
@@ -59,10 +64,21 @@ impl Accounts {
         reuse: Arc<ReuseWindow>,
         limits: Arc<Limits>,
         metrics: Arc<Metrics>,
+        usage: Arc<UsageLog>,
         clock: Arc<dyn Clock>,
+        mint: Arc<dyn Mint>,
     ) -> Arc<Self> {
         let (queue, jobs) = mpsc::channel(QUEUE);
-        let accounts = Arc::new(Self { reuse, limits, metrics, clock, queue, waiting: AtomicUsize::new(0) });
+        let accounts = Arc::new(Self {
+            reuse,
+            limits,
+            metrics,
+            usage,
+            clock,
+            mint,
+            queue,
+            waiting: AtomicUsize::new(0),
+        });
         tokio::spawn(work(Arc::downgrade(&accounts), jobs));
         accounts
     }
@@ -129,6 +145,8 @@ impl Accounts {
 
     fn record(&self, account: Account, measured: Measured) -> Settled {
         let qos = account.outcome();
+        let id = UsageEventId::with_suffix(&self.mint.suffix(account.asked.ctx.now));
+        self.usage.record(event(id, &account, &measured));
         Settled {
             target: account.target,
             reuse: measured.reuse,
@@ -165,18 +183,13 @@ impl Account {
     }
 }
 
-/// What a generation took.
-struct Measured {
-    reuse: ReuseTokens,
-    evidence: ReuseEvidenceLevel,
-    output_tokens: u64,
-    family: Option<String>,
-}
-
 impl Measured {
     /// What the provider reported; what it did not report is counted by the estimator of `POST /v2/token-counts`. A call
     /// that no provider began to answer took nothing.
     fn of(account: &Account, window: &ReuseWindow, now: chrono::DateTime<chrono::Utc>) -> Self {
+        if let Some(measured) = &account.measured {
+            return measured.clone();
+        }
         let prompt = account.prompt.as_ref().filter(|_| account.answered);
         let blocks = prompt.map_or_else(Vec::new, |(api, body)| blocks(*api, body));
         let asked = &account.asked;
@@ -205,6 +218,9 @@ impl Measured {
 
     /// What the provider reported, and nothing about the opportunity.
     fn unmeasured(account: &Account) -> Self {
+        if let Some(measured) = &account.measured {
+            return measured.clone();
+        }
         let usage = account.usage.unwrap_or_default();
         let evidence = match usage.cached {
             Some(_) => ReuseEvidenceLevel::ProviderReported,

@@ -74,8 +74,6 @@ pub(crate) struct ModelCall {
 pub(crate) struct ModelAnswer {
     /// Who answered.
     pub(crate) target: Target,
-    /// Whether it was another target than the first choice.
-    pub(crate) fallback_used: bool,
     /// The answer.
     pub(crate) body: ModelBody,
     /// Keeps account of it. Whoever holds it says how the generation ended; dropped without a word, the generation was

@@ -13,12 +13,11 @@ use super::chat::{Collected, Delta};
 use super::reuse::{Past, of_messages};
 use super::upstream::times;
 use super::{
-    Api, Asked, ModelBody, ModelCall, Prompted, ProviderError, Route, Settled, Surface, Target, Wanted,
-    count_tokens, qos,
+    Api, Asked, Generated, Measured, ModelBody, ModelCall, Prompted, ProviderError, Route, Settled, Surface,
+    Target, Wanted, count_tokens,
 };
 use crate::app::App;
 use crate::domain::{Block, Message, PromptError, Role, Source, compile};
-use crate::http::Inference;
 use crate::store::{ProjectCtx, PromptState, StoreError};
 
 /// What a request asks for.
@@ -204,35 +203,35 @@ impl Prepared {
             messages: &self.messages,
             max_output_tokens: request.max_output_tokens,
         };
-        let before_call = self.started.elapsed();
+        let mut meter = app.engine.meter(asked, route);
         let call = app.engine.local.generate(&prompted);
         let generated = match times::deadline(&request.qos, self.started) {
-            None => call.await?,
+            None => call.await,
             Some((end, deadline)) => {
-                tokio::time::timeout_at(end, call).await.map_err(|_| Failure::Deadline(deadline))??
+                tokio::time::timeout_at(end, call).await.unwrap_or(Err(Failure::Deadline(deadline)))
             }
         };
-        let latency = self.started.elapsed();
-
-        let target = route.first.clone();
-        app.metrics.inference(&Inference {
-            provider: target.provider.to_string(),
-            profile: target.profile.to_string(),
-            region: target.region.to_string(),
-        });
+        let generated = match generated {
+            Ok(generated) => generated,
+            Err(failure) => {
+                meter.fail(&failure);
+                return Err(failure);
+            }
+        };
+        meter.answered(&route.first, false);
         let tokens = count_tokens(Arc::clone(&self.messages), |message| &message.text).await?;
         let output = count_tokens(Arc::from([generated.text.clone()]), String::as_str).await?;
         let blocks = of_messages(&self.messages);
-        let common = app.reuse.observe(&asked.past, &target.model, blocks, app.clock.now()).common;
-        Ok(Outcome {
+        let common = app.reuse.observe(&self.past, &route.first.model, blocks, app.clock.now()).common;
+        meter.measured(Measured {
             reuse: self.reuse(&tokens, common),
             evidence: ReuseEvidenceLevel::Unknown,
             output_tokens: output.iter().sum(),
-            truncated: generated.truncated,
-            qos: qos::completed(&request.qos, before_call + generated.ttft, latency),
-            text: generated.text,
-            target,
-        })
+            family: None,
+        });
+        let Settled { target, reuse, evidence, output_tokens, qos } = meter.complete_and_settle().await?;
+        let Generated { text, truncated } = generated;
+        Ok(Outcome { text, truncated, target, output_tokens, reuse, evidence, qos })
     }
 
     /// The reuse of a prompt whose first `common` messages an earlier one had too. No one reports what was read from a

@@ -8,7 +8,8 @@ use zumik_types::{Extra, QosAdmission, QosCompletion, QosOutcome};
 
 use super::accounts::{Accounts, Settled};
 use super::call::{Api, Asked};
-use super::target::Target;
+use super::event::Measured;
+use super::target::{Route, Target};
 use super::usage::Usage;
 use super::{Failure, ProviderError};
 
@@ -21,11 +22,15 @@ pub(crate) struct Meter {
 /// What an account says.
 pub(crate) struct Account {
     pub(crate) asked: Asked,
+    /// The model as the caller named it.
+    pub(crate) requested: Arc<str>,
     pub(crate) target: Target,
     pub(crate) fallback_used: bool,
     /// Which API was called with which body: what reuse is measured by.
     pub(crate) prompt: Option<(Api, Bytes)>,
     pub(crate) usage: Option<Usage>,
+    /// What was measured by whoever answered.
+    pub(crate) measured: Option<Measured>,
     /// What has been delivered, as far as it is needed to count it: see [`Meter::delivered`].
     pub(crate) delivered: String,
     /// Whether the provider began to answer.
@@ -58,15 +63,17 @@ impl Meter {
     pub(crate) fn open(
         accounts: Arc<Accounts>,
         asked: Asked,
-        target: Target,
+        route: &Route,
         prompt: Option<(Api, Bytes)>,
     ) -> Self {
         let account = Account {
             asked,
-            target,
+            requested: Arc::clone(&route.requested),
+            target: route.first.clone(),
             fallback_used: false,
             prompt,
             usage: None,
+            measured: None,
             delivered: String::new(),
             answered: false,
             ttft: None,
@@ -90,6 +97,16 @@ impl Meter {
     pub(crate) fn usage(&mut self, usage: Usage) {
         if let Some(account) = &mut self.open {
             account.usage = Some(usage);
+        }
+    }
+
+    /// Whoever answered knows what it took.
+    pub(crate) fn measured(&mut self, measured: Measured) {
+        if let Some(account) = &mut self.open {
+            let reuse = measured.reuse;
+            account.usage =
+                Some(Usage { input: reuse.input(), output: measured.output_tokens, cached: None });
+            account.measured = Some(measured);
         }
     }
 

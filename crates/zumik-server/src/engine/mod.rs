@@ -12,6 +12,7 @@ mod blocks;
 mod call;
 mod chat;
 mod draw;
+mod event;
 mod generation;
 mod lease;
 pub(crate) mod members;
@@ -27,7 +28,6 @@ pub(crate) mod upstream;
 mod usage;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use zumik_types::SessionId;
@@ -36,6 +36,7 @@ pub(crate) use accounts::{Accounts, Settled};
 pub(crate) use background::Background;
 pub(crate) use call::{Api, Asked, ModelAnswer, ModelBody, ModelCall, Surface};
 pub(crate) use chat::Delta;
+pub(crate) use event::Measured;
 pub(crate) use generation::{ChatMessage, Failure, Generation, Outcome, Part, Prepared};
 pub(crate) use lease::{Held, Reservation};
 pub(crate) use meter::Meter;
@@ -137,13 +138,12 @@ impl Engine {
         let ModelCall { api, asked, route, body, stream } = call;
         let (qos, started) = (asked.qos.clone(), asked.started);
         let prompt = Some((api, body.clone()));
-        let mut meter = Meter::open(Arc::clone(&self.accounts), asked, route.first.clone(), prompt);
+        let mut meter = Meter::open(Arc::clone(&self.accounts), asked, &route, prompt);
         let forward = Forward { api, stream, body: &body, qos: &qos, started };
         match self.upstreams.forward(&forward, &route).await {
             Ok(forwarded) => {
                 meter.answered(&forwarded.target, forwarded.fallback_used);
-                let (target, fallback_used) = (forwarded.target, forwarded.fallback_used);
-                Ok(ModelAnswer { target, fallback_used, body: forwarded.body, meter })
+                Ok(ModelAnswer { target: forwarded.target, body: forwarded.body, meter })
             }
             Err(failure) => {
                 meter.fail(&failure);
@@ -153,10 +153,8 @@ impl Engine {
     }
 
     /// An account for a generation that no provider runs.
-    pub(crate) fn meter(&self, asked: Asked, target: &Target) -> Meter {
-        let mut meter = Meter::open(Arc::clone(&self.accounts), asked, target.clone(), None);
-        meter.answered(target, false);
-        meter
+    pub(crate) fn meter(&self, asked: Asked, route: &Route) -> Meter {
+        Meter::open(Arc::clone(&self.accounts), asked, route, None)
     }
 
     /// The releases of all aliases of the server, sorted by alias. Those that lead nowhere now are left out.
@@ -233,6 +231,4 @@ pub(crate) struct Generated {
     pub(crate) text: String,
     /// Whether it ends early, at the most tokens asked for.
     pub(crate) truncated: bool,
-    /// Time from the call to the first token.
-    pub(crate) ttft: Duration,
 }

@@ -1,6 +1,6 @@
 //! The engine that is there when no model is: deterministic filler that says what it is.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use sha2::{Digest, Sha256};
@@ -25,7 +25,6 @@ impl Placeholder {
 #[async_trait]
 impl Local for Placeholder {
     async fn generate(&self, request: &Prompted<'_>) -> Result<Generated, Failure> {
-        let started = Instant::now();
         if !self.delay.is_zero() {
             tokio::time::sleep(self.delay).await;
         }
@@ -40,7 +39,7 @@ impl Local for Placeholder {
             }
         };
         let truncated = cut.is_some();
-        Ok(Generated { text: cut.unwrap_or(whole), truncated, ttft: started.elapsed() })
+        Ok(Generated { text: cut.unwrap_or(whole), truncated })
     }
 }
 

@@ -114,7 +114,8 @@ async fn fill(
     request: Request,
 ) -> Result<(Bytes, Headers), ApiError> {
     let texts = request.texts.unwrap_or_default();
-    let mut meter = app.engine.meter(asked, &route.first);
+    let mut meter = app.engine.meter(asked, route);
+    meter.answered(&route.first, false);
     let tokens = count_tokens(Arc::clone(&texts), String::as_str).await.map_err(ApiError::internal)?;
     let input = tokens.iter().sum();
     meter.usage(Usage { input, output: 0, cached: None });
