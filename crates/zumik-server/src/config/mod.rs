@@ -26,6 +26,8 @@ pub const FILE_NAME: &str = "zumik.toml";
 /// metrics = "127.0.0.1:9090"
 /// drain_seconds = 30
 /// placeholder_delay_ms = 0
+/// batch_lines = 8
+/// usage_days = 400
 ///
 /// [log]
 /// level = "info"
@@ -58,6 +60,10 @@ pub struct Settings {
     /// How long the placeholder takes for an answer, in milliseconds, `ZUMIK_PLACEHOLDER_DELAY_MS`: for trying out
     /// deadlines, cancels and retries without a model.
     pub placeholder_delay_ms: Option<u64>,
+    /// Lines of batches that run at a time, `ZUMIK_BATCH_LINES`; 8 when nothing is said.
+    pub batch_lines: Option<NonZeroU32>,
+    /// How long usage events are kept, in days, `ZUMIK_USAGE_DAYS`; 400 when nothing is said.
+    pub usage_days: Option<NonZeroU32>,
     /// The log.
     pub log: LogSettings,
     /// The limits.
@@ -186,6 +192,8 @@ impl Settings {
             drain_seconds: environment.read("ZUMIK_DRAIN_SECONDS", "a number of seconds")?,
             placeholder_delay_ms: environment
                 .read("ZUMIK_PLACEHOLDER_DELAY_MS", "a number of milliseconds")?,
+            batch_lines: environment.read("ZUMIK_BATCH_LINES", COUNT)?,
+            usage_days: environment.read("ZUMIK_USAGE_DAYS", COUNT)?,
             log: LogSettings {
                 level: environment.read("ZUMIK_LOG", "a level")?,
                 format: environment.read("ZUMIK_LOG_FORMAT", "'text' or 'json'")?,
@@ -223,6 +231,8 @@ impl Settings {
             metrics: self.metrics.or(other.metrics),
             drain_seconds: self.drain_seconds.or(other.drain_seconds),
             placeholder_delay_ms: self.placeholder_delay_ms.or(other.placeholder_delay_ms),
+            batch_lines: self.batch_lines.or(other.batch_lines),
+            usage_days: self.usage_days.or(other.usage_days),
             log: LogSettings {
                 level: self.log.level.or(other.log.level),
                 format: self.log.format.or(other.log.format),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use super::listener::Listener;
-use super::{RunningServer, Server};
+use super::{RunningServer, Server, Upkeep};
 use crate::app::{App, Inference};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{AliasSettings, LimitSettings, Settings, UpstreamError, UpstreamSettings, check_aliases};
@@ -38,6 +39,7 @@ pub struct Builder {
     limits: LimitSettings,
     drain: Duration,
     placeholder_delay: Duration,
+    upkeep: Upkeep,
     upstreams: BTreeMap<String, UpstreamSettings>,
     aliases: BTreeMap<String, AliasSettings>,
 }
@@ -97,6 +99,7 @@ impl Default for Builder {
             limits: LimitSettings::default(),
             drain: Duration::from_secs(30),
             placeholder_delay: Duration::ZERO,
+            upkeep: Upkeep { batch_lines: 8, usage_days: 400 },
             upstreams: BTreeMap::new(),
             aliases: BTreeMap::new(),
         }
@@ -182,6 +185,18 @@ impl Builder {
         self
     }
 
+    /// How many lines of batches run at a time; 8 when nothing is said.
+    pub fn batch_lines(mut self, lines: NonZeroU32) -> Self {
+        self.upkeep.batch_lines = lines.get();
+        self
+    }
+
+    /// How many days usage events are kept; 400 when nothing is said.
+    pub fn usage_days(mut self, days: NonZeroU32) -> Self {
+        self.upkeep.usage_days = days.get();
+        self
+    }
+
     /// Takes over what the settings say; what they leave open stays as it is.
     pub fn settings(mut self, settings: &Settings) -> Self {
         self.listen = settings.listen.unwrap_or(self.listen);
@@ -190,6 +205,8 @@ impl Builder {
         self.drain = settings.drain_seconds.map_or(self.drain, Duration::from_secs);
         self.placeholder_delay =
             settings.placeholder_delay_ms.map_or(self.placeholder_delay, Duration::from_millis);
+        self.upkeep.batch_lines = settings.batch_lines.map_or(self.upkeep.batch_lines, NonZeroU32::get);
+        self.upkeep.usage_days = settings.usage_days.map_or(self.upkeep.usage_days, NonZeroU32::get);
         self.upstreams.extend(settings.upstreams.clone());
         self.aliases.extend(settings.aliases.clone());
         self
@@ -232,7 +249,7 @@ impl Builder {
         }
         let app = App::new(store, inference, self.clock, self.mint, &self.limits)
             .map_err(|error| StartError::Routes(Box::new(error)))?;
-        Ok(Server { app: Arc::new(app), project, api_key, drain: self.drain })
+        Ok(Server { app: Arc::new(app), project, api_key, drain: self.drain, upkeep: self.upkeep })
     }
 
     fn inference(&self) -> Result<Inference, UpstreamError> {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::Days;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
@@ -11,9 +12,15 @@ use crate::app::App;
 const PAUSE: Duration = Duration::from_secs(60);
 
 /// Sweeps until `closing` is cancelled.
-pub(super) async fn run(app: Arc<App>, closing: CancellationToken) {
+pub(super) async fn run(app: Arc<App>, usage_days: u32, closing: CancellationToken) {
     while closing.run_until_cancelled(tokio::time::sleep(PAUSE)).await.is_some() {
         sweep(&app).await;
+        let before = app.clock.now().checked_sub_days(Days::new(usage_days.into()));
+        if let Some(before) = before
+            && let Err(error) = app.store.forget_usage(before).await
+        {
+            tracing::warn!(%error, "old usage events could not be removed; the next sweep will try again");
+        }
     }
 }
 
@@ -24,6 +31,7 @@ async fn sweep(app: &App) {
             artifacts = swept.artifacts,
             files = swept.files,
             responses = swept.responses,
+            batches = swept.batches,
             answers = swept.answers,
             "swept"
         ),

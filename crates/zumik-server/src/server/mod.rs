@@ -23,6 +23,16 @@ pub struct Server {
     project: ProjectId,
     api_key: String,
     drain: Duration,
+    upkeep: Upkeep,
+}
+
+/// What a running server does by itself, and how much.
+#[derive(Debug, Clone, Copy)]
+struct Upkeep {
+    /// Lines of batches that run at a time.
+    batch_lines: u32,
+    /// How long usage events are kept, in days.
+    usage_days: u32,
 }
 
 impl Server {
@@ -31,7 +41,8 @@ impl Server {
         Builder::default()
     }
 
-    /// The API as a `tower::Service`, for use without a socket.
+    /// The API as a `tower::Service`, for use without a socket. What a server does by itself, such as running the lines
+    /// of batches and removing what is past its time, needs [`Builder::start`].
     pub fn api(&self) -> Api {
         Api::new(Arc::clone(&self.app))
     }

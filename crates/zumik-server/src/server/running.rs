@@ -12,6 +12,7 @@ use super::listener::Listener;
 use super::metrics::MetricsPage;
 use super::{Server, maintenance};
 use crate::app::App;
+use crate::batches::{ChatLines, Shop, Worker};
 
 /// A server that answers. Dropping it ends it at once; [`shutdown`](Self::shutdown) ends it in order.
 #[must_use = "a server ends when it is dropped"]
@@ -42,8 +43,13 @@ impl RunningServer {
         let (address, metrics_address) = (api.address(), metrics.as_ref().map(Listener::address));
         let mut tasks = vec![
             tokio::spawn(api.serve(server.api(), closing.clone())),
-            tokio::spawn(maintenance::run(Arc::clone(&server.app), closing.clone())),
+            tokio::spawn(maintenance::run(
+                Arc::clone(&server.app),
+                server.upkeep.usage_days,
+                closing.clone(),
+            )),
             tokio::spawn(write_usage(Arc::clone(&server.app), closing.clone())),
+            tokio::spawn(run_batches(Arc::clone(&server.app), server.upkeep.batch_lines, closing.clone())),
         ];
         if let Some(metrics) = metrics {
             tasks.push(tokio::spawn(metrics.serve(MetricsPage(Arc::clone(&server.app)), closing.clone())));
@@ -107,6 +113,18 @@ impl RunningServer {
 
 async fn write_usage(app: Arc<App>, closing: CancellationToken) {
     app.usage.run(closing).await;
+}
+
+async fn run_batches(app: Arc<App>, lines: u32, closing: CancellationToken) {
+    let shop = Shop {
+        store: Arc::clone(&app.store),
+        runner: Arc::new(ChatLines(Arc::clone(&app))),
+        clock: Arc::clone(&app.clock),
+        mint: Arc::clone(&app.mint),
+        running: app.running.clone(),
+    };
+    let worker = Worker::new(shop, app.batches.clone(), lines as usize);
+    worker.run(closing, || app.is_draining()).await;
 }
 
 impl Tasks {
