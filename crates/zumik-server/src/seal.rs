@@ -29,6 +29,9 @@ pub enum SealError {
     /// The master key is another than the one that the data folder was made with.
     #[error("this is not the master key that the data folder was made with")]
     WrongKey,
+    /// The data folder was sealed with a key that is not in this file of it, and none was given.
+    #[error("the data folder has no master key: {} is missing", .0.display())]
+    NoKey(PathBuf),
     /// The sealed bytes were damaged, or belong to another place.
     #[error("a sealed content is damaged or in the wrong place")]
     Damaged,

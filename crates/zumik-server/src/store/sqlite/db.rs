@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
 use rusqlite::{CachedStatement, Connection, ErrorCode, Params, Row};
-use zumik_receipt::SigningKey;
 use zumik_types::ProjectId;
 
 use super::lookups::Lookups;
@@ -20,8 +19,6 @@ pub(super) struct Env {
     pub(super) vault: Vault,
     pub(super) mint: Arc<dyn Mint>,
     pub(super) clock: Arc<dyn Clock>,
-    /// The key that signs now.
-    pub(super) signing_key: RwLock<Arc<SigningKey>>,
     /// Rows of committed projects. Projects are never removed.
     pub(super) project_rows: RwLock<HashMap<ProjectId, i64>>,
     /// Idempotency keys that the index does not hold yet.

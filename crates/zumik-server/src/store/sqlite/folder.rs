@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::OpenError;
 use crate::mint::Mint;
-use crate::seal::MasterKey;
+use crate::seal::{MasterKey, SealError};
 
 /// A folder that holds everything one server keeps.
 #[derive(Debug, Clone)]
@@ -33,22 +33,33 @@ impl DataFolder {
         self.0.join("zumik.db")
     }
 
-    /// The master key given, else that of the folder; a folder without one gets a new one.
-    pub(super) fn master_key(
+    /// The master key given, else that of the folder.
+    pub(super) fn master_key(&self, given: Option<MasterKey>) -> Result<MasterKey, OpenError> {
+        let path = self.key_file();
+        match given {
+            Some(key) => Ok(key),
+            None => Ok(MasterKey::load(&path)?.ok_or(SealError::NoKey(path))?),
+        }
+    }
+
+    /// The same for a folder that nothing was sealed in yet: it gets a new key when there is none.
+    pub(super) fn first_master_key(
         &self,
         given: Option<MasterKey>,
         mint: &dyn Mint,
     ) -> Result<MasterKey, OpenError> {
-        if let Some(key) = given {
-            return Ok(key);
+        match self.master_key(given) {
+            Err(OpenError::Seal(SealError::NoKey(path))) => {
+                let key = MasterKey::mint(mint);
+                key.save(&path)?;
+                Ok(key)
+            }
+            other => other,
         }
-        let path = self.0.join("master.key");
-        if let Some(key) = MasterKey::load(&path)? {
-            return Ok(key);
-        }
-        let key = MasterKey::mint(mint);
-        key.save(&path)?;
-        Ok(key)
+    }
+
+    fn key_file(&self) -> PathBuf {
+        self.0.join("master.key")
     }
 
     /// Keeps other servers out.

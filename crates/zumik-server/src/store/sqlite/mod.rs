@@ -46,7 +46,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior};
 
 pub use connection::OpenError;
-pub use registry::Registry;
+pub use registry::{ReceiptKeyRecord, Registry};
 
 use db::{Db, Env};
 use folder::{DataFolder, FolderLock};
@@ -130,17 +130,15 @@ impl SqliteStore {
         let lock = folder.lock()?;
         let path = folder.database();
         let mut conn = connection::open_writer(&path)?;
-        let vault = Vault::new(&folder.master_key(master_key, &*mint)?);
         let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        check_master_key(&transaction, &vault, &*mint)?;
-        let signing_key = receipts::signing_key(&transaction, &vault, &*mint, clock.now())?;
+        let vault = vault(&transaction, &folder, master_key, &*mint)?;
+        receipts::ensure_key(&transaction, &vault, &*mint, clock.now())?;
         batch_lines::free_batch_lines(&transaction)?;
         transaction.commit()?;
         let env = Arc::new(Env {
             vault,
             mint,
             clock,
-            signing_key: parking_lot::RwLock::new(Arc::new(signing_key)),
             project_rows: parking_lot::RwLock::default(),
             lookups: parking_lot::Mutex::new(lookups::Lookups::load(&conn)?),
         });
@@ -157,9 +155,7 @@ impl SqliteStore {
     /// # Errors
     /// The database cannot be written.
     pub async fn rotate_receipt_key(&self) -> Result<()> {
-        let key = self.writer.write(|db| db.rotate_receipt_key(db.env.clock.now())).await?;
-        *self.env.signing_key.write() = key;
-        Ok(())
+        self.writer.write(|db| db.rotate_receipt_key(db.env.clock.now())).await
     }
 
     /// Empties the log and signs the receipts that wait for it. Whether none waits any more.
@@ -182,15 +178,28 @@ impl SqliteStore {
     }
 }
 
-/// Refuses another master key than the one that the folder was made with.
-fn check_master_key(conn: &Connection, vault: &Vault, mint: &dyn Mint) -> Result<(), OpenError> {
-    let proof: Option<Vec<u8>> =
-        conn.query_row("SELECT master_proof FROM server", [], |row| row.get(0)).optional()?;
-    match proof {
-        Some(proof) => vault.check(&proof)?,
+/// The vault of a folder: of the key that it was made with, which a new folder gets here.
+fn vault(
+    conn: &Connection,
+    folder: &DataFolder,
+    given: Option<MasterKey>,
+    mint: &dyn Mint,
+) -> Result<Vault, OpenError> {
+    match master_proof(conn)? {
+        Some(proof) => {
+            let vault = Vault::new(&folder.master_key(given)?);
+            vault.check(&proof)?;
+            Ok(vault)
+        }
         None => {
+            let vault = Vault::new(&folder.first_master_key(given, mint)?);
             conn.execute("INSERT INTO server (id, master_proof) VALUES (1, ?1)", [vault.proof(mint)?])?;
+            Ok(vault)
         }
     }
-    Ok(())
+}
+
+/// What a folder recognizes its master key by, once something was sealed in it.
+fn master_proof(conn: &Connection) -> rusqlite::Result<Option<Vec<u8>>> {
+    conn.query_row("SELECT master_proof FROM server", [], |row| row.get(0)).optional()
 }

@@ -135,7 +135,7 @@ impl Db<'_> {
         let record = job.record()?;
         self.check_erased(&record.scope)?;
         let id = PurgeReceiptId::from_key(self.env.mint.ulid(now).to_bytes());
-        receipt(id, record, job.generation, now, &self.env.signing_key.read())
+        receipt(id, record, job.generation, now, &self.signing_key()?)
     }
 
     /// Looks once more, before anything is claimed.

@@ -1,9 +1,8 @@
 //! The keys that sign receipts and reports, and the documents signed with them.
 
-use std::sync::Arc;
-
 use chrono::{DateTime, Utc};
-use rusqlite::params;
+use rusqlite::{OptionalExtension as _, params};
+use ulid::Ulid;
 use zeroize::Zeroizing;
 use zumik_receipt::SigningKey;
 use zumik_types::{
@@ -11,8 +10,9 @@ use zumik_types::{
 };
 
 use super::contents::place;
+use super::db::Sql;
 use super::ids::PublicId;
-use super::{Db, OpenError};
+use super::{Db, OpenError, ReceiptKeyRecord};
 use crate::mint::Mint;
 use crate::seal::Vault;
 use crate::store::receipt::sign_report;
@@ -26,7 +26,7 @@ impl Db<'_> {
         ctx: &ProjectCtx,
         report: &DiagnosticReport,
     ) -> Result<Diagnostic> {
-        let report = sign_report(report.clone(), &self.env.signing_key.read())?;
+        let report = sign_report(report.clone(), &self.signing_key()?)?;
         let (id, key) = self.mint::<DiagnosticId>(ctx);
         let diagnostic = Diagnostic {
             id,
@@ -63,37 +63,64 @@ impl Db<'_> {
     }
 
     /// Makes a new signing key; the one before is retired: its public half stays listed.
-    pub(super) fn rotate_receipt_key(&self, now: DateTime<Utc>) -> Result<Arc<SigningKey>> {
-        let key = new_key(&self.env.vault, &*self.env.mint, self.conn, now)?;
-        Ok(Arc::new(key))
+    pub(super) fn rotate_receipt_key(&self, now: DateTime<Utc>) -> Result<()> {
+        new_key(&self.env.vault, &*self.env.mint, self.conn, now).map(drop)
+    }
+
+    /// The key that signs now. It is read each time, because `zumik receipt-keys rotate` may have made a newer one.
+    pub(super) fn signing_key(&self) -> Result<SigningKey> {
+        signing_key(self.conn, &self.env.vault)?.ok_or_else(|| StoreError::internal("no key signs receipts"))
     }
 }
 
-/// The key that signs; a data folder without one gets one.
-pub(super) fn signing_key(
+/// Gives a data folder a signing key when it has none; refuses the one that everybody knows.
+pub(super) fn ensure_key(
     conn: &rusqlite::Connection,
     vault: &Vault,
     mint: &dyn Mint,
     now: DateTime<Utc>,
-) -> Result<SigningKey, OpenError> {
-    let stored = conn.query_row(
-        "SELECT public_id, seed FROM receipt_keys WHERE seed IS NOT NULL ORDER BY id DESC LIMIT 1",
-        [],
-        |row| Ok((row.get::<_, [u8; 16]>(0)?, row.get::<_, Vec<u8>>(1)?)),
-    );
-    let key = match stored {
-        Ok((id, sealed)) => {
-            let seed = Zeroizing::new(vault.open(&place("receipt key", &id), &sealed)?);
-            let seed = Zeroizing::new(<[u8; 32]>::try_from(seed.as_slice()).map_err(StoreError::internal)?);
-            SigningKey::from_seed(ReceiptKeyId::from_key(id), &seed)
-        }
-        Err(rusqlite::Error::QueryReturnedNoRows) => new_key(vault, mint, conn, now)?,
-        Err(error) => return Err(error.into()),
+) -> Result<(), OpenError> {
+    let key = match signing_key(conn, vault)? {
+        Some(key) => key,
+        None => new_key(vault, mint, conn, now)?,
     };
-    if key.is_test_key() { Err(OpenError::TestKey) } else { Ok(key) }
+    if key.is_test_key() { Err(OpenError::TestKey) } else { Ok(()) }
 }
 
-fn new_key(
+fn signing_key(conn: &rusqlite::Connection, vault: &Vault) -> Result<Option<SigningKey>> {
+    let stored = conn
+        .query_row(
+            "SELECT public_id, seed FROM receipt_keys WHERE seed IS NOT NULL ORDER BY id DESC LIMIT 1",
+            [],
+            |row| Ok((row.get::<_, [u8; 16]>(0)?, row.get::<_, Vec<u8>>(1)?)),
+        )
+        .optional()?;
+    let Some((id, sealed)) = stored else { return Ok(None) };
+    let seed = Zeroizing::new(vault.open(&place("receipt key", &id), &sealed)?);
+    let seed = Zeroizing::new(<[u8; 32]>::try_from(seed.as_slice()).map_err(StoreError::internal)?);
+    Ok(Some(SigningKey::from_seed(ReceiptKeyId::from_key(id), &seed)))
+}
+
+/// Every receipt key of a folder, newest first, with whether it still signs.
+pub(super) fn receipt_keys(sql: Sql<'_>) -> Result<Vec<ReceiptKeyRecord>> {
+    let rows = sql.all(
+        "SELECT public_id, public_key, seed IS NOT NULL FROM receipt_keys ORDER BY id DESC",
+        [],
+        |row| Ok((row.get::<_, [u8; 16]>(0)?, row.get::<_, String>(1)?, row.get::<_, bool>(2)?)),
+    )?;
+    let record = |(id, text, active): ([u8; 16], String, bool)| {
+        Ok(ReceiptKeyRecord { key: serde_json::from_str(&text)?, created_at: minted(id), active })
+    };
+    rows.into_iter().map(record).collect()
+}
+
+/// When an id was made, to the millisecond: the first six bytes say it.
+fn minted(id: [u8; 16]) -> DateTime<Utc> {
+    let millis = Ulid::from_bytes(id).timestamp_ms();
+    i64::try_from(millis).ok().and_then(DateTime::from_timestamp_millis).unwrap_or_default()
+}
+
+pub(super) fn new_key(
     vault: &Vault,
     mint: &dyn Mint,
     conn: &rusqlite::Connection,

@@ -1,22 +1,36 @@
-//! Projects and keys of a data folder, also while a server runs on it: what `zumik keys` works with.
+//! Projects and keys of a data folder, also while a server runs on it: what `zumik keys` and `zumik receipt-keys` work
+//! with.
 
 use std::path::Path;
 
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, TransactionBehavior};
-use zumik_types::{KeyId, ProjectId};
+use zumik_types::{KeyId, ProjectId, ReceiptKey};
 
 use super::db::Sql;
 use super::folder::DataFolder;
-use super::{OpenError, connection};
+use super::{OpenError, connection, receipts};
 use crate::mint::RandomMint;
+use crate::seal::MasterKey;
 use crate::store::{KeyRecord, NewKey, Project, Result};
 
 /// The projects and keys of a data folder. It takes no lock and needs no master key; a server that runs on
 /// the folder sees each change with its next request.
 pub struct Registry {
     conn: Connection,
+    folder: DataFolder,
     mint: RandomMint,
+}
+
+/// A key that signs receipts and reports, or once did.
+#[derive(Debug, Clone)]
+pub struct ReceiptKeyRecord {
+    /// Its public half, as the API lists it.
+    pub key: ReceiptKey,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// Whether it signs now.
+    pub active: bool,
 }
 
 impl Registry {
@@ -25,8 +39,9 @@ impl Registry {
     /// # Errors
     /// Its files are foreign, newer or damaged.
     pub fn open(folder: &Path) -> Result<Self, OpenError> {
-        let conn = connection::open_writer(&DataFolder::open(folder)?.database())?;
-        Ok(Self { conn, mint: RandomMint::default() })
+        let folder = DataFolder::open(folder)?;
+        let conn = connection::open_writer(&folder.database())?;
+        Ok(Self { conn, folder, mint: RandomMint::default() })
     }
 
     /// The project of this name, made when there is none.
@@ -67,6 +82,31 @@ impl Registry {
     /// There is no such key, or the database cannot be written.
     pub fn revoke_key(&mut self, key: &KeyId, now: DateTime<Utc>) -> Result<KeyRecord> {
         self.write(|sql, _| sql.revoke_key(key, now))
+    }
+
+    /// The keys that sign receipts and reports, newest first. The first one signs; the others are listed so that what they
+    /// signed still verifies.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn receipt_keys(&self) -> Result<Vec<ReceiptKeyRecord>> {
+        receipts::receipt_keys(Sql::new(&self.conn))
+    }
+
+    /// Makes a new key that signs from now on, also in a server that runs on the folder. It is sealed with the master key
+    /// given, else with that of the folder.
+    ///
+    /// # Errors
+    /// The master key is missing or the wrong one, or the database cannot be written.
+    pub fn rotate_receipt_key(
+        &mut self,
+        key: Option<MasterKey>,
+        now: DateTime<Utc>,
+    ) -> Result<(), OpenError> {
+        let transaction = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let vault = super::vault(&transaction, &self.folder, key, &self.mint)?;
+        receipts::new_key(&vault, &self.mint, &transaction, now)?;
+        Ok(transaction.commit()?)
     }
 
     fn write<T>(&mut self, work: impl FnOnce(&Sql<'_>, &RandomMint) -> Result<T>) -> Result<T> {
