@@ -47,8 +47,9 @@ impl Log {
             } else if log.pages < 4 * LIMIT {
                 checkpoint(conn, "PASSIVE").map(drop).map_err(Into::into)
             } else {
-                // A log that grew far beyond the limit gives its space back.
-                self.truncate(conn).map(drop)
+                // A log that grew far beyond the limit gives its space back. A reader that holds on to it, such as a
+                // backup, is not waited for: every write would wait with it.
+                truncate_within(conn, Duration::ZERO).map(drop)
             }
         });
         if let Err(error) = done {
@@ -58,10 +59,7 @@ impl Log {
 
     /// Empties the log. Whether it is empty now.
     pub(super) fn truncate(&mut self, conn: &Connection) -> Result<bool> {
-        conn.busy_timeout(PATIENCE)?;
-        let log = checkpoint(conn, "TRUNCATE");
-        conn.busy_timeout(BUSY_TIMEOUT)?;
-        Ok(log.map(|log| !log.busy && log.pages == 0)?)
+        truncate_within(conn, PATIENCE)
     }
 
     /// Leaves no log behind at shutdown.
@@ -70,6 +68,14 @@ impl Log {
             tracing::warn!(%error, "the write-ahead log could not be written back");
         }
     }
+}
+
+/// Empties the log if that can be done within this time. Whether it is empty now.
+fn truncate_within(conn: &Connection, time: Duration) -> Result<bool> {
+    conn.busy_timeout(time)?;
+    let log = checkpoint(conn, "TRUNCATE");
+    conn.busy_timeout(BUSY_TIMEOUT)?;
+    Ok(log.map(|log| !log.busy && log.pages == 0)?)
 }
 
 fn checkpoint(conn: &Connection, mode: &str) -> rusqlite::Result<Extent> {

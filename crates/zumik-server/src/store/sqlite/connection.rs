@@ -105,11 +105,11 @@ fn open(path: &Path) -> rusqlite::Result<Connection> {
     Ok(conn)
 }
 
-fn migrate(conn: &mut Connection, path: &Path) -> Result<(), OpenError> {
-    let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let pragma = |name: &str| tx.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+/// Version of the schema of a file that is ours and not newer than this program; 0 for an empty file.
+pub(super) fn version(conn: &Connection, path: &Path) -> Result<usize, OpenError> {
+    let pragma = |name: &str| conn.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     let version = usize::try_from(pragma("user_version")?).unwrap_or(usize::MAX);
-    let tables: i64 = tx.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    let tables: i64 = conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     let ours = pragma("application_id")? == i64::from(APPLICATION_ID);
     let ours = ours && pragma("page_size")? == i64::try_from(PAGE_SIZE).unwrap_or(0);
     if !ours && (version != 0 || tables != 0) {
@@ -118,6 +118,12 @@ fn migrate(conn: &mut Connection, path: &Path) -> Result<(), OpenError> {
     if version > MIGRATIONS.len() {
         return Err(OpenError::Newer { path: path.to_owned(), found: version, known: MIGRATIONS.len() });
     }
+    Ok(version)
+}
+
+fn migrate(conn: &mut Connection, path: &Path) -> Result<(), OpenError> {
+    let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let version = version(&tx, path)?;
     for migration in &MIGRATIONS[version..] {
         tx.execute_batch(migration)?;
     }

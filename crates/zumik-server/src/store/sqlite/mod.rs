@@ -4,6 +4,7 @@
 mod aliases;
 mod answers;
 mod artifacts;
+pub mod backup;
 mod batch_end;
 mod batch_lines;
 mod batch_operations;

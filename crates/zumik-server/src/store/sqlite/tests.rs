@@ -45,19 +45,19 @@ impl Opened {
 }
 
 /// Every byte of every file below a folder.
-fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
+pub(super) fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     entries.map(|path| (path.display().to_string(), std::fs::read(&path).unwrap())).collect()
 }
 
 /// Whether any of the needles, 40 bytes each, lies in a file.
-fn holds_any(bytes: &[u8], needles: &HashSet<&[u8]>) -> bool {
+pub(super) fn holds_any(bytes: &[u8], needles: &HashSet<&[u8]>) -> bool {
     let begins: HashSet<&[u8]> = needles.iter().map(|needle| &needle[..8]).collect();
     bytes.windows(40).any(|window| begins.contains(&window[..8]) && needles.contains(window))
 }
 
 /// The sealed texts of an artifact, each with its wrapped key first.
-fn sealed(store: &SqliteStore, id: &ArtifactId) -> Vec<Vec<u8>> {
+pub(super) fn sealed(store: &SqliteStore, id: &ArtifactId) -> Vec<Vec<u8>> {
     use super::ids::PublicId as _;
     let texts = store.readers.now(|db| {
         db.all(

@@ -1,0 +1,131 @@
+//! A folder that is being filled: it goes again unless it is kept.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use super::{BackupError, Result};
+
+/// What a folder may hold and still count as empty: the root of a volume has the first, a server that ended the second.
+const IGNORED: [&str; 2] = ["lost+found", LOCK];
+
+/// The lock of a data folder.
+pub(super) const LOCK: &str = "server.lock";
+
+/// Files get this ending until they are complete.
+const PARTIAL: &str = "partial";
+
+/// A folder with the files that were made in it. Dropped without [`keep`](Self::keep), they are removed.
+pub(super) struct Draft {
+    folder: PathBuf,
+    /// Whether the folder itself was made.
+    made: bool,
+    files: Vec<PathBuf>,
+}
+
+impl Draft {
+    /// An empty folder, made when it is missing, for its owner only.
+    pub(super) fn open(folder: &Path) -> Result<Self> {
+        let failed = |error| BackupError::File(folder.to_owned(), error);
+        let made = match fs::read_dir(folder) {
+            Ok(mut entries) => {
+                let holds = entries.any(|entry| {
+                    entry.map_or(true, |entry| IGNORED.iter().all(|name| entry.file_name() != *name))
+                });
+                if is_locked(folder) {
+                    return Err(BackupError::InUse(folder.to_owned()));
+                }
+                if holds {
+                    return Err(BackupError::NotEmpty(folder.to_owned()));
+                }
+                false
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let mut builder = fs::DirBuilder::new();
+                builder.recursive(true);
+                #[cfg(unix)]
+                std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+                builder.create(folder).map_err(failed)?;
+                true
+            }
+            Err(error) => return Err(failed(error)),
+        };
+        Ok(Self { folder: folder.to_owned(), made, files: Vec::new() })
+    }
+
+    /// Where a file of this name grows, made for its owner only, until [`finish`](Self::finish).
+    pub(super) fn begin(&mut self, name: &str) -> Result<(PathBuf, File)> {
+        let path = self.folder.join(format!("{name}.{PARTIAL}"));
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let file = options.open(&path).map_err(|error| BackupError::File(path.clone(), error))?;
+        self.files.push(path.clone());
+        Ok((path, file))
+    }
+
+    /// Gives a file that is complete its name, durably.
+    pub(super) fn finish(&mut self, name: &str) -> Result<()> {
+        let (path, partial) = (self.folder.join(name), self.folder.join(format!("{name}.{PARTIAL}")));
+        File::open(&partial)
+            .and_then(|file| file.sync_all())
+            .and_then(|()| fs::rename(&partial, &path))
+            .and_then(|()| sync_folder(&self.folder))
+            .map_err(|error| BackupError::File(path.clone(), error))?;
+        self.files.push(path);
+        Ok(())
+    }
+
+    /// Writes a whole file, durably.
+    pub(super) fn write(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
+        let (path, mut file) = self.begin(name)?;
+        file.write_all(bytes).map_err(|error| BackupError::File(path, error))?;
+        self.finish(name)
+    }
+
+    /// Notes a file that another made in the folder.
+    pub(super) fn adopt(&mut self, name: &str) {
+        self.files.push(self.folder.join(name));
+    }
+
+    /// Where a file lies that is complete.
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// Keeps all of it.
+    pub(super) fn keep(mut self) -> Result<()> {
+        if self.made
+            && let Some(parent) = self.folder.parent().filter(|parent| !parent.as_os_str().is_empty())
+        {
+            sync_folder(parent).map_err(|error| BackupError::File(parent.to_owned(), error))?;
+        }
+        self.made = false;
+        self.files.clear();
+        Ok(())
+    }
+}
+
+impl Drop for Draft {
+    /// Removes what can be removed: what is left has no manifest or no database, and counts as nothing.
+    fn drop(&mut self) {
+        for file in &self.files {
+            let _ = fs::remove_file(file);
+        }
+        if self.made {
+            let _ = fs::remove_dir(&self.folder);
+        }
+    }
+}
+
+/// Whether a server holds the lock of a folder.
+fn is_locked(folder: &Path) -> bool {
+    File::open(folder.join(LOCK))
+        .is_ok_and(|file| matches!(file.try_lock_shared(), Err(fs::TryLockError::WouldBlock)))
+}
+
+/// Makes the names in a folder durable.
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
+}
