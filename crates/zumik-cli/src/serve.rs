@@ -1,5 +1,6 @@
 //! `zumik serve`: the server of one data folder, until it is told to stop.
 
+use std::env;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -44,6 +45,9 @@ pub(crate) async fn run(args: ServeArgs, log: Log) -> Result<(), Failure> {
     if let Some(key) = data::master_key()? {
         builder = builder.master_key(key);
     }
+    if let Some(token) = metrics_token()? {
+        builder = builder.metrics_token(&token);
+    }
     let server = builder.start().await.map_err(|error| refusal(error, &folder, &settings))?;
     match announce(&server, &folder, &settings, args.json) {
         // A script may read the first line and close the pipe: the server is what it wanted.
@@ -78,6 +82,15 @@ fn settings(args: &ServeArgs, folder: &Path) -> Result<Settings, Failure> {
     settings.upstream.key_env = args.upstream_key_env.clone();
     settings.upstream.models = args.upstream_models.clone();
     settings.complete(folder).map_err(|error| Failure::because("the settings cannot be used", &error))
+}
+
+/// The token of `METRICS_TOKEN`, if it is set.
+fn metrics_token() -> Result<Option<String>, Failure> {
+    match env::var("METRICS_TOKEN") {
+        Ok(token) => Ok(Some(token).filter(|token| !token.is_empty())),
+        Err(env::VarError::NotPresent) => Ok(None),
+        Err(env::VarError::NotUnicode(_)) => Err(Failure::usage("METRICS_TOKEN is not UTF-8 text")),
+    }
 }
 
 fn with_settings(log: Log, settings: &Settings) -> Log {

@@ -11,6 +11,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use super::listener::Listener;
+use super::metrics::Guard;
 use super::{RunningServer, Server, Upkeep};
 use crate::app::{App, Inference};
 use crate::clock::{Clock, SystemClock};
@@ -32,6 +33,7 @@ pub struct Builder {
     keep: Keep,
     listen: SocketAddr,
     metrics: Option<SocketAddr>,
+    guard: Guard,
     api_key: Option<String>,
     master_key: Option<MasterKey>,
     clock: Arc<dyn Clock>,
@@ -92,6 +94,7 @@ impl Default for Builder {
             keep: Keep::Memory,
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             metrics: None,
+            guard: Guard::default(),
             api_key: None,
             master_key: None,
             clock: Arc::new(SystemClock),
@@ -128,6 +131,12 @@ impl Builder {
     /// Serves Prometheus metrics at `/metrics` of this address, on a listener of their own.
     pub fn metrics(mut self, address: SocketAddr) -> Self {
         self.metrics = Some(address);
+        self
+    }
+
+    /// Shows the metrics only to requests with this bearer token.
+    pub fn metrics_token(mut self, token: &str) -> Self {
+        self.guard = Guard::token(token);
         self
     }
 
@@ -272,8 +281,9 @@ impl Builder {
             Some(address) => Some(bind(address).await?),
             None => None,
         };
+        let guard = self.guard.clone();
         let server = self.build().await?;
-        Ok(RunningServer::start(server, api, metrics))
+        Ok(RunningServer::start(server, api, metrics.map(|listener| (listener, guard))))
     }
 }
 

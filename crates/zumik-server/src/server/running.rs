@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use zumik_types::ProjectId;
 
 use super::listener::Listener;
-use super::metrics::MetricsPage;
+use super::metrics::{Guard, MetricsPage};
 use super::{Server, maintenance};
 use crate::app::App;
 use crate::batches::{ChatLines, Shop, Worker};
@@ -38,9 +38,10 @@ pub enum Drained {
 }
 
 impl RunningServer {
-    pub(super) fn start(server: Server, api: Listener, metrics: Option<Listener>) -> Self {
+    pub(super) fn start(server: Server, api: Listener, metrics: Option<(Listener, Guard)>) -> Self {
         let closing = CancellationToken::new();
-        let (address, metrics_address) = (api.address(), metrics.as_ref().map(Listener::address));
+        let (address, metrics_address) =
+            (api.address(), metrics.as_ref().map(|(listener, _)| listener.address()));
         let mut tasks = vec![
             tokio::spawn(api.serve(server.api(), closing.clone())),
             tokio::spawn(maintenance::run(
@@ -51,8 +52,9 @@ impl RunningServer {
             tokio::spawn(write_usage(Arc::clone(&server.app), closing.clone())),
             tokio::spawn(run_batches(Arc::clone(&server.app), server.upkeep.batch_lines, closing.clone())),
         ];
-        if let Some(metrics) = metrics {
-            tasks.push(tokio::spawn(metrics.serve(MetricsPage(Arc::clone(&server.app)), closing.clone())));
+        if let Some((listener, guard)) = metrics {
+            let page = MetricsPage { app: Arc::clone(&server.app), guard };
+            tasks.push(tokio::spawn(listener.serve(page, closing.clone())));
         }
         let url = format!("http://{}", reachable(address));
         Self { server, url, address, metrics_address, closing, tasks: Tasks(tasks) }

@@ -158,6 +158,34 @@ async fn metrics_have_a_listener_of_their_own() {
 }
 
 #[tokio::test]
+async fn metrics_with_a_token_are_for_whoever_has_it() {
+    let server = Server::builder().metrics("127.0.0.1:0".parse().unwrap()).metrics_token("s3cret");
+    let server = server.start().await.unwrap();
+    let metrics = server.metrics_address().unwrap();
+    let get = |path: &str, header: &str| {
+        format!("GET {path} HTTP/1.1\r\nHost: a\r\n{header}Connection: close\r\n\r\n")
+    };
+    for header in ["Authorization: Bearer s3cret\r\n", "authorization: bearer s3cret\r\n"] {
+        assert!(exchange(metrics, &get("/metrics", header)).await.starts_with("HTTP/1.1 200"), "{header}");
+    }
+    for header in [
+        "",
+        "Authorization: Bearer\r\n",
+        "Authorization: Bearer s3cre\r\n",
+        "Authorization: Bearer s3cret2\r\n",
+        "Authorization: Basic s3cret\r\n",
+        "Authorization: s3cret\r\n",
+    ] {
+        for path in ["/metrics", "/"] {
+            let answer = exchange(metrics, &get(path, header)).await;
+            assert!(answer.starts_with("HTTP/1.1 401"), "{header}{answer}");
+            assert!(!answer.contains("http_requests"), "{answer}");
+        }
+    }
+    server.shutdown().await;
+}
+
+#[tokio::test]
 async fn the_router_can_be_mounted_into_another_one() {
     let data = tempfile::tempdir().unwrap();
     let server = Server::builder().data(data.path()).build().await.unwrap();
