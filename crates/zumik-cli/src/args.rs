@@ -1,10 +1,21 @@
 //! What a user may type: the command line as types, with its help.
 
+mod backup;
+mod keys;
+mod tools;
+
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub(crate) use self::backup::{BackupArgs, RestoreArgs};
+pub(crate) use self::keys::{
+    CreateKeyArgs, KeysArgs, KeysCommand, ListKeysArgs, ListReceiptKeysArgs, ReceiptKeysArgs,
+    ReceiptKeysCommand, RevokeKeyArgs, RotateReceiptKeyArgs, Scope,
+};
+pub(crate) use self::tools::{DiagnoseArgs, LintArgs, QuickstartArgs};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -47,6 +58,9 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     Serve(ServeArgs),
     Keys(KeysArgs),
+    ReceiptKeys(ReceiptKeysArgs),
+    Backup(BackupArgs),
+    Restore(RestoreArgs),
     Quickstart(QuickstartArgs),
     Diagnose(DiagnoseArgs),
     Lint(LintArgs),
@@ -109,6 +123,8 @@ More settings in the environment:
   ZUMIK_TOKENS_PER_MINUTE      limit of each API key [default: none]
   ZUMIK_CONCURRENT_STREAMS     limit of each API key [default: none]
   ZUMIK_PURGE_JOBS_PER_MINUTE  limit of each project [default: none]
+  METRICS_TOKEN                asks for this token at --metrics, as in
+                               Authorization: Bearer TOKEN
   ZUMIK_DRAIN_SECONDS          most time a stop waits for requests [default: 30]
   ZUMIK_UPSTREAM_REGION        where the provider runs, such as us [default: unknown]
   ZUMIK_PLACEHOLDER_DELAY_MS   time an answer without a model takes [default: 0]
@@ -170,195 +186,6 @@ pub(crate) struct DataArgs {
     /// %APPDATA% on Windows. `serve` makes the folder when it does not exist.
     #[arg(long, value_name = "DIR", env = "ZUMIK_DATA")]
     pub data: Option<PathBuf>,
-}
-
-/// Create, list and revoke API keys
-///
-/// These commands work on the data folder itself, also while a server is running on it: a new key works at once,
-/// a revoked one is refused at once.
-#[derive(Debug, Args)]
-#[command(arg_required_else_help = true)]
-pub(crate) struct KeysArgs {
-    #[command(subcommand)]
-    pub command: KeysCommand,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum KeysCommand {
-    Create(CreateKeyArgs),
-    List(ListKeysArgs),
-    Revoke(RevokeKeyArgs),
-}
-
-/// Make a key and print it, once
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  zumik keys create
-  zumik keys create --project ci --scopes read
-  export ZUMIK_API_KEY=$(zumik keys create --json | jq -r .key)")]
-pub(crate) struct CreateKeyArgs {
-    #[command(flatten)]
-    pub data: DataArgs,
-
-    /// Project that the key opens, by its name; one that does not exist yet is made
-    ///
-    /// A key sees its own project only. `default` is the project that the first start made.
-    #[arg(long, value_name = "NAME", default_value = "default")]
-    pub project: String,
-
-    /// A name for the key itself, to know it by in `zumik keys list`
-    #[arg(long, value_name = "NAME", default_value = "cli")]
-    pub name: String,
-
-    /// What the key may do, comma-separated
-    ///
-    /// inference: generate and manage state, includes read. read: only look. admin: install model aliases,
-    /// includes read.
-    #[arg(
-        long,
-        value_name = "LIST",
-        value_delimiter = ',',
-        value_enum,
-        default_values_t = [Scope::Inference]
-    )]
-    pub scopes: Vec<Scope>,
-
-    /// Print a JSON object: key, id, project_id and the rest of the key's record
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// What a key may do (contract: `common.md`, "Scopes").
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Scope {
-    Inference,
-    Read,
-    Admin,
-}
-
-impl Scope {
-    /// Its name on the wire.
-    pub(crate) fn name(&self) -> &'static str {
-        match self {
-            Self::Inference => "inference",
-            Self::Read => "read",
-            Self::Admin => "admin",
-        }
-    }
-}
-
-/// Show every key of every project, revoked ones too; never the keys themselves
-#[derive(Debug, Args)]
-pub(crate) struct ListKeysArgs {
-    #[command(flatten)]
-    pub data: DataArgs,
-
-    /// Print a JSON list
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// Refuse a key from now on
-#[derive(Debug, Args)]
-pub(crate) struct RevokeKeyArgs {
-    #[command(flatten)]
-    pub data: DataArgs,
-
-    /// Id of the key, `key_…`, as `zumik keys list` shows it
-    #[arg(value_name = "ID")]
-    pub id: String,
-
-    /// Print the key's record as JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// The tour: an agent's state from artifacts to a purge receipt, over your own files
-///
-/// Starts a server on a temporary folder and drives it with the Rust client, every call for real: uploads the text
-/// files below FOLDER as artifacts, bundles them, opens a session, holds a few turns, lets two writers collide,
-/// forks, merges, pins a snapshot, generates with a QoS target, scores the reuse in what just happened, purges one
-/// document and verifies the signed receipt offline. Nothing is kept, and nothing leaves this machine.
-///
-/// Hidden files, files that .gitignore or .ignore excludes, symbolic links and the folders target and node_modules
-/// are passed over. A file that is not UTF-8 text, is empty or is too large for one request is reported and skipped.
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  zumik quickstart
-  zumik quickstart ./docs --max-files 20
-  zumik quickstart --json | jq .calls
-
-Environment:
-  ZUMIK_BASE_URL, ZUMIK_API_KEY   when both are set, the tour uses that server:
-                                  the files are uploaded there, and deleted in
-                                  the end with all else that the tour made")]
-pub(crate) struct QuickstartArgs {
-    /// Folder whose text files are the documents
-    #[arg(value_name = "FOLDER", default_value = ".")]
-    pub folder: PathBuf,
-
-    /// At most this many files, in the order of their paths
-    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    pub max_files: u32,
-
-    /// Print one JSON object at the end instead of the tour
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// Score the reuse in captured traces
-///
-/// The Workload Reuse Score, the waterfall from input to realized tokens, and what to do about it. Computed here: nothing
-/// is sent. With --api-key the traces, which hold numbers and no text, go to a server that signs the report.
-#[derive(Debug, Args)]
-#[command(after_help = "\
-FILE has one JSON object a line, each an element of `traces` as
-POST /v2/diagnostics takes them.
-
-Examples:
-  zumik diagnose zumik-traces.jsonl
-  zumik diagnose zumik-traces.jsonl --json | jq .workload_reuse_score")]
-pub(crate) struct DiagnoseArgs {
-    /// File of traces; - is standard input
-    #[arg(value_name = "FILE")]
-    pub file: PathBuf,
-
-    /// Have the report made and signed by a server
-    #[arg(long, value_name = "KEY")]
-    pub api_key: Option<String>,
-
-    /// The server for --api-key [default: the hosted one, api.zumik.ai]
-    #[arg(long, value_name = "URL", env = "ZUMIK_BASE_URL")]
-    pub base_url: Option<String>,
-
-    /// Print the report as JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// Check whether the layout of a prompt lets providers cache it
-///
-/// Providers cache exact prefixes: what is stable must come first and must not change. Nothing is sent.
-///
-/// Exit code 0 without a finding of medium or high severity, 1 with one, 2 when the file is no prompt.
-#[derive(Debug, Args)]
-#[command(after_help = "\
-FILE is {\"messages\": [...]}, an array of {role, content}, or the same with a
-`kind` to each block (tools, response_schema, document, ...).
-
-Examples:
-  zumik lint prompt.json
-  cat prompt.json | zumik lint - --json")]
-pub(crate) struct LintArgs {
-    /// File with a prompt as JSON; - is standard input
-    #[arg(value_name = "FILE")]
-    pub file: PathBuf,
-
-    /// Print the findings as JSON
-    #[arg(long)]
-    pub json: bool,
 }
 
 /// Reads `HOST:PORT`; a host name is resolved, its first address taken.

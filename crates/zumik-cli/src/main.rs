@@ -2,6 +2,7 @@
 //! tools that look at prompts and traces.
 
 mod args;
+mod backup;
 mod data;
 mod diagnose;
 mod failure;
@@ -10,6 +11,7 @@ mod keys;
 mod lint;
 mod logging;
 mod quickstart;
+mod receipt_keys;
 mod reuse;
 mod serve;
 mod signals;
@@ -43,6 +45,9 @@ fn run(cli: Cli) -> Result<(), Failure> {
         match cli.command {
             Command::Serve(args) => serve::run(args, log).await,
             Command::Keys(args) => keys::run(args.command, log),
+            Command::ReceiptKeys(args) => receipt_keys::run(args.command, log),
+            Command::Backup(args) => backup::back_up(args, log).await,
+            Command::Restore(args) => backup::restore(args, log).await,
             Command::Diagnose(args) => diagnose::run(args, log).await,
             Command::Lint(args) => lint::run(&args, log),
             Command::Quickstart(args) => quickstart::run(args, log).await,

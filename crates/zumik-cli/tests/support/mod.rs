@@ -14,8 +14,10 @@ use zumik_client::Zumik;
 /// `zumik` with these arguments, without what the environment of the tests may set.
 pub(crate) fn zumik<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_zumik"));
-    for name in ["API_KEY", "BASE_URL", "DATA", "LISTEN", "METRICS", "LOG", "LOG_FORMAT", "MASTER_KEY"] {
-        command.env_remove(format!("ZUMIK_{name}"));
+    for (name, _) in std::env::vars_os() {
+        if name == "METRICS_TOKEN" || name.to_string_lossy().starts_with("ZUMIK_") {
+            command.env_remove(name);
+        }
     }
     command.args(arguments).stdin(Stdio::null());
     command
@@ -82,7 +84,8 @@ impl Serving {
         command
     }
 
-    fn spawn(command: &mut Command) -> Self {
+    /// Starts a command of its own, which must be `zumik serve --json`.
+    pub(crate) fn spawn(command: &mut Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().expect("zumik serve starts");
         let mut stdout = BufReader::new(child.stdout.take().expect("a pipe"));
         let mut line = String::new();

@@ -1,0 +1,224 @@
+//! `zumik backup` and `zumik restore`: copies of a data folder, checked.
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use chrono::{SecondsFormat, Utc};
+use indicatif::{ProgressBar, ProgressStyle};
+use zumik_server::seal::MasterKey;
+use zumik_server::store::sqlite::backup::{
+    self, BackupError, Contents, Manifest, Progress, RestoreKey, Stage, Watch,
+};
+
+use crate::args::{BackupArgs, RestoreArgs};
+use crate::data;
+use crate::failure::{self, Failure};
+use crate::logging::{self, Log};
+use crate::signals::Signals;
+use crate::term::{self, GOOD, Screen, WARN, styled};
+
+pub(crate) async fn back_up(args: BackupArgs, log: Log) -> Result<(), Failure> {
+    logging::start(log, "error", None)?;
+    let data = data::folder(&args.data)?;
+    let target = absolute(&args.folder)?;
+    let mut contents = Contents::default();
+    contents.master_key = data::master_key()?;
+    contents.with_master_key = args.with_master_key;
+    let work = {
+        let (data, target) = (data.clone(), target.clone());
+        move |watch: Watch<'_>| backup::write(&data, &target, &contents, Utc::now(), watch)
+    };
+    let manifest = watched(work, args.json).await?.map_err(|error| refusal(&error, args.with_master_key))?;
+    if args.json {
+        return term::print_json(&manifest);
+    }
+    let mut screen = Screen::new(false);
+    screen.line(format_args!("{}  {}", styled(GOOD, "backed up and checked"), shown(&target)))?;
+    describe(&mut screen, &manifest)
+}
+
+pub(crate) async fn restore(args: RestoreArgs, log: Log) -> Result<(), Failure> {
+    logging::start(log, "error", None)?;
+    let source = absolute(&args.folder)?;
+    let key = restore_key(args.master_key_file.as_deref())?;
+    if args.check {
+        return check(source, key, args.json).await;
+    }
+    let data = data::folder(&args.data)?;
+    let work = {
+        let data = data.clone();
+        move |watch: Watch<'_>| backup::restore(&source, &data, &key, watch)
+    };
+    let manifest = watched(work, args.json).await?.map_err(|error| refusal(&error, false))?;
+    if args.json {
+        return term::print_json(&manifest);
+    }
+    let mut screen = Screen::new(false);
+    screen.line(format_args!("{}  {}", styled(GOOD, "restored and checked"), shown(&data)))?;
+    describe(&mut screen, &manifest)?;
+    let moment = styled(WARN, moment(&manifest)).to_string();
+    screen.line(format_args!(
+        "What was purged after {moment} is back: repeat those purges before anyone uses it."
+    ))
+}
+
+async fn check(source: PathBuf, key: RestoreKey, json: bool) -> Result<(), Failure> {
+    let key = match key {
+        RestoreKey::Given(key) | RestoreKey::Kept(key) => Some(key),
+        _ => None,
+    };
+    let key_known = key.is_some();
+    let path = source.clone();
+    let work = move |watch: Watch<'_>| backup::check(&path, key.as_ref(), watch);
+    let manifest = watched(work, json).await?.map_err(|error| refusal(&error, false))?;
+    if json {
+        return term::print_json(&manifest);
+    }
+    let mut screen = Screen::new(false);
+    screen.line(format_args!("{}  {}", styled(GOOD, "sound"), shown(&source)))?;
+    describe(&mut screen, &manifest)?;
+    match key_known || manifest.master_key {
+        true => Ok(()),
+        false => {
+            screen.line("The master key was not checked: the backup does not hold it, and none was given.")
+        }
+    }
+}
+
+/// The key named on the command line, else that of the environment, else that of the backup.
+fn restore_key(file: Option<&Path>) -> Result<RestoreKey, Failure> {
+    if let Some(path) = file {
+        let unusable = |why: &dyn std::fmt::Display| {
+            Failure::failed(format_args!("--master-key-file {}: {why}", shown(path)))
+        };
+        return match MasterKey::load(path) {
+            Ok(Some(key)) => Ok(RestoreKey::Kept(key)),
+            Ok(None) => Err(unusable(&"there is no such file")),
+            Err(error) => Err(unusable(&failure::chain(&error))),
+        };
+    }
+    Ok(data::master_key()?.map_or(RestoreKey::FromBackup, RestoreKey::Given))
+}
+
+/// Runs it on a thread of its own, with a bar on the terminal, until it is done or Ctrl-C ends it. What was begun is
+/// removed then; asked once more, the command ends at once.
+async fn watched<T: Send + 'static>(
+    work: impl FnOnce(Watch<'_>) -> Result<T, BackupError> + Send + 'static,
+    silent: bool,
+) -> Result<Result<T, BackupError>, Failure> {
+    let mut signals = Signals::listen()?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let asked = Arc::clone(&stop);
+    let mut running = tokio::task::spawn_blocking(move || {
+        let bar = Bar::new(silent);
+        let done = work(&mut |progress| {
+            bar.show(progress);
+            if asked.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        bar.0.finish_and_clear();
+        done
+    });
+    loop {
+        tokio::select! {
+            biased;
+            () = signals.stop() => {
+                if stop.swap(true, Ordering::Relaxed) {
+                    return Err(Failure::Interrupted);
+                }
+            }
+            done = &mut running => {
+                return done.map_err(|error| Failure::because("the work broke off", &error));
+            }
+        }
+    }
+}
+
+/// How far it is, on the terminal.
+struct Bar(ProgressBar);
+
+impl Bar {
+    fn new(silent: bool) -> Self {
+        if silent {
+            return Self(ProgressBar::hidden());
+        }
+        let style = ProgressStyle::with_template("   {msg:<9}  [{bar:40.cyan}] {bytes}/{total_bytes}")
+            .map(|style| style.progress_chars("█▉▊▋▌▍▎▏ "));
+        let bar = ProgressBar::new(0);
+        Self(match style {
+            Ok(style) => bar.with_style(style),
+            Err(_) => bar,
+        })
+    }
+
+    fn show(&self, progress: Progress) {
+        self.0.set_message(match progress.stage {
+            Stage::Copying => "copying",
+            Stage::Reading => "reading",
+            Stage::Checking => "checking",
+        });
+        // While it is checked the bar stands full: nothing says how far that is.
+        if progress.total > 0 {
+            self.0.set_length(progress.total);
+            self.0.set_position(progress.done);
+        }
+    }
+}
+
+fn describe(screen: &mut Screen, manifest: &Manifest) -> Result<(), Failure> {
+    screen.item("moment", moment(manifest))?;
+    screen.item("size", term::bytes(manifest.files.values().map(|file| file.bytes).sum()))?;
+    let rows = |table: &str, noun: &str| term::plural(manifest.rows.get(table).copied().unwrap_or(0), noun);
+    screen.item(
+        "holds",
+        format_args!(
+            "{}, {}, {}, {}",
+            rows("projects", "project"),
+            rows("sessions", "session"),
+            rows("events", "event"),
+            rows("artifacts", "artifact"),
+        ),
+    )?;
+    screen.item(
+        "master key",
+        match manifest.master_key {
+            true => styled(WARN, "in the backup: whoever has it reads every content").to_string(),
+            false => "not in the backup: keep it apart, nothing opens without it".to_owned(),
+        },
+    )
+}
+
+fn moment(manifest: &Manifest) -> String {
+    manifest.created_at.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+fn absolute(folder: &Path) -> Result<PathBuf, Failure> {
+    std::path::absolute(folder).map_err(|error| Failure::because("cannot tell where the folder is", &error))
+}
+
+fn shown(path: &Path) -> String {
+    term::printable(&path.display().to_string())
+}
+
+/// Why there is no backup or nothing was restored, and the way out.
+fn refusal(error: &BackupError, with_master_key: bool) -> Failure {
+    let way_out = match error {
+        BackupError::Interrupted => return Failure::Interrupted,
+        BackupError::NotEmpty(_) => "nothing is overwritten; name a folder that is new or empty",
+        BackupError::InUse(_) => "stop it, or name another folder with --data DIR",
+        BackupError::NoData(_) => "name one with --data DIR",
+        BackupError::NoMasterKey(_) => "set ZUMIK_MASTER_KEY to its key, or leave out --with-master-key",
+        BackupError::KeyNeeded => {
+            "give it with --master-key-file FILE, or in ZUMIK_MASTER_KEY as the server has it"
+        }
+        BackupError::Seal(_) if with_master_key => {
+            "the backup was not kept; set ZUMIK_MASTER_KEY to the right key"
+        }
+        BackupError::Seal(_) => "give the right one with --master-key-file FILE or in ZUMIK_MASTER_KEY",
+        BackupError::NoBackup(_) => "name a folder that zumik backup wrote",
+        BackupError::Damaged { .. } | BackupError::Manifest(..) => "use another backup",
+        _ => return Failure::failed(failure::chain(error)),
+    };
+    Failure::failed(format_args!("{}; {way_out}", failure::chain(error)))
+}
