@@ -15,7 +15,7 @@ use super::field::Field;
 pub const DEFAULT_MAX_EVENT_BYTES: usize = 16 << 20;
 
 /// Buffers that grew beyond this for one event are given back after it.
-const KEPT_CAPACITY: usize = 64 << 10;
+const KEPT_CAPACITY: usize = 256 << 10;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 

@@ -3,6 +3,8 @@
 //! The ids hold characters that an id of the API never has but a reader must take: whatever stands in an id, it stays
 //! one segment of the path.
 
+mod openai;
+
 use std::fmt::Write as _;
 use std::str::FromStr;
 
@@ -11,7 +13,7 @@ use serde::de::value::{Error as ValueError, StrDeserializer};
 use serde_json::{Value, json};
 use zumik_client::endpoint::Endpoint;
 use zumik_client::testing::{Answer, FakeTransport, RecordedRequest};
-use zumik_client::types::*;
+use zumik_client::types::{json_object, *};
 use zumik_client::{Call, FilePart, Zumik};
 
 /// An id as a server might send it.
@@ -185,43 +187,18 @@ async fn every_operation_goes_out_as_the_contract_says() {
     wire.check(|zk| zk.receipt_keys().list(), &zk).await;
     wire.check(|zk| zk.token_counts().create("How many?"), &zk).await;
 
-    // /v1 and the health probe
-    wire.check(
-        |zk| {
-            zk.v1()
-                .responses()
-                .create("code.fast", "Why did CI fail?")
-                .instructions("Be brief.")
-                .max_output_tokens(200)
-                .metadata(object(json!({ "team": "red" })))
-                .hints(&AgentHints::new().version("2026-06-01"))
-                .session_ref(id::<SessionId>("ses_1"))
-        },
-        &zk,
-    )
-    .await;
-    wire.check(|zk| zk.v1().responses().retrieve(id::<V1ResponseId>("resp_1")), &zk).await;
-    wire.check(|zk| zk.v1().responses().delete(id::<V1ResponseId>("resp_1")), &zk).await;
-    wire.check(|zk| zk.v1().responses().cancel(id::<V1ResponseId>("resp_1")), &zk).await;
-    let file =
-        FilePart::bytes("requests.jsonl", "{\"custom_id\":\"r1\"}\n").content_type("application/jsonl");
-    wire.check(|zk| zk.v1().files().upload(file).purpose("batch"), &zk).await;
-    wire.check(
-        |zk| {
-            zk.v1()
-                .files()
-                .list()
-                .purpose("batch")
-                .limit(10)
-                .after(id::<FileId>("file-1"))
-                .order(SortOrder::Asc)
-        },
-        &zk,
-    )
-    .await;
-    wire.check(|zk| zk.v1().files().retrieve(id::<FileId>("file-1")), &zk).await;
-    wire.check(|zk| zk.v1().files().delete(id::<FileId>("file-1")), &zk).await;
-    wire.check(|zk| zk.v1().files().content(id::<FileId>("file-1")), &zk).await;
+    // What generations need, and what they cost
+    let target = NewModelTarget::new("openai", "gpt-4o").weight(60);
+    wire.check(|zk| zk.model_aliases().list(), &zk).await;
+    wire.check(|zk| zk.model_aliases().create("code.fast", [target]).policy_revision("7"), &zk).await;
+    wire.check(|zk| zk.model_aliases().retrieve("code/fast?"), &zk).await;
+    wire.check(|zk| zk.agent_hints().create().qos(Qos::new().class(QosClass::Batch)), &zk).await;
+    wire.check(|zk| zk.agent_hints().retrieve(id::<AgentHintsId>("ah_1")), &zk).await;
+    wire.check(|zk| zk.agent_hints().delete(id::<AgentHintsId>("ah_1")), &zk).await;
+    wire.check(|zk| zk.usage().retrieve().window("24h").model("a/b c").group_by(UsageDimension::Model), &zk)
+        .await;
+
+    openai::check(&mut wire, &zk).await;
     wire.check(|zk| zk.health().check(), &zk).await;
 
     let mut missing: Vec<_> = operations::ALL.iter().map(|operation| operation.id).collect();
