@@ -21,6 +21,7 @@ pub mod domain;
 mod engine;
 mod http;
 pub mod mint;
+mod openai;
 pub mod seal;
 mod server;
 pub mod store;
