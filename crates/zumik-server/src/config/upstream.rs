@@ -45,6 +45,10 @@ pub struct UpstreamSettings {
     /// Whether it takes `stream_options`, by which a stream tells its usage; it is taken for granted.
     #[serde(default)]
     pub stream_usage: Option<bool>,
+    /// Whether it speaks the Responses API; the first call finds it out when nothing is said. One that does not is asked
+    /// for chat completions.
+    #[serde(default)]
+    pub responses: Option<bool>,
 }
 
 /// An upstream that has no name yet.
@@ -231,6 +235,7 @@ impl UpstreamSettings {
             idle_seconds: None,
             total_seconds: None,
             stream_usage: None,
+            responses: None,
         }
     }
 

@@ -32,7 +32,7 @@ impl Held {
     ) -> Result<Reservation, StoreError> {
         let store = Arc::clone(&app.store);
         let Some(key) = key else {
-            return Ok(Reservation::Held(Self { store, lease: None, renewal: None }));
+            return Ok(Reservation::Held(Self::nothing(store)));
         };
         match store.reserve(ctx, &key).await? {
             Reserved::Replayed(answer) => Ok(Reservation::Replayed(answer)),
@@ -41,6 +41,11 @@ impl Held {
                 Ok(Reservation::Held(Self { store, lease: Some(lease), renewal: Some(renewal) }))
             }
         }
+    }
+
+    /// Holds no key: for what is kept without one.
+    pub(crate) fn nothing(store: Arc<dyn Store>) -> Self {
+        Self { store, lease: None, renewal: None }
     }
 
     /// The lease, to be committed together with the answer.

@@ -33,7 +33,7 @@ use async_trait::async_trait;
 use zumik_types::SessionId;
 
 pub(crate) use accounts::{Accounts, Settled};
-pub(crate) use background::Background;
+pub(crate) use background::{Background, Work};
 pub(crate) use call::{Api, Asked, ModelAnswer, ModelBody, ModelCall, Surface};
 pub(crate) use chat::Delta;
 pub(crate) use event::Measured;
@@ -42,7 +42,7 @@ pub(crate) use lease::{Held, Reservation};
 pub(crate) use meter::Meter;
 pub(crate) use models::{Models, Release};
 pub(crate) use placeholder::Placeholder;
-pub(crate) use reuse::ReuseWindow;
+pub(crate) use reuse::{Past, ReuseWindow};
 pub(crate) use target::{Route, Target};
 pub(crate) use tokens::count as count_tokens;
 pub(crate) use upstream::{Frame, ModelStream, ProviderError, Upstreams};
@@ -149,6 +149,18 @@ impl Engine {
                 meter.fail(&failure);
                 Err(failure)
             }
+        }
+    }
+
+    /// Whether a provider speaks the Responses API; nothing when nobody has tried yet.
+    pub(crate) fn speaks_responses(&self, provider: &str) -> Option<bool> {
+        self.upstreams.endpoint(provider)?.dialect.speaks()
+    }
+
+    /// A call has shown whether a provider speaks the Responses API.
+    pub(crate) fn learn_responses(&self, provider: &str, speaks: bool) {
+        if let Some(endpoint) = self.upstreams.endpoint(provider) {
+            endpoint.dialect.learn(speaks);
         }
     }
 

@@ -10,6 +10,7 @@ use http::{Method, Request, Uri};
 use http_body_util::Full;
 
 use super::super::call::Api;
+use super::dialect::Dialect;
 use crate::config::{Secret, UpstreamError, UpstreamSettings};
 
 /// Longest silence when nothing is said. Some models think for minutes before they say anything.
@@ -36,6 +37,8 @@ pub(crate) struct Endpoint {
     pub(crate) total: Duration,
     /// Whether it takes `stream_options`.
     pub(crate) stream_usage: bool,
+    /// Whether it speaks the Responses API.
+    pub(crate) dialect: Dialect,
     /// Whether it is reached over TLS.
     pub(super) https: bool,
     chat: Uri,
@@ -68,6 +71,7 @@ impl Endpoint {
             idle: settings.idle_seconds.map_or(IDLE, |seconds| Duration::from_secs(seconds.get())),
             total: settings.total_seconds.map_or(TOTAL, |seconds| Duration::from_secs(seconds.get())),
             stream_usage: settings.stream_usage.unwrap_or(true),
+            dialect: Dialect::new(settings.responses),
             https: base.starts_with("https:"),
             chat: uri("/chat/completions")?,
             responses: uri("/responses")?,

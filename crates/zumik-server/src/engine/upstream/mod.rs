@@ -1,8 +1,9 @@
-//! The providers whose models answer: what they are called at (`endpoint`, `tls`), how a call goes to them (`forward`,
+//! The providers whose models answer: what they are called at (`endpoint`, `tls`, `dialect`), how a call goes to them (`forward`,
 //! `times`, `stream`, `sse`), what happens when they fail (`error`, `retry`, `breaker`), and which models they have
 //! (`discovery`).
 
 mod breaker;
+mod dialect;
 mod discovery;
 mod endpoint;
 pub(crate) mod error;
