@@ -280,8 +280,12 @@ impl ApiError {
         self.0.cause.as_deref()
     }
 
+    /// The code of the envelope, if it has one.
+    pub(crate) fn machine_code(&self) -> Option<&str> {
+        self.0.code.as_deref()
+    }
+
     /// The message of the envelope.
-    #[cfg(test)]
     pub(crate) fn message(&self) -> &str {
         &self.0.message
     }

@@ -26,6 +26,11 @@ fn path(operation: &Operation) -> String {
         "{diagnostic_id}" => "dgn_none",
         "{purge_job_id}" => "pjb_none",
         "{file_id}" => "file-none",
+        "{conversation_id}" => "conv_none",
+        "{batch_id}" => "batch_none",
+        "{model_id}" => "none",
+        "{alias}" => "none",
+        "{agent_hints_id}" => "ah_none",
         segment => {
             assert!(!segment.starts_with('{'), "what is {segment}?");
             segment

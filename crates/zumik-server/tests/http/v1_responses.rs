@@ -74,7 +74,6 @@ async fn an_answer_that_is_too_long_is_incomplete() {
 async fn what_a_placeholder_cannot_honor_is_refused() {
     let host = Host::start().await;
     for (member, value, param) in [
-        ("stream", json!(true), "stream"),
         ("stream", json!("yes"), "stream"),
         ("store", json!(1), "store"),
         ("previous_response_id", json!("resp_none"), "previous_response_id"),
@@ -103,8 +102,10 @@ async fn what_a_placeholder_cannot_honor_is_refused() {
     let both =
         json!({ "model": "auto", "input": "Hi", "previous_response_id": "resp_1", "conversation": "conv_1" });
     host.post("/v1/responses", both).await.refused(400, "", "conversation");
-    let unkept = json!({ "model": "auto", "input": "Hi", "background": true, "store": false });
-    host.post("/v1/responses", unkept).await.refused(400, "", "background");
+    for (member, value) in [("store", false), ("stream", true)] {
+        let unkept = json!({ "model": "auto", "input": "Hi", "background": true, member: value });
+        host.post("/v1/responses", unkept).await.refused(400, "", "background");
+    }
 }
 
 #[tokio::test]
@@ -160,8 +161,10 @@ async fn an_earlier_response_comes_before_the_input_when_its_items_were_kept() {
         host.post("/v1/responses", body).await.refused(400, "", "previous_response_id");
     }
     host.delete(&format!("/v1/responses/{}", id(&first))).await;
-    let body = json!({ "model": "auto", "input": "Hi", "previous_response_id": id(&first) });
-    host.post("/v1/responses", body).await.refused(400, "", "previous_response_id");
+    for previous in [id(&first), id(&second)] {
+        let body = json!({ "model": "auto", "input": "Hi", "previous_response_id": previous });
+        host.post("/v1/responses", body).await.refused(400, "", "previous_response_id");
+    }
 }
 
 /// Polls until a response has this status.

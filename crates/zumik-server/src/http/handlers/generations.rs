@@ -42,7 +42,7 @@ pub(super) fn privacy_mode(call: &Call) -> Result<PrivacyMode, ApiError> {
 }
 
 /// The header that puts the state of a session before the request's own part.
-const SESSION_REF: &str = "Agent-Session-Ref";
+pub(super) const SESSION_REF: &str = "Agent-Session-Ref";
 
 /// The session that `Agent-Session-Ref` names.
 ///

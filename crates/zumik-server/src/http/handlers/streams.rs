@@ -106,7 +106,7 @@ impl Recorder {
             if record.len() + bytes.len() > MOST_RECORDED {
                 tracing::warn!(trace = %self.ctx.trace, "a stream is too long to be kept under its key");
                 self.record = None;
-                self.held = None;
+                self.held = Some(Held::nothing(Arc::clone(&self.app.store)));
                 return;
             }
             record.extend_from_slice(bytes);

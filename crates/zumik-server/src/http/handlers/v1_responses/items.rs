@@ -1,6 +1,6 @@
-//! `input` of a `/v1` response: a text, or items in OpenAI's shape.
+//! Items in OpenAI's shape as texts: what can be made of them without a model.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use zumik_types::V1Role;
 
 use crate::domain::{Message, Role};
@@ -8,20 +8,28 @@ use crate::engine::Part;
 use crate::http::ApiError;
 use crate::http::input::{Fields, Item};
 
-/// The turns that `input` is.
+/// The turns that items are, which are the `input` of a body.
 ///
 /// # Errors
-/// 400 for an empty input, and for an item or content part that is no text: no model is there to make sense of it.
-pub(super) fn read(fields: &Fields<'_, '_>) -> Result<Vec<Turn>, ApiError> {
-    match fields.value("input") {
-        None => Err(fields.invalid("input", "is required")),
-        Some(Value::String(_)) => {
-            let text = fields.filled_text("input")?.to_owned();
-            Ok(vec![Turn { block: Block::User, message: Message { role: Role::User, text } }])
-        }
-        Some(Value::Array(_)) => fields.filled_items("input", usize::MAX)?.map(turn),
-        Some(_) => Err(fields.invalid("input", "must be a string or an array")),
+/// 400 for an item or content part that is no text: no model is there to make sense of it.
+pub(super) fn turns(items: &[Value]) -> Result<Vec<Turn>, ApiError> {
+    if items.is_empty() {
+        return Ok(Vec::new());
     }
+    let body = Map::from_iter([("input".to_owned(), Value::from(items))]);
+    Fields::of(&body).items("input")?.map(turn)
+}
+
+/// The turns of earlier items, to which the member `param` of the request led.
+///
+/// # Errors
+/// 400 of `param`, as for [`turns`].
+pub(super) fn earlier(items: &[Value], param: &'static str) -> Result<Vec<Turn>, ApiError> {
+    turns(items).map_err(|_| {
+        let message =
+            format!("'{param}' leads to an item that is no text: without a model, only text is taken.");
+        ApiError::invalid(param, message)
+    })
 }
 
 /// One item, as a message.
@@ -102,23 +110,13 @@ mod tests {
 
     use super::*;
 
-    fn read_input(input: Value) -> Result<Vec<Part>, ApiError> {
-        let body = json!({ "input": input });
-        read(&Fields::of(body.as_object().unwrap())).map(parts)
-    }
-
-    #[test]
-    fn a_text_is_one_user_message_of_the_latest_turn() {
-        let parts = read_input(json!("Hi")).unwrap();
-        assert_eq!(parts.len(), 1);
-        assert!(
-            parts[0].message == Message { role: Role::User, text: "Hi".to_owned() } && !parts[0].eligible
-        );
+    fn read(input: Value) -> Result<Vec<Part>, ApiError> {
+        turns(input.as_array().unwrap()).map(parts)
     }
 
     #[test]
     fn only_the_latest_turn_cannot_be_cached() {
-        let parts = read_input(json!([
+        let parts = read(json!([
             { "role": "developer", "content": "Be terse." },
             { "type": "message", "role": "user", "content": [{ "type": "input_text", "text": "a" }] },
             { "type": "function_call", "call_id": "c", "name": "f", "arguments": "{}" },
@@ -136,10 +134,6 @@ mod tests {
     fn what_is_no_text_is_refused_by_its_path() {
         let image = json!({ "type": "input_image", "image_url": "data:," });
         for (input, param) in [
-            (json!(""), "input"),
-            (json!([]), "input"),
-            (json!(7), "input"),
-            (json!(null), "input"),
             (json!(["Hi"]), "input[0]"),
             (json!([{ "role": "narrator", "content": "a" }]), "input[0].role"),
             (json!([{ "role": "user" }]), "input[0].content"),
@@ -147,7 +141,9 @@ mod tests {
             (json!([{ "role": "user", "content": "a" }, { "type": "compaction" }]), "input[1].type"),
             (json!([{ "type": "function_call_output", "call_id": "c" }]), "input[0].output"),
         ] {
-            assert_eq!(read_input(input.clone()).err().unwrap().param(), Some(param), "{input}");
+            assert_eq!(read(input.clone()).err().unwrap().param(), Some(param), "{input}");
+            let refused = earlier(input.as_array().unwrap(), "conversation").err().unwrap();
+            assert_eq!(refused.param(), Some("conversation"));
         }
     }
 }

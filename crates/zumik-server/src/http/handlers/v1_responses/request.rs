@@ -1,206 +1,106 @@
-//! The body of `POST /v1/responses`.
+//! The body and headers of `POST /v1/responses`, as far as they mean the same to every engine.
 
-use serde_json::Value;
-use zumik_types::{
-    ConversationId, Extra, JsonObject, PrivacyMode, Qos, SessionId, V1PlainTextFormat, V1ResponseId,
-    V1TextConfig, V1TextFormat, V1Tool, V1ToolChoice, V1ToolChoiceMode,
-};
+use serde_json::{Map, Value};
+use zumik_types::{ConversationId, PrivacyMode, Qos, SessionId};
 
-use super::items::{self, Turn};
-use crate::domain::{Message, Role};
-use crate::engine::{Failure, Generation, Part};
 use crate::http::ApiError;
 use crate::http::call::Call;
-use crate::http::error::excerpt;
-use crate::http::handlers::{generations::privacy_mode, hints};
+use crate::http::handlers::generations::{privacy_mode, session_ref};
+use crate::http::handlers::hints;
 use crate::http::input::Fields;
-use crate::store::{PromptState, StoreError};
+use crate::store::Continued;
 
-/// The member that puts the items of an earlier response before the input.
-const PREVIOUS: &str = "previous_response_id";
-
-/// The header that puts the state of a session before the input.
-const SESSION_REF: &str = "Agent-Session-Ref";
-
-/// A request that is right by itself.
+/// A request that is right by itself, but for what only the engine that answers it can judge.
 pub(super) struct Request {
-    pub(super) echo: Echo,
-    /// `input` as it was sent.
-    pub(super) input: Value,
-    /// Whether the input items are kept with the response.
-    pub(super) retains_input: bool,
-    turns: Vec<Turn>,
-    session_id: Option<SessionId>,
-    qos: Qos,
-}
-
-/// The members that the response repeats.
-pub(super) struct Echo {
+    /// All members, as they were sent.
+    pub(super) members: Map<String, Value>,
+    /// The items of `input`.
+    pub(super) input: Vec<Value>,
+    /// The model as the caller named it.
     pub(super) model: String,
-    pub(super) instructions: Option<String>,
+    pub(super) stream: bool,
     pub(super) store: bool,
     pub(super) background: bool,
-    pub(super) previous_response_id: Option<V1ResponseId>,
-    pub(super) metadata: JsonObject,
-    pub(super) temperature: f64,
-    pub(super) top_p: f64,
-    pub(super) max_output_tokens: Option<u64>,
-    pub(super) tools: Vec<V1Tool>,
-    pub(super) tool_choice: V1ToolChoice,
-    pub(super) parallel_tool_calls: bool,
-    pub(super) text: V1TextConfig,
-    pub(super) truncation: String,
+    /// What comes before the input.
+    pub(super) continues: Option<Continued>,
+    /// Whether the input items are kept with the response.
+    pub(super) retains_input: bool,
+    /// The session in the header.
+    pub(super) session_id: Option<SessionId>,
+    pub(super) qos: Qos,
 }
 
 impl Request {
     /// Reads body and headers, in the order of the contract's table.
     pub(super) fn read(call: &Call) -> Result<Self, ApiError> {
-        let body = call.json()?;
-        let fields = Fields::of(&body);
+        let members = call.json()?;
+        let fields = Fields::of(&members);
         let model = fields.filled_text("model")?.to_owned();
-        let turns = items::read(&fields)?;
-        let instructions = fields.optional_text("instructions")?.map(str::to_owned);
-        if fields.optional_flag("stream")? == Some(true) {
-            return Err(fields.invalid("stream", "must be false: this server answers responses as a whole"));
-        }
+        let input = input(&fields)?;
+        fields.optional_text("instructions")?;
+        let stream = fields.optional_flag("stream")?.unwrap_or(false);
         let store = fields.optional_flag("store")?.unwrap_or(true);
         let background = fields.optional_flag("background")?.unwrap_or(false);
         if background && !store {
             let problem = "must be false when 'store' is: what is not kept cannot be polled";
             return Err(fields.invalid("background", problem));
         }
-        let previous_response_id = previous_response(&fields)?;
-        let metadata = fields.optional_map("metadata")?.unwrap_or_default();
-        let temperature = fields.optional_number("temperature", 0.0..=2.0)?.unwrap_or(1.0);
-        let top_p = fields.optional_number("top_p", 0.0..=1.0)?.unwrap_or(1.0);
-        let max_output_tokens = fields.optional_count("max_output_tokens", 1..=u64::MAX)?;
-        let tools = match fields.optional_items("tools")? {
-            Some(items) => items.map(|item| {
-                let tool = item.object()?;
-                tool.filled_text("type")?;
-                item.typed()
-            })?,
-            None => Vec::new(),
-        };
-        let tool_choice = tool_choice(&fields)?;
-        let parallel_tool_calls = fields.optional_flag("parallel_tool_calls")?.unwrap_or(true);
-        let text = text(&fields)?;
-        fields.optional_object("reasoning")?;
-        let truncation = fields.optional_text("truncation")?.unwrap_or("disabled").to_owned();
-        if let Some(include) = fields.optional_items("include")? {
-            include.map(|name| name.text())?;
+        if background && stream {
+            return Err(fields.invalid("background", "must not stand together with 'stream'"));
         }
-        fields.optional_text("service_tier")?;
-        fields.optional_text("user")?;
+        let continues = continued(&fields)?;
+        fields.optional_object("metadata")?;
         let mode = privacy_mode(call)?;
-        let session_id = session_in_header(call)?;
+        let session_id = session_ref(call)?;
         let qos = hints::wanted(call, None)?;
-        let echo = Echo {
+        let retains_input = store && mode == PrivacyMode::EncryptedFullFidelity;
+        Ok(Self {
+            input,
             model,
-            instructions,
+            stream,
             store,
             background,
-            previous_response_id,
-            metadata,
-            temperature,
-            top_p,
-            max_output_tokens,
-            tools,
-            tool_choice,
-            parallel_tool_calls,
-            text,
-            truncation,
-        };
-        let input = fields.value("input").cloned().unwrap_or_default();
-        let retains_input = store && mode == PrivacyMode::EncryptedFullFidelity;
-        Ok(Self { echo, input, retains_input, turns, session_id, qos })
-    }
-
-    /// What is to be generated: the instructions, the items of earlier responses, then the input.
-    pub(super) fn generation(self, earlier: Vec<Turn>) -> (Generation, Echo) {
-        let mut own = items::parts(earlier.into_iter().chain(self.turns).collect());
-        if let Some(instructions) = &self.echo.instructions {
-            let message = Message { role: Role::System, text: instructions.clone() };
-            own.insert(0, Part { message, eligible: true });
-        }
-        let generation = Generation {
-            model: self.echo.model.clone(),
-            state: PromptState { session_id: self.session_id, ..PromptState::default() },
-            own,
-            qos: self.qos,
-            max_output_tokens: self.echo.max_output_tokens,
-        };
-        (generation, self.echo)
+            continues,
+            retains_input,
+            session_id,
+            qos,
+            members,
+        })
     }
 }
 
-/// `previous_response_id`; a `conversation` would do the same with all responses of one.
+/// `input` as items: a text is one message of the user. What an item says is for the engine to judge.
 ///
 /// # Errors
-/// 400 when both are given, and for any conversation: this server has none.
-fn previous_response(fields: &Fields<'_, '_>) -> Result<Option<V1ResponseId>, ApiError> {
-    let previous = fields.optional_id(PREVIOUS)?;
+/// 400 for an empty input, and for what is neither text nor objects.
+pub(super) fn input(fields: &Fields<'_, '_>) -> Result<Vec<Value>, ApiError> {
+    match fields.value("input") {
+        None => Err(fields.invalid("input", "is required")),
+        Some(Value::String(_)) => {
+            let text = fields.filled_text("input")?;
+            Ok(vec![serde_json::json!({ "role": "user", "content": text })])
+        }
+        Some(Value::Array(items)) => {
+            fields.filled_items("input", usize::MAX)?.map(|item| item.object().map(drop))?;
+            Ok(items.clone())
+        }
+        Some(_) => Err(fields.invalid("input", "must be a string or an array")),
+    }
+}
+
+/// `previous_response_id` or `conversation`.
+pub(super) fn continued(fields: &Fields<'_, '_>) -> Result<Option<Continued>, ApiError> {
+    let previous = fields.optional_id("previous_response_id")?;
     let conversation: Option<ConversationId> = match fields.value("conversation") {
         Some(value) if value.is_object() => Some(fields.object("conversation")?.id("id")?),
         _ => fields.optional_id("conversation")?,
     };
-    match conversation {
-        None => Ok(previous),
-        Some(_) if previous.is_some() => {
+    match (previous, conversation) {
+        (Some(_), Some(_)) => {
             Err(fields.invalid("conversation", "must not stand together with 'previous_response_id'"))
         }
-        Some(id) => {
-            Err(fields.invalid("conversation", format_args!("names nothing in this project: '{id}'")))
-        }
-    }
-}
-
-fn tool_choice(fields: &Fields<'_, '_>) -> Result<V1ToolChoice, ApiError> {
-    const HONORED: &[V1ToolChoiceMode] = &[V1ToolChoiceMode::None, V1ToolChoiceMode::Auto];
-    if fields.value("tool_choice").is_some_and(|value| !value.is_string()) {
-        return Err(
-            fields.invalid("tool_choice", "must be 'none' or 'auto': no model is there to call a tool")
-        );
-    }
-    let mode = fields.optional_one_of("tool_choice", HONORED)?;
-    Ok(V1ToolChoice::Mode(mode.unwrap_or(V1ToolChoiceMode::Auto)))
-}
-
-fn text(fields: &Fields<'_, '_>) -> Result<V1TextConfig, ApiError> {
-    let Some(text) = fields.optional_object("text")? else { return Ok(plain_text(V1TextConfig::new())) };
-    if let Some(format) = text.optional_object("format")?
-        && format.text("type")? != "text"
-    {
-        let problem = "must be {\"type\":\"text\"}: no model is there to follow a schema";
-        return Err(text.invalid("format", problem));
-    }
-    Ok(plain_text(fields.typed("text")?))
-}
-
-fn plain_text(mut config: V1TextConfig) -> V1TextConfig {
-    config.format.get_or_insert(V1TextFormat::Text(V1PlainTextFormat { extra: Extra::new() }));
-    config
-}
-
-/// The session that `Agent-Session-Ref` names.
-fn session_in_header(call: &Call) -> Result<Option<SessionId>, ApiError> {
-    let Some(value) = call.raw_header(SESSION_REF) else { return Ok(None) };
-    let id = String::from_utf8_lossy(value);
-    id.parse().map(Some).map_err(|_| {
-        ApiError::invalid(SESSION_REF, format!("'{SESSION_REF}' names no session: '{}'.", excerpt(&id)))
-    })
-}
-
-/// A failure of the state, which only the header can have led to.
-pub(super) fn in_header(failure: Failure) -> ApiError {
-    match failure {
-        Failure::State(StoreError::Reference { problem, .. }) => {
-            ApiError::invalid(SESSION_REF, format!("'{SESSION_REF}': {problem}."))
-        }
-        Failure::Prompt(mut error) => {
-            error.param = SESSION_REF;
-            Failure::Prompt(error).into()
-        }
-        other => other.into(),
+        (Some(id), None) => Ok(Some(Continued::Response(id))),
+        (None, Some(id)) => Ok(Some(Continued::Conversation(id))),
+        (None, None) => Ok(None),
     }
 }

@@ -1,0 +1,64 @@
+//! Responses that are worked on after their request was answered: kept when they begin, and again when they end.
+
+use std::sync::Arc;
+
+use super::super::generations::{Kept, headers, keep};
+use crate::app::App;
+use crate::domain::ResponseObject;
+use crate::engine::{Held, Target, qos};
+use crate::http::call::Call;
+use crate::http::{ApiError, Reply};
+use crate::store::{ProjectCtx, StoreError, StoredResponse};
+
+/// Keeps the response as `queued`, answers it, and works on it from then on. `work` makes the response as it ends.
+pub(super) async fn answer_early<W>(
+    call: &Call,
+    held: Held,
+    target: &Target,
+    response: ResponseObject,
+    mut kept: Kept,
+    work: W,
+) -> Result<Reply, ApiError>
+where
+    W: Future<Output = Result<ResponseObject, ApiError>> + Send + 'static,
+{
+    kept.response = Some(stored(&response));
+    kept.headers = headers(target, &qos::queued());
+    // Listed before the answer is out: a cancel that follows at once must find it.
+    let listed = call.app.background.begin(response.id().clone());
+    let reply = keep(call, held, kept, &response).await?;
+    let (app, ctx) = (Arc::clone(&call.app), call.ctx.clone());
+    call.app.running.spawn(async move {
+        // Who stops the work has written its end.
+        if let Some(ended) = listed.run(work).await {
+            finish(&app, &ctx, ended.unwrap_or_else(|error| failed(&ctx, response, &error))).await;
+        }
+    });
+    Ok(reply)
+}
+
+/// A response as it is kept.
+pub(super) fn stored(response: &ResponseObject) -> StoredResponse {
+    StoredResponse::V1(Box::new(response.clone()))
+}
+
+/// A response that ends with the error that its request would have been answered with.
+fn failed(ctx: &ProjectCtx, mut response: ResponseObject, error: &ApiError) -> ResponseObject {
+    if let Some(cause) = error.cause() {
+        tracing::warn!(trace = %ctx.trace, id = %response.id(), cause, "a response failed");
+    }
+    response.fail(error.machine_code().unwrap_or("server_error"), error.message());
+    response
+}
+
+/// Writes the end of a response that was kept when it began.
+pub(super) async fn finish(app: &App, ctx: &ProjectCtx, response: ResponseObject) {
+    let id = response.id().clone();
+    match app.store.finish_response(ctx, StoredResponse::V1(Box::new(response))).await {
+        // It may have been deleted meanwhile.
+        Ok(_) | Err(StoreError::NotFound { .. }) => {}
+        Err(error) => {
+            tracing::error!(trace = %ctx.trace, %id, %error, "the end of a response could not be kept");
+        }
+    }
+}

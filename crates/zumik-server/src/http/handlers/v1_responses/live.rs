@@ -1,0 +1,107 @@
+//! Responses that a provider makes, whole.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+use zumik_types::QosOutcome;
+
+use super::super::generations::{Kept, headers, keep};
+use super::background::{answer_early, stored};
+use super::history::Items;
+use super::provider::{Asking, Question, Spoken};
+use super::pump;
+use super::request::Request;
+use crate::app::App;
+use crate::domain::ResponseObject;
+use crate::engine::members::Members;
+use crate::engine::{Failure, Held, ModelBody, ProviderError, Target, Usage};
+use crate::http::call::Call;
+use crate::http::{ApiError, Reply};
+use crate::openai::{Draft, adopt, whole};
+
+/// Answers a request that is right, as far as this server can tell.
+pub(super) async fn create(
+    call: &Call,
+    held: Held,
+    request: Request,
+    items: Items,
+    response: ResponseObject,
+    input_items: Option<Vec<Value>>,
+) -> Result<Reply, ApiError> {
+    let Request { members, model, session_id, qos, stream, store, background, .. } = request;
+    let asking =
+        Asking { id: response.id(), model: &model, session_id, qos, body: call.body.clone(), members, items };
+    let question = Question::prepare(call, asking).await?;
+    let mut kept = Kept { input_items, materialized: question.materialized.clone(), ..Kept::default() };
+    if background {
+        let (app, begun, target) = (Arc::clone(&call.app), response.clone(), question.route.first.clone());
+        let work = async move { Ok(ask(&app, &question, begun).await?.response) };
+        return answer_early(call, held, &target, response, kept, work).await;
+    }
+    if stream {
+        return pump::stream(call, held, &question, response, kept, store).await;
+    }
+    let Answered { response, target, qos } = ask(&call.app, &question, response).await?;
+    kept.headers = headers(&target, &qos);
+    kept.response = store.then(|| stored(&response));
+    keep(call, held, kept, &response).await
+}
+
+/// What a provider answered.
+pub(super) struct Answered {
+    pub(super) response: ResponseObject,
+    pub(super) target: Target,
+    pub(super) qos: QosOutcome,
+}
+
+/// Asks a provider, and makes a whole response of its answer.
+pub(super) async fn ask(
+    app: &App,
+    question: &Question,
+    response: ResponseObject,
+) -> Result<Answered, ApiError> {
+    let (spoken, answer) = question.ask(app, false).await?;
+    let mut meter = answer.meter;
+    let read = match &answer.body {
+        ModelBody::Whole(body) => read(app, spoken, body, response),
+        ModelBody::Stream(_) => Err("it is a stream"),
+    };
+    match read {
+        Ok((response, usage)) => {
+            if let Some(usage) = usage {
+                meter.usage(usage);
+            }
+            meter.delivered(&text_of(&response));
+            Ok(Answered { response, target: answer.target, qos: meter.complete() })
+        }
+        Err(problem) => {
+            let failure = Failure::from(ProviderError::Malformed(problem));
+            meter.fail(&failure);
+            Err(failure.into())
+        }
+    }
+}
+
+fn read(
+    app: &App,
+    spoken: Spoken,
+    body: &[u8],
+    response: ResponseObject,
+) -> Result<(ResponseObject, Option<Usage>), &'static str> {
+    let usage = Members::of(body).ok().and_then(|members| Usage::of(&members));
+    let answer: Map<String, Value> = serde_json::from_slice(body).map_err(|_| "it is no JSON object")?;
+    let response = match spoken {
+        Spoken::Responses => adopt(&response, answer),
+        Spoken::Chat => {
+            let draft = Draft::new(response, Arc::clone(&app.mint), app.clock.now());
+            whole(&Value::Object(answer), draft).map_err(|malformed| malformed.0)?
+        }
+    };
+    Ok((response, usage))
+}
+
+/// The text of a response's messages.
+pub(super) fn text_of(response: &ResponseObject) -> String {
+    let contents = response.output().iter().filter_map(|item| item.get("content")?.as_array()).flatten();
+    contents.filter(|part| part["type"] == "output_text").filter_map(|part| part["text"].as_str()).collect()
+}

@@ -1,0 +1,215 @@
+//! Asking a provider for a response: in the Responses API, or for a chat completion where it has no other.
+
+use bytes::Bytes;
+use serde_json::{Map, Value, json};
+use tokio::time::Instant;
+use zumik_types::{ArtifactId, BranchId, Qos, SessionId, V1ResponseId};
+
+use super::super::generations::{SESSION_REF, session_prefix};
+use super::history::Items;
+use crate::app::App;
+use crate::engine::members::Members;
+use crate::engine::upstream::error::Refusal;
+use crate::engine::{
+    Api, Asked, ChatMessage, Failure, ModelAnswer, ModelCall, Past, ProviderError, Route, Surface, Wanted,
+};
+use crate::http::ApiError;
+use crate::http::call::Call;
+use crate::openai::{Input, Untranslatable, to_chat};
+use crate::store::ProjectCtx;
+
+/// Members that this server answers for, so that no provider sees them.
+const HANDLED: [&str; 4] = ["previous_response_id", "conversation", "background", "metadata"];
+
+/// What a provider is asked: nothing of the request can be wrong any more but what the provider finds.
+pub(super) struct Question {
+    ctx: ProjectCtx,
+    object_id: String,
+    session_id: Option<SessionId>,
+    branch_id: Option<BranchId>,
+    qos: Qos,
+    started: Instant,
+    past: Past,
+    /// Where it goes.
+    pub(super) route: Route,
+    /// Artifacts whose text is in the prompt.
+    pub(super) materialized: Vec<ArtifactId>,
+    /// The body as it was sent, and its members.
+    body: Bytes,
+    members: Map<String, Value>,
+    /// What comes before the input: the session, then earlier responses.
+    before: Vec<Value>,
+    before_param: &'static str,
+    /// The input, and whether it is still as it was sent.
+    own: Vec<Value>,
+    opened: bool,
+}
+
+/// The parts of a question.
+pub(super) struct Asking<'a> {
+    /// Id of the response.
+    pub(super) id: &'a V1ResponseId,
+    pub(super) model: &'a str,
+    pub(super) session_id: Option<SessionId>,
+    pub(super) qos: Qos,
+    /// The body, and its members.
+    pub(super) body: Bytes,
+    pub(super) members: Map<String, Value>,
+    pub(super) items: Items,
+}
+
+/// Which of its APIs a provider answered in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Spoken {
+    Responses,
+    Chat,
+}
+
+impl Question {
+    /// Reads the state of the session and finds where the question goes.
+    ///
+    /// # Errors
+    /// The session cannot be used, or nobody knows the model.
+    pub(super) async fn prepare(call: &Call, asking: Asking<'_>) -> Result<Self, ApiError> {
+        let started = Instant::now();
+        let past = call.app.reuse.past(&call.ctx.project);
+        let Asking { id, model, session_id, qos, body, members, items } = asking;
+        let (mut before, mut materialized, mut branch_id) = (Vec::new(), Vec::new(), None);
+        if let Some(session) = &session_id {
+            let prefix = session_prefix(&call.app, &call.ctx, session).await?;
+            before = prefix.messages.iter().map(|message| json!(ChatMessage::from(message))).collect();
+            (materialized, branch_id) = (prefix.materialized, prefix.branch_id);
+        }
+        let before_param = if items.before.is_empty() { SESSION_REF } else { items.before_param };
+        before.extend(items.before);
+        let prompt =
+            Members::of(&body).ok().and_then(|members| std::str::from_utf8(members.get("input")?).ok());
+        let session = session_id.as_ref();
+        let wanted = Wanted { ctx: &call.ctx, model, session, prompt: prompt.unwrap_or_default() };
+        let route = call.app.engine.resolve(&wanted).await?;
+        call.app.limits.generation(&call.ctx.key)?;
+        Ok(Self {
+            ctx: call.ctx.clone(),
+            object_id: id.to_string(),
+            session_id,
+            branch_id,
+            qos,
+            started,
+            past,
+            route,
+            materialized,
+            body,
+            members,
+            before,
+            before_param,
+            own: items.own,
+            opened: items.opened,
+        })
+    }
+
+    /// Asks. A provider that turns out not to have the Responses API is asked for a chat completion, now and from then
+    /// on.
+    ///
+    /// # Errors
+    /// No provider answered, or the request cannot be put as a chat completion.
+    pub(super) async fn ask(&self, app: &App, stream: bool) -> Result<(Spoken, ModelAnswer), ApiError> {
+        let provider = &self.route.first.provider;
+        let known = app.engine.speaks_responses(provider);
+        let mut refused = None;
+        if known != Some(false) {
+            let mut route = self.route.clone();
+            route.others.retain(|other| app.engine.speaks_responses(&other.provider) != Some(false));
+            match self.call(app, Api::Responses, route, self.responses_body()?, stream).await {
+                Ok(answer) => {
+                    app.engine.learn_responses(&answer.target.provider, true);
+                    return Ok((Spoken::Responses, answer));
+                }
+                Err(Failure::Provider(ProviderError::Refused(refusal)))
+                    if known.is_none() && has_no_such_api(&refusal) =>
+                {
+                    refused = Some(refusal);
+                }
+                Err(failure) => return Err(failure.into()),
+            }
+        }
+        let answer =
+            self.call(app, Api::ChatCompletions, self.route.clone(), self.chat_body()?, stream).await;
+        match (answer, refused) {
+            (Ok(answer), refused) => {
+                if refused.is_some() && answer.target.provider == *provider {
+                    tracing::info!(%provider, "a provider has no Responses API and is asked for chat completions");
+                    app.engine.learn_responses(provider, false);
+                }
+                Ok((Spoken::Chat, answer))
+            }
+            // It refuses this one in the same way: the model is what it does not have.
+            (Err(Failure::Provider(ProviderError::Refused(second))), Some(first))
+                if second.status == first.status =>
+            {
+                Err(Failure::from(ProviderError::Refused(first)).into())
+            }
+            (Err(failure), _) => Err(failure.into()),
+        }
+    }
+
+    async fn call(
+        &self,
+        app: &App,
+        api: Api,
+        route: Route,
+        body: Bytes,
+        stream: bool,
+    ) -> Result<ModelAnswer, Failure> {
+        let asked = Asked {
+            ctx: self.ctx.clone(),
+            surface: Surface::V1Responses,
+            object_id: self.object_id.clone(),
+            session_id: self.session_id.clone(),
+            branch_id: self.branch_id.clone(),
+            qos: self.qos.clone(),
+            started: self.started,
+            past: self.past.clone(),
+        };
+        app.engine.call(ModelCall { api, asked, route, body, stream }).await
+    }
+
+    /// The body for the Responses API: as it was sent but for what this server answers for, and for what comes before
+    /// the input.
+    fn responses_body(&self) -> Result<Bytes, ApiError> {
+        let members = Members::of(&self.body).map_err(ApiError::internal)?;
+        let edit = HANDLED.iter().fold(members.edit(), |edit, name| edit.remove(name));
+        let mut edit = edit.set("store", &b"false"[..]);
+        if self.opened || !self.before.is_empty() {
+            let items: Vec<_> = self.before.iter().chain(&self.own).collect();
+            edit = edit.set("input", serde_json::to_vec(&items).map_err(ApiError::internal)?);
+        }
+        Ok(edit.finish().into())
+    }
+
+    /// The body for a chat completion.
+    fn chat_body(&self) -> Result<Bytes, ApiError> {
+        let mut members = self.members.clone();
+        members.retain(|name, _| name != "input" && name != "store" && !HANDLED.contains(&name.as_str()));
+        let input = Input { before: &self.before, before_param: self.before_param, own: &self.own };
+        let chat = to_chat(&members, input)?;
+        Ok(serde_json::to_vec(&chat).map_err(ApiError::internal)?.into())
+    }
+}
+
+/// Whether a refusal says that there is nothing at this address, and not that there is no such model.
+fn has_no_such_api(refusal: &Refusal) -> bool {
+    match refusal.status {
+        405 => true,
+        404 => {
+            refusal.code.as_deref() != Some("model_not_found") && refusal.param.as_deref() != Some("model")
+        }
+        _ => false,
+    }
+}
+
+impl From<Untranslatable> for ApiError {
+    fn from(error: Untranslatable) -> Self {
+        let message = format!("{error}.");
+        Self::invalid(error.param, message)
+    }
+}

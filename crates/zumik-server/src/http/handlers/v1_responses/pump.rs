@@ -1,0 +1,289 @@
+//! Responses that a provider makes, event by event.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::stream::unfold;
+use serde_json::json;
+
+use super::super::generations::{Kept, RETENTION, headers};
+use super::super::streams::{self, Piece};
+use super::background::{finish, stored};
+use super::provider::{Question, Spoken};
+use crate::app::App;
+use crate::domain::ResponseObject;
+use crate::engine::members::Members;
+use crate::engine::{Failure, Frame, Held, Meter, ModelBody, ModelStream, ProviderError, Usage, Work};
+use crate::http::call::Call;
+use crate::http::{ApiError, OpenStream, Reply};
+use crate::openai::{Adoption, ChatStream, Draft, Events, write_error};
+use crate::store::{Answer, Generation, ProjectCtx};
+
+/// Answers with the events of a response. It is kept before the first of them is sent, so that its id means something to
+/// whoever reads it there, and again when it ends.
+pub(super) async fn stream(
+    call: &Call,
+    held: Held,
+    question: &Question,
+    mut response: ResponseObject,
+    mut kept: Kept,
+    store: bool,
+) -> Result<Reply, ApiError> {
+    let open = call.app.limits.stream(&call.ctx.key)?;
+    let (spoken, answer) = question.ask(&call.app, true).await?;
+    let ModelBody::Stream(model) = answer.body else {
+        return Err(Failure::from(ProviderError::Malformed("it is no stream")).into());
+    };
+    response.set("status", json!("in_progress"));
+    let listed = store.then(|| call.app.background.begin(response.id().clone()));
+    if store {
+        begin(call, &response, &mut kept).await?;
+    }
+    let headers = headers(&answer.target, &answer.meter.outcome());
+    let mut first = Vec::new();
+    let pump = Pump {
+        app: Arc::clone(&call.app),
+        ctx: call.ctx.clone(),
+        writer: Some(Writer::begin(&call.app, spoken, response, &mut first)),
+        first,
+        model,
+        meter: Some(answer.meter),
+        _open: open,
+        listed,
+        kept: store.then_some(kept),
+    };
+    let pieces = unfold(pump, async |mut pump| Some((pump.next().await?, pump)));
+    Ok(streams::reply(call, held, headers, pieces, fault))
+}
+
+/// Keeps a response as it begins.
+async fn begin(call: &Call, response: &ResponseObject, kept: &mut Kept) -> Result<(), ApiError> {
+    let generation = Generation {
+        response: Some(stored(response)),
+        begun: false,
+        input_items: kept.input_items.take(),
+        expires_at: call.ctx.now + RETENTION,
+        materialized: Vec::new(),
+        answer: Answer {
+            status: 200,
+            trace: call.ctx.trace.clone(),
+            headers: Vec::new(),
+            body: Bytes::new(),
+        },
+    };
+    kept.begun = true;
+    Ok(call.app.store.commit_generation(&call.ctx, generation, None).await?)
+}
+
+/// The last event of a stream whose end could not be kept.
+fn fault(error: &ApiError) -> Bytes {
+    let mut out = Vec::new();
+    let code = error.machine_code().unwrap_or("server_error");
+    write_error(&mut Events::default(), &mut out, code, error.message());
+    out.into()
+}
+
+/// Makes the events of a response from those of a provider. Dropped before the end, it gives the response up: the call of
+/// the provider ends, and the response is kept as cancelled.
+struct Pump {
+    app: Arc<App>,
+    ctx: ProjectCtx,
+    /// Events that come before the first of the provider.
+    first: Vec<u8>,
+    /// Nothing once the response has ended.
+    writer: Option<Writer>,
+    model: ModelStream,
+    meter: Option<Meter>,
+    /// Counts as one of the streams of the key.
+    _open: Option<OpenStream>,
+    /// The work, by which another request can stop it.
+    listed: Option<Work>,
+    /// What is to be kept at the end; nothing when the response is not kept.
+    kept: Option<Kept>,
+}
+
+/// Makes events of ours from those of one of a provider's APIs.
+enum Writer {
+    Responses(Adoption),
+    Chat(ChatStream),
+}
+
+/// Most bytes that are gathered before they are sent on, although more have come.
+const GATHER: usize = 64 * 1024;
+
+/// What is told when another request, or the loss of the client, ends a response.
+const CANCELLED: (&str, &str) = ("response_cancelled", "The response was cancelled.");
+
+impl Pump {
+    async fn next(&mut self) -> Option<Piece> {
+        if !self.first.is_empty() {
+            return Some(Piece::Part(std::mem::take(&mut self.first).into()));
+        }
+        let mut out = Vec::new();
+        while out.len() < GATHER {
+            let read = if out.is_empty() {
+                self.read().await
+            } else {
+                match self.model.ready() {
+                    Some(read) => Some(read),
+                    None => break,
+                }
+            };
+            let writer = self.writer.as_mut()?;
+            match read {
+                Some(Ok(Some(frame))) => {
+                    let is_last = writer.event(&frame.data, &mut out);
+                    if let Some(meter) = &mut self.meter {
+                        measure(meter, writer, &frame);
+                    }
+                    if is_last {
+                        return Some(self.end(out).await);
+                    }
+                }
+                Some(Ok(None)) => return Some(self.end(out).await),
+                Some(Err(failure)) => return Some(self.break_off(failure, out).await),
+                None => return Some(self.stopped(out)),
+            }
+        }
+        Some(Piece::Part(out.into()))
+    }
+
+    /// What comes next from the provider; nothing once another request has stopped the work.
+    async fn read(&mut self) -> Option<Result<Option<Frame>, Failure>> {
+        match &self.listed {
+            Some(listed) => listed.run(self.model.next()).await,
+            None => Some(self.model.next().await),
+        }
+    }
+
+    /// All of it has come.
+    async fn end(&mut self, mut out: Vec<u8>) -> Piece {
+        let Some(writer) = self.writer.take() else { return Piece::Broken(out.into()) };
+        let response = writer.end(&mut out);
+        let is_complete = response.is_complete();
+        if let Some(meter) = self.meter.take() {
+            if is_complete {
+                meter.complete();
+            } else {
+                meter.fail(&ProviderError::BrokeOff(None).into());
+            }
+        }
+        self.close(response, out).await
+    }
+
+    /// Nothing more comes.
+    async fn break_off(&mut self, failure: Failure, mut out: Vec<u8>) -> Piece {
+        let Some(writer) = self.writer.take() else { return Piece::Broken(out.into()) };
+        if let Some(meter) = self.meter.take() {
+            meter.fail(&failure);
+        }
+        let error = ApiError::from(failure);
+        if let Some(cause) = error.cause() {
+            tracing::warn!(trace = %self.ctx.trace, cause, "the stream of a provider broke off");
+        }
+        let code = error.machine_code().unwrap_or("server_error");
+        let response = writer.break_off(code, error.message(), &mut out);
+        self.close(response, out).await
+    }
+
+    /// Another request has cancelled the response, and written so.
+    fn stopped(&mut self, mut out: Vec<u8>) -> Piece {
+        if let Some(writer) = self.writer.take() {
+            writer.cancel(&mut out);
+        }
+        Piece::Broken(out.into())
+    }
+
+    /// The last piece. What ended well is kept together with the recorded stream.
+    async fn close(&mut self, response: ResponseObject, out: Vec<u8>) -> Piece {
+        let kept = self.kept.take();
+        if response.is_complete() {
+            let kept = kept.map(|kept| Kept { response: Some(stored(&response)), ..kept });
+            return Piece::Last(out.into(), kept.unwrap_or_default());
+        }
+        if kept.is_some() {
+            finish(&self.app, &self.ctx, response).await;
+        }
+        Piece::Broken(out.into())
+    }
+}
+
+impl Drop for Pump {
+    fn drop(&mut self) {
+        let (Some(writer), Some(_)) = (self.writer.take(), self.kept.take()) else { return };
+        let response = writer.cancel(&mut Vec::new());
+        let (app, ctx) = (Arc::clone(&self.app), self.ctx.clone());
+        // Without a runtime the process ends, and the next one finds the response open.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let running = self.app.running.clone();
+            running.spawn_on(async move { finish(&app, &ctx, response).await }, &runtime);
+        }
+    }
+}
+
+impl Writer {
+    /// Begins the events; a provider's own begin with its first.
+    fn begin(app: &App, spoken: Spoken, response: ResponseObject, out: &mut Vec<u8>) -> Self {
+        match spoken {
+            Spoken::Responses => Self::Responses(Adoption::new(response)),
+            Spoken::Chat => {
+                let mut stream =
+                    ChatStream::new(Draft::new(response, Arc::clone(&app.mint), app.clock.now()));
+                stream.begin(out);
+                Self::Chat(stream)
+            }
+        }
+    }
+
+    fn event(&mut self, data: &[u8], out: &mut Vec<u8>) -> bool {
+        match self {
+            Self::Responses(writer) => writer.event(data, out),
+            Self::Chat(writer) => writer.event(data, out),
+        }
+    }
+
+    fn said(&mut self) -> String {
+        match self {
+            Self::Responses(writer) => writer.said(),
+            Self::Chat(writer) => writer.said(),
+        }
+    }
+
+    fn end(self, out: &mut Vec<u8>) -> ResponseObject {
+        match self {
+            Self::Responses(writer) => writer.end(out),
+            Self::Chat(writer) => writer.end(out),
+        }
+    }
+
+    fn break_off(self, code: &str, message: &str, out: &mut Vec<u8>) -> ResponseObject {
+        match self {
+            Self::Responses(writer) => writer.break_off(code, message, out),
+            Self::Chat(writer) => writer.break_off(code, message, out),
+        }
+    }
+
+    fn cancel(self, out: &mut Vec<u8>) -> ResponseObject {
+        let (code, message) = CANCELLED;
+        match self {
+            Self::Responses(writer) => writer.cancel(code, message, out),
+            Self::Chat(writer) => writer.cancel(code, message, out),
+        }
+    }
+}
+
+/// Tells the account what an event says of the answer and of its usage.
+fn measure(meter: &mut Meter, writer: &mut Writer, frame: &Frame) {
+    meter.delivered(&writer.said());
+    let Ok(event) = Members::of(&frame.data) else { return };
+    let usage = match writer {
+        Writer::Chat(_) => Usage::of(&event),
+        Writer::Responses(_) => event
+            .value("response")
+            .and_then(|response| Members::of(response).ok())
+            .and_then(|response| Usage::of(&response)),
+    };
+    if let Some(usage) = usage {
+        meter.usage(usage);
+    }
+}
