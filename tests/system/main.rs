@@ -9,6 +9,7 @@ mod leaks;
 mod linearizable;
 mod owner;
 mod race;
+mod responses;
 mod restart;
 mod thread;
 mod twins;
