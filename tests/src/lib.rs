@@ -69,6 +69,8 @@ mod book {
         Responses: "docs/guide/responses.md";
         Chat: "docs/guide/chat.md";
         Batches: "docs/guide/batches.md";
+        Aliases: "docs/guide/aliases.md";
+        Usage: "docs/guide/usage.md";
         Diagnostics: "docs/guide/diagnostics.md";
         Purge: "docs/guide/purge.md";
         Testing: "docs/guide/testing.md";

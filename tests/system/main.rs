@@ -1,5 +1,6 @@
 //! Whole-system tests: a real client and strangers' clients against a real server, over loopback.
 
+mod batches;
 mod conformance;
 mod crash;
 mod docs;

@@ -127,6 +127,8 @@ More settings in the environment:
                                Authorization: Bearer TOKEN
   ZUMIK_DRAIN_SECONDS          most time a stop waits for requests [default: 30]
   ZUMIK_UPSTREAM_REGION        where the provider runs, such as us [default: unknown]
+  ZUMIK_BATCH_LINES            lines of batches that run at a time [default: 8]
+  ZUMIK_USAGE_DAYS             days that usage events are kept [default: 400]
   ZUMIK_PLACEHOLDER_DELAY_MS   time an answer without a model takes [default: 0]
 
 What is set neither here nor there is read from zumik.toml in the data folder.")]
