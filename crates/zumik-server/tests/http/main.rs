@@ -6,6 +6,7 @@
 mod agent_hints;
 mod bad_input;
 mod batches;
+mod chat;
 mod checks;
 mod conversations;
 mod generations;

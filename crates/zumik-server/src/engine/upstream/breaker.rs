@@ -117,10 +117,19 @@ impl Shared {
         let was_open = matches!(circuit, Circuit::Open { .. });
         circuit.fail(now);
         if let (false, Circuit::Open { pause, .. }) = (was_open, *circuit) {
-            tracing::warn!(%target, pause_s = pause.as_secs(), "a provider fails and is left alone for a while");
+            tracing::warn!(
+                provider = provider(target),
+                pause_s = pause.as_secs(),
+                "a model of a provider fails and is left alone for a while"
+            );
         }
         self.count.store(circuits.len(), Ordering::Release);
     }
+}
+
+/// What the log may know of a target: callers can name any model.
+fn provider(target: &str) -> &str {
+    target.split('/').next().unwrap_or_default()
 }
 
 impl Permit {
@@ -130,7 +139,7 @@ impl Permit {
         if self.shared.count.load(Ordering::Acquire) > 0 {
             let mut circuits = self.shared.circuits.lock();
             if let Some(Circuit::Open { .. } | Circuit::Probing { .. }) = circuits.remove(&self.target) {
-                tracing::info!(target = %self.target, "a provider answers again");
+                tracing::info!(provider = provider(&self.target), "a provider answers again");
             }
             self.shared.count.store(circuits.len(), Ordering::Release);
         }

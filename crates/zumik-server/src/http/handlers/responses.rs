@@ -21,6 +21,7 @@ pub(crate) async fn create(call: &mut Call) -> Result<Reply, ApiError> {
     };
     let model = generation.model.clone();
     let prepared = generation.prepare(&call.app, &call.ctx).await?;
+    call.app.limits.generation(&call.ctx.key)?;
     let id = ResponseId::with_suffix(&call.app.mint.suffix(call.ctx.now));
     let outcome = prepared.run(&call.app, &call.ctx, Surface::V2Responses, id.as_str()).await?;
     let headers = headers(&outcome.target, &outcome.qos);

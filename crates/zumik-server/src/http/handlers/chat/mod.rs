@@ -215,6 +215,7 @@ impl Chat<'_> {
     async fn fill(self) -> Result<(Completed, Identity, Outcome), ApiError> {
         let generation = filler::generation(self.body, self.request, self.session, self.qos)?;
         let prepared = generation.prepare(self.app, self.ctx).await.map_err(in_session_ref)?;
+        self.app.limits.generation(&self.ctx.key)?;
         let identity = identity(self.app, self.ctx, self.request);
         let surface = Surface::V1ChatCompletions;
         let outcome = prepared.run(self.app, self.ctx, surface, &identity.id).await?;
