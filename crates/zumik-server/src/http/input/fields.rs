@@ -160,11 +160,6 @@ impl<'v> Fields<'_, 'v> {
         }
     }
 
-    /// A member as a model of the API.
-    pub(crate) fn typed<T: DeserializeOwned>(&self, name: &str) -> Result<T> {
-        typed(Path::Member(&self.path, name), self.required(name)?)
-    }
-
     /// An object that is taken as it is, if there is one.
     pub(crate) fn optional_map(&self, name: &str) -> Result<Option<JsonObject>> {
         Ok(self.optional_object(name)?.map(|fields| fields.members.clone().into_iter().collect()))
