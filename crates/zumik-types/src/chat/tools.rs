@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 use crate::{
     ChatCalledFunction, ChatFunction, ChatFunctionTool, ChatJsonObjectFormat, ChatJsonSchema,
     ChatJsonSchemaFormat, ChatResponseFormat, ChatTextFormat, ChatTool, ChatToolChoice,
-    ChatToolChoiceFunction, ChatToolChoiceMode, ChatToolChoiceTarget, ChatToolName, JsonObject,
+    ChatToolChoiceFunction, ChatToolChoiceMode, ChatToolName, JsonObject,
 };
 
 impl ChatTool {
@@ -48,7 +48,7 @@ impl ChatToolChoice {
 
     /// The model calls this function.
     pub fn function(name: impl Into<String>) -> Self {
-        ChatToolChoiceTarget::from(ChatToolChoiceFunction::new(ChatToolName::new(name))).into()
+        ChatToolChoiceFunction::new(ChatToolName::new(name)).into()
     }
 }
 

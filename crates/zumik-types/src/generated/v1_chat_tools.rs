@@ -473,3 +473,21 @@ impl From<ChatToolChoiceTarget> for ChatToolChoice {
         Self::Target(value)
     }
 }
+
+impl From<ChatToolChoiceFunction> for ChatToolChoice {
+    fn from(value: ChatToolChoiceFunction) -> Self {
+        Self::Target(value.into())
+    }
+}
+
+impl From<ChatToolChoiceCustom> for ChatToolChoice {
+    fn from(value: ChatToolChoiceCustom) -> Self {
+        Self::Target(value.into())
+    }
+}
+
+impl From<ChatToolChoiceAllowed> for ChatToolChoice {
+    fn from(value: ChatToolChoiceAllowed) -> Self {
+        Self::Target(value.into())
+    }
+}

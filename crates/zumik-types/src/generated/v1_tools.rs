@@ -403,3 +403,21 @@ impl From<V1ToolChoiceTarget> for V1ToolChoice {
         Self::Target(value)
     }
 }
+
+impl From<V1ToolChoiceFunction> for V1ToolChoice {
+    fn from(value: V1ToolChoiceFunction) -> Self {
+        Self::Target(value.into())
+    }
+}
+
+impl From<V1ToolChoiceCustom> for V1ToolChoice {
+    fn from(value: V1ToolChoiceCustom) -> Self {
+        Self::Target(value.into())
+    }
+}
+
+impl From<V1ToolChoiceAllowed> for V1ToolChoice {
+    fn from(value: V1ToolChoiceAllowed) -> Self {
+        Self::Target(value.into())
+    }
+}

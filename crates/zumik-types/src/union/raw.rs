@@ -18,10 +18,10 @@ pub struct RawMember {
 
 impl RawMember {
     /// An object of a type that this version has no name for. `tag_name` is the member that carries the tag, for
-    /// example `type`; it is added to the others.
+    /// example `type`; it is put before the others.
     pub fn new(tag_name: &str, tag: impl Into<String>, mut members: JsonObject) -> Self {
         let tag = tag.into();
-        members.insert(tag_name.to_owned(), Value::String(tag.clone()));
+        members.shift_insert(0, tag_name.to_owned(), Value::String(tag.clone()));
         Self { tag, json: members }
     }
 

@@ -118,7 +118,7 @@ impl<'de, U: Tagged> Visitor<'de> for UnionVisitor<U> {
             }
             members.insert(name, value);
         }
-        let (tag, tag_was_sent) = match (members.remove(U::TAG), U::DEFAULT) {
+        let (tag, tag_was_sent) = match (members.shift_remove(U::TAG), U::DEFAULT) {
             (Some(Value::String(tag)), _) => (tag, true),
             (None, Some(default)) => (default.to_owned(), false),
             (None, None) => return Err(A::Error::missing_field(U::TAG)),
@@ -217,6 +217,14 @@ mod tests {
         ] {
             let error = output(json).unwrap_err().to_string();
             assert!(error.starts_with(&format!("duplicate field `{repeated}`")), "{json}: {error}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_object_keeps_the_order_of_its_members_behind_the_tag() {
+        for json in [r#"{"type":"new","z":1,"a":{"y":2,"b":3}}"#, r#"{"z":1,"a":{"y":2,"b":3},"type":"new"}"#] {
+            let text = serde_json::to_string(&output(json).unwrap()).unwrap();
+            assert_eq!(text, r#"{"type":"new","z":1,"a":{"y":2,"b":3}}"#);
         }
     }
 

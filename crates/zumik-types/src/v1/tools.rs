@@ -3,14 +3,19 @@
 use serde::de::DeserializeOwned;
 
 use crate::{
-    JsonObject, V1FunctionCall, V1FunctionTool, V1JsonObjectFormat, V1JsonSchemaFormat, V1TextConfig, V1Tool,
-    V1ToolChoice, V1ToolChoiceFunction, V1ToolChoiceMode, V1ToolChoiceTarget,
+    JsonObject, RawMember, V1FunctionCall, V1FunctionTool, V1JsonObjectFormat, V1JsonSchemaFormat,
+    V1TextConfig, V1Tool, V1ToolChoice, V1ToolChoiceFunction, V1ToolChoiceMode,
 };
 
 impl V1Tool {
     /// A function that the model may call. Description and parameters are setters of what this gives.
     pub fn function(name: impl Into<String>) -> V1FunctionTool {
         V1FunctionTool::new(name)
+    }
+
+    /// A tool of the provider, such as `web_search`, with its settings. It is forwarded as it is.
+    pub fn builtin(tool_type: impl Into<String>, settings: JsonObject) -> Self {
+        Self::Unrecognized(RawMember::new("type", tool_type, settings))
     }
 }
 
@@ -32,7 +37,7 @@ impl V1ToolChoice {
 
     /// The model calls this function.
     pub fn function(name: impl Into<String>) -> Self {
-        V1ToolChoiceTarget::from(V1ToolChoiceFunction::new(name)).into()
+        V1ToolChoiceFunction::new(name).into()
     }
 }
 
@@ -65,6 +70,13 @@ mod tests {
 
     use super::*;
     use crate::{CreateV1ResponseRequest, json_object};
+
+    #[test]
+    fn a_tool_of_the_provider_stands_in_the_request_as_it_is() {
+        let tool = V1Tool::builtin("web_search", json_object!({ "search_context_size": "low" }));
+        let request = serde_json::to_value(CreateV1ResponseRequest::new("m", "x").tools([tool])).unwrap();
+        assert_eq!(request["tools"], json!([{ "type": "web_search", "search_context_size": "low" }]));
+    }
 
     #[test]
     fn tools_choice_and_form_stand_in_the_request_as_openai_has_them() {

@@ -73,7 +73,7 @@ fn index(modules: &BTreeMap<&str, Vec<&TypeDef>>) -> TokenStream {
 fn models(api: &Api, module: &str, defs: &[&TypeDef]) -> TokenStream {
     let items: Vec<_> = defs.iter().map(|def| definition(api, def)).collect();
     let mut imports = Imports::default();
-    defs.iter().for_each(|def| imports.definition(def));
+    defs.iter().for_each(|def| imports.definition(api, def));
     let imports = imports.without(defs.iter().map(|def| def.name.as_str()));
     let doc = Doc::line(module_doc(module)).inner();
     quote! {
@@ -118,7 +118,7 @@ impl Default for Imports {
 }
 
 impl Imports {
-    fn definition(&mut self, def: &TypeDef) {
+    fn definition(&mut self, api: &Api, def: &TypeDef) {
         match &def.kind {
             Kind::Id { .. } => {
                 self.uses.insert("std::sync::Arc");
@@ -129,7 +129,7 @@ impl Imports {
             }
             Kind::Object(object) => objects::imports(object, self),
             Kind::Tagged(union) => unions::tagged_imports(union, self),
-            Kind::Shape(union) => unions::shape_imports(def, union, self),
+            Kind::Shape(union) => unions::shape_imports(api, def, union, self),
         }
     }
 

@@ -5,7 +5,9 @@ use quote::{format_ident, quote};
 
 use super::{Imports, objects, types};
 use crate::codegen::docs::{self, Doc};
-use crate::codegen::ir::{Api, JsonKind, ShapeMember, ShapeUnion, TaggedMember, TaggedUnion, Type, TypeDef};
+use crate::codegen::ir::{
+    Api, JsonKind, Kind, ShapeMember, ShapeUnion, TaggedMember, TaggedUnion, Type, TypeDef,
+};
 
 pub(super) fn tagged(api: &Api, def: &TypeDef, union: &TaggedUnion) -> TokenStream {
     let name = format_ident!("{}", def.name);
@@ -138,7 +140,7 @@ pub(super) fn shape(api: &Api, def: &TypeDef, union: &ShapeUnion) -> TokenStream
             }
         }
     });
-    let conversions = union.members.iter().map(|member| conversions(&name, member));
+    let conversions = union.members.iter().map(|member| conversions(api, &name, member));
     quote! {
         #doc
         #[derive(Clone, PartialEq)]
@@ -181,7 +183,7 @@ pub(super) fn shape(api: &Api, def: &TypeDef, union: &ShapeUnion) -> TokenStream
     }
 }
 
-pub(super) fn shape_imports(def: &TypeDef, union: &ShapeUnion, imports: &mut Imports) {
+pub(super) fn shape_imports(api: &Api, def: &TypeDef, union: &ShapeUnion, imports: &mut Imports) {
     imports.uses.extend(["std::fmt", "serde_json::Value", "crate::redact::Redacted"]);
     imports.uses.extend(["crate::union::shape::self", "crate::union::shape::Shape"]);
     imports.serde.extend(["Deserialize", "Deserializer", "Serialize", "Serializer"]);
@@ -190,6 +192,7 @@ pub(super) fn shape_imports(def: &TypeDef, union: &ShapeUnion, imports: &mut Imp
     }
     for member in &union.members {
         types::imports(&member.ty, imports);
+        inner_members(api, member).for_each(|inner| imports.own(inner.ty.as_str()));
         match member.json_kind {
             JsonKind::String if member.ty == Type::String => {
                 imports.uses.insert("serde::de::Error");
@@ -297,7 +300,7 @@ fn shape_redact(name: &proc_macro2::Ident, union: &ShapeUnion) -> TokenStream {
 }
 
 /// Texts and lists are taken as they are at hand: `&str`, an array of what the items can be made of.
-fn conversions(name: &proc_macro2::Ident, member: &ShapeMember) -> TokenStream {
+fn conversions(api: &Api, name: &proc_macro2::Ident, member: &ShapeMember) -> TokenStream {
     let (variant, ty) = (format_ident!("{}", member.name), types::rust(&member.ty));
     if let Type::Array(item) = &member.ty {
         let item = types::rust(item);
@@ -324,6 +327,7 @@ fn conversions(name: &proc_macro2::Ident, member: &ShapeMember) -> TokenStream {
             }
         }
     });
+    let inner = inner_conversions(api, name, member);
     quote! {
         #from_str
 
@@ -332,5 +336,33 @@ fn conversions(name: &proc_macro2::Ident, member: &ShapeMember) -> TokenStream {
                 Self::#variant(value)
             }
         }
+        #inner
     }
+}
+
+/// What a tagged union inside the union can be made of makes the outer one too.
+fn inner_conversions(api: &Api, name: &proc_macro2::Ident, member: &ShapeMember) -> TokenStream {
+    let variant = format_ident!("{}", member.name);
+    let tys = inner_members(api, member).map(|inner| format_ident!("{}", inner.ty));
+    tys.map(|ty| {
+        quote! {
+            impl From<#ty> for #name {
+                fn from(value: #ty) -> Self {
+                    Self::#variant(value.into())
+                }
+            }
+        }
+    })
+    .collect()
+}
+
+/// The members of a tagged union inside a shape union that it can be made of.
+fn inner_members<'a>(api: &'a Api, member: &ShapeMember) -> impl Iterator<Item = &'a TaggedMember> {
+    let inner = member.ty.innermost_name().filter(|_| matches!(member.ty, Type::Named(_)));
+    let def = inner.and_then(|inner| api.types.iter().find(|def| def.name == inner));
+    let union = def.and_then(|def| match &def.kind {
+        Kind::Tagged(union) => Some(union),
+        _ => None,
+    });
+    union.into_iter().flat_map(|union| union.members.iter().filter(|member| has_one_tag(union, member)))
 }
