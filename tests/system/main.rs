@@ -1,6 +1,7 @@
 //! Whole-system tests: a real client and strangers' clients against a real server, over loopback.
 
 mod batches;
+mod client;
 mod conformance;
 mod crash;
 mod docs;
