@@ -38,3 +38,140 @@ fn batch_result_2() {
         r#"{"id":"batch_req_01jy7n6c2d3w1t9s7e5m3k2b0a","custom_id":"r3","response":null,"error":{"code":"batch_cancelled","message":"The batch was cancelled before this line ran."}}"#,
     );
 }
+
+#[test]
+fn chat_content_part_0() {
+    assert_sample::<crate::ChatContentPart>(r#"{"type":"text","text":"What does the chart show?"}"#);
+}
+
+#[test]
+fn chat_content_part_1() {
+    assert_sample::<crate::ChatContentPart>(
+        r#"{"type":"image_url","image_url":{"url":"https://example.com/chart.png","detail":"auto"}}"#,
+    );
+}
+
+#[test]
+fn chat_message_0() {
+    assert_sample::<crate::ChatMessage>(
+        r#"{"role":"assistant","tool_calls":[{"id":"call_9f2a3c1e7b4d","type":"function","function":{"name":"run_tests","arguments":"{\"path\":\"tests/\"}"}}]}"#,
+    );
+}
+
+#[test]
+fn chat_message_1() {
+    assert_sample::<crate::ChatMessage>(
+        r#"{"role":"tool","tool_call_id":"call_9f2a3c1e7b4d","content":"12 passed"}"#,
+    );
+}
+
+#[test]
+fn chat_response_format_0() {
+    assert_sample::<crate::ChatResponseFormat>(r#"{"type":"text"}"#);
+}
+
+#[test]
+fn chat_response_format_1() {
+    assert_sample::<crate::ChatResponseFormat>(r#"{"type":"json_object"}"#);
+}
+
+#[test]
+fn chat_response_format_2() {
+    assert_sample::<crate::ChatResponseFormat>(
+        r#"{"type":"json_schema","json_schema":{"name":"target","schema":{"type":"object","properties":{"path":{"type":"string"}},"required":["path"]},"strict":true}}"#,
+    );
+}
+
+#[test]
+fn chat_tool_0() {
+    assert_sample::<crate::ChatTool>(
+        r#"{"type":"function","function":{"name":"run_tests","description":"Runs the tests below a path.","parameters":{"type":"object","properties":{"path":{"type":"string"}},"required":["path"]},"strict":false}}"#,
+    );
+}
+
+#[test]
+fn chat_tool_choice_0() {
+    assert_sample::<crate::ChatToolChoice>(r#""required""#);
+}
+
+#[test]
+fn chat_tool_choice_1() {
+    assert_sample::<crate::ChatToolChoice>(r#"{"type":"function","function":{"name":"run_tests"}}"#);
+}
+
+#[test]
+fn v1_input_item_0() {
+    assert_sample::<crate::V1InputItem>(
+        r#"{"type":"message","role":"user","content":"Review the latest patch."}"#,
+    );
+}
+
+#[test]
+fn v1_input_item_1() {
+    assert_sample::<crate::V1InputItem>(
+        r#"{"type":"function_call","id":"fc_01jy7n3q9a1b2c3d4e5f6g7h8j","call_id":"call_9f2a3c1e7b4d","name":"run_tests","arguments":"{\"path\":\"tests/\"}","status":"completed"}"#,
+    );
+}
+
+#[test]
+fn v1_input_item_2() {
+    assert_sample::<crate::V1InputItem>(
+        r#"{"type":"function_call_output","call_id":"call_9f2a3c1e7b4d","output":"12 passed"}"#,
+    );
+}
+
+#[test]
+fn v1_input_item_3() {
+    assert_sample::<crate::V1InputItem>(r#"{"type":"web_search_call","id":"ws_1","status":"completed"}"#);
+}
+
+#[test]
+fn v1_input_part_0() {
+    assert_sample::<crate::V1InputPart>(r#"{"type":"input_text","text":"What does the chart show?"}"#);
+}
+
+#[test]
+fn v1_input_part_1() {
+    assert_sample::<crate::V1InputPart>(
+        r#"{"type":"input_image","image_url":"https://example.com/chart.png","detail":"auto"}"#,
+    );
+}
+
+#[test]
+fn v1_text_format_0() {
+    assert_sample::<crate::V1TextFormat>(r#"{"type":"text"}"#);
+}
+
+#[test]
+fn v1_text_format_1() {
+    assert_sample::<crate::V1TextFormat>(r#"{"type":"json_object"}"#);
+}
+
+#[test]
+fn v1_text_format_2() {
+    assert_sample::<crate::V1TextFormat>(
+        r#"{"type":"json_schema","name":"target","schema":{"type":"object","properties":{"path":{"type":"string"}},"required":["path"]},"strict":true}"#,
+    );
+}
+
+#[test]
+fn v1_tool_0() {
+    assert_sample::<crate::V1Tool>(
+        r#"{"type":"function","name":"run_tests","description":"Runs the tests below a path.","parameters":{"type":"object","properties":{"path":{"type":"string"}},"required":["path"]},"strict":false}"#,
+    );
+}
+
+#[test]
+fn v1_tool_1() {
+    assert_sample::<crate::V1Tool>(r#"{"type":"web_search","search_context_size":"low"}"#);
+}
+
+#[test]
+fn v1_tool_choice_0() {
+    assert_sample::<crate::V1ToolChoice>(r#""none""#);
+}
+
+#[test]
+fn v1_tool_choice_1() {
+    assert_sample::<crate::V1ToolChoice>(r#"{"type":"function","name":"run_tests"}"#);
+}
