@@ -22,7 +22,8 @@ async fn served(upstream: &Upstream) -> (RunningServer, Zumik) {
 
 /// A question with an answer of several chunks.
 fn question() -> [ChatMessage; 2] {
-    let parts = [ChatContentPart::text("Is this loop off by one?"), ChatContentPart::text("It ends at the length.")];
+    let parts =
+        [ChatContentPart::text("Is this loop off by one?"), ChatContentPart::text("It ends at the length.")];
     [ChatMessage::system("You are a terse reviewer."), ChatMessage::user(parts)]
 }
 
@@ -135,7 +136,8 @@ async fn a_batch_gives_every_request_its_result() {
     ];
     let mut seen = Vec::new();
     let batches = zk.v1().batches();
-    let results = batches.run(requests).on_progress(|batch| seen.push(batch.id.clone())).await.expect("it ran");
+    let results =
+        batches.run(requests).on_progress(|batch| seen.push(batch.id.clone())).await.expect("it ran");
     assert_eq!(results.batch().status, BatchStatus::Completed);
     let mut lines = results.collect().await.expect("its results");
     lines.sort_by(|a, b| a.custom_id.cmp(&b.custom_id));
@@ -150,7 +152,10 @@ async fn a_batch_gives_every_request_its_result() {
     let again = batches.wait(&seen[0]).await.expect("it has ended");
     let counts = &again.request_counts;
     assert_eq!((counts.total, counts.completed, counts.failed), (3, 2, 1));
-    assert_eq!(batches.errors(&again.id).await.expect("it ran").collect().await.expect("its errors").len(), 1);
+    assert_eq!(
+        batches.errors(&again.id).await.expect("it ran").collect().await.expect("its errors").len(),
+        1
+    );
 }
 
 #[tokio::test]
@@ -161,7 +166,8 @@ async fn a_batch_that_is_cancelled_tells_which_requests_did_not_run() {
     let requests = (0..40).map(|n| (format!("r{n}"), CreateChatCompletionRequest::new("gpt-test", ["hi"])));
     let batches = zk.v1().batches();
     let (sender, created) = tokio::sync::watch::channel(None);
-    let run = batches.run(requests).on_progress(move |batch| drop(sender.send_replace(Some(batch.id.clone()))));
+    let run =
+        batches.run(requests).on_progress(move |batch| drop(sender.send_replace(Some(batch.id.clone()))));
     let cancel = async {
         let mut created = created.clone();
         let id = created.wait_for(Option::is_some).await.expect("it is created").clone().expect("an id");

@@ -222,7 +222,8 @@ mod tests {
 
     #[test]
     fn an_unknown_object_keeps_the_order_of_its_members_behind_the_tag() {
-        for json in [r#"{"type":"new","z":1,"a":{"y":2,"b":3}}"#, r#"{"z":1,"a":{"y":2,"b":3},"type":"new"}"#] {
+        for json in [r#"{"type":"new","z":1,"a":{"y":2,"b":3}}"#, r#"{"z":1,"a":{"y":2,"b":3},"type":"new"}"#]
+        {
             let text = serde_json::to_string(&output(json).unwrap()).unwrap();
             assert_eq!(text, r#"{"type":"new","z":1,"a":{"y":2,"b":3}}"#);
         }

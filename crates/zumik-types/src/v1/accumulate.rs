@@ -8,9 +8,7 @@ impl V1StreamEvent {
     /// The piece of the answer's text that this event adds.
     pub fn text(&self) -> Option<&str> {
         match self {
-            Self::OutputTextDelta(delta) => {
-                Some(&delta.delta).map(String::as_str).filter(|text| !text.is_empty())
-            }
+            Self::OutputTextDelta(delta) => Some(delta.delta.as_str()).filter(|text| !text.is_empty()),
             _ => None,
         }
     }
