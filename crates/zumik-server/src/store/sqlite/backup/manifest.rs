@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{BackupError, Result};
+use crate::store::rules::whole_seconds;
 
 /// Name of the manifest.
 pub const MANIFEST: &str = "backup.json";
@@ -24,7 +25,8 @@ pub struct Manifest {
     pub object: String,
     /// The form of the backup.
     pub format: u32,
-    /// The moment that the backup shows. What was acknowledged before is in it, what came after is not.
+    /// The moment that the backup shows, in whole seconds, rounded down as in receipts: a receipt with an earlier
+    /// `completed_at` is of a purge whose contents are not in the backup.
     pub created_at: DateTime<Utc>,
     /// Version of the program that wrote it.
     pub version: String,
@@ -59,7 +61,7 @@ impl Manifest {
         Self {
             object: "zumik_backup".to_owned(),
             format: FORMAT,
-            created_at,
+            created_at: whole_seconds(created_at),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             schema_version,
             master_key: false,

@@ -104,7 +104,7 @@ pub enum BackupError {
     Seal(#[from] SealError),
     /// The database is foreign or of a newer version.
     #[error(transparent)]
-    Open(#[from] OpenError),
+    Open(Box<OpenError>),
     /// A file could not be read or written.
     #[error("{} could not be used", .0.display())]
     File(PathBuf, #[source] io::Error),
@@ -114,6 +114,12 @@ pub enum BackupError {
     /// The watch said so.
     #[error("interrupted")]
     Interrupted,
+}
+
+impl From<OpenError> for BackupError {
+    fn from(error: OpenError) -> Self {
+        Self::Open(Box::new(error))
+    }
 }
 
 /// The result of an operation on backups.
