@@ -1,6 +1,7 @@
 //! What a user may type: the command line as types, with its help.
 
 mod backup;
+mod generate;
 mod keys;
 mod tools;
 
@@ -11,6 +12,10 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use self::backup::{BackupArgs, RestoreArgs};
+pub(crate) use self::generate::{
+    BatchArgs, BatchCommand, BatchIdArgs, ChatArgs, ClientArgs, ModelsArgs, ResultArgs, ResumeBatchArgs,
+    RunBatchArgs,
+};
 pub(crate) use self::keys::{
     CreateKeyArgs, KeysArgs, KeysCommand, ListKeysArgs, ListReceiptKeysArgs, ReceiptKeysArgs,
     ReceiptKeysCommand, RevokeKeyArgs, RotateReceiptKeyArgs, Scope,
@@ -41,6 +46,8 @@ Examples:
   zumik serve                  a server on http://127.0.0.1:8787
   zumik serve --data ./zumik   the same, with its data in ./zumik
   zumik keys create --project ci --scopes read
+  zumik chat                   talk to a model of the server in ZUMIK_BASE_URL
+  zumik backup ./copy          a checked copy of the data, while it is served
 
 Results go to standard output, logs and errors to standard error.
 Exit codes: 0 done, 1 failed (one line says why), 2 wrong usage, 130 interrupted.
@@ -58,6 +65,9 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     Serve(ServeArgs),
     Keys(KeysArgs),
+    Chat(ChatArgs),
+    Batch(BatchArgs),
+    Models(ModelsArgs),
     ReceiptKeys(ReceiptKeysArgs),
     Backup(BackupArgs),
     Restore(RestoreArgs),

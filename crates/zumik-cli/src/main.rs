@@ -3,6 +3,9 @@
 
 mod args;
 mod backup;
+mod batch;
+mod chat;
+mod client;
 mod data;
 mod diagnose;
 mod failure;
@@ -10,6 +13,7 @@ mod input;
 mod keys;
 mod lint;
 mod logging;
+mod models;
 mod quickstart;
 mod receipt_keys;
 mod reuse;
@@ -45,6 +49,9 @@ fn run(cli: Cli) -> Result<(), Failure> {
         match cli.command {
             Command::Serve(args) => serve::run(args, log).await,
             Command::Keys(args) => keys::run(args.command, log),
+            Command::Chat(args) => chat::run(args, log).await,
+            Command::Batch(args) => batch::run(args.command, log).await,
+            Command::Models(args) => models::run(args, log).await,
             Command::ReceiptKeys(args) => receipt_keys::run(args.command, log),
             Command::Backup(args) => backup::back_up(args, log).await,
             Command::Restore(args) => backup::restore(args, log).await,

@@ -84,6 +84,21 @@ pub(crate) fn printable(text: &str) -> String {
     safe
 }
 
+/// Text of a model, made safe for a terminal: line breaks and tabs stay, other control characters are shown as escapes.
+pub(crate) fn harmless(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' | '\t' => safe.push(c),
+            // Joins emoji and letters of some scripts; it moves nothing.
+            '\u{200c}' | '\u{200d}' => safe.push(c),
+            c if c.is_control() || is_invisible(c) => safe.extend(c.escape_unicode()),
+            c => safe.push(c),
+        }
+    }
+    safe
+}
+
 /// Marks that reorder or hide text without being control characters.
 fn is_invisible(c: char) -> bool {
     matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
@@ -165,6 +180,15 @@ mod tests {
     fn a_hostile_name_cannot_steer_the_terminal() {
         assert_eq!(printable("a\u{1b}[2Jb\nc\u{202e}d"), "a\\u{1b}[2Jb c\\u{202e}d");
         assert_eq!(printable("Übersicht – café.txt"), "Übersicht – café.txt");
+    }
+
+    #[test]
+    fn an_answer_keeps_its_lines_and_cannot_steer_the_terminal() {
+        assert_eq!(
+            harmless("a\n\tb\r\u{1b}]0;x\u{7}\u{9b}2J\u{202e}"),
+            "a\n\tb\\u{d}\\u{1b}]0;x\\u{7}\\u{9b}2J\\u{202e}"
+        );
+        assert_eq!(harmless("👩‍💻 – naïve"), "👩‍💻 – naïve");
     }
 
     #[test]

@@ -9,7 +9,8 @@ use clap::Args;
 /// Starts a server on a temporary folder and drives it with the Rust client, every call for real: uploads the text
 /// files below FOLDER as artifacts, bundles them, opens a session, holds a few turns, lets two writers collide,
 /// forks, merges, pins a snapshot, generates with a QoS target, scores the reuse in what just happened, purges one
-/// document and verifies the signed receipt offline. Nothing is kept, and nothing leaves this machine.
+/// document and verifies the signed receipt offline. Nothing is kept, and nothing leaves this machine, unless a model of
+/// yours is to answer: --upstream.
 ///
 /// Hidden files, files that .gitignore or .ignore excludes, symbolic links and the folders target and node_modules
 /// are passed over. A file that is not UTF-8 text, is empty or is too large for one request is reported and skipped.
@@ -19,6 +20,8 @@ Examples:
   zumik quickstart
   zumik quickstart ./docs --max-files 20
   zumik quickstart --json | jq .calls
+  zumik quickstart --upstream http://127.0.0.1:11434/v1
+  zumik quickstart --upstream https://api.openai.com/v1 --upstream-key-env OPENAI_API_KEY
 
 Environment:
   ZUMIK_BASE_URL, ZUMIK_API_KEY   when both are set, the tour uses that server:
@@ -32,6 +35,20 @@ pub(crate) struct QuickstartArgs {
     /// At most this many files, in the order of their paths
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub max_files: u32,
+
+    /// Let a model of this provider answer: its base URL, with the version
+    ///
+    /// Any server that speaks OpenAI's API. The text of the files, at most 256 KiB, goes there with every question.
+    #[arg(long, value_name = "URL")]
+    pub upstream: Option<String>,
+
+    /// Environment variable that holds the provider's API key
+    #[arg(long, value_name = "NAME", requires = "upstream")]
+    pub upstream_key_env: Option<String>,
+
+    /// The provider's models, comma-separated; the first one answers [default: the provider is asked]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', requires = "upstream")]
+    pub upstream_models: Vec<String>,
 
     /// Print one JSON object at the end instead of the tour
     #[arg(long)]

@@ -1,0 +1,163 @@
+//! `zumik batch`: many requests as one batch, and its results in files.
+
+mod requests;
+mod results;
+
+use std::io::{self, IsTerminal as _};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use zumik_client::types::{Batch, BatchId, BatchStatus};
+use zumik_client::{FilePart, Zumik};
+
+use self::results::Files;
+use crate::args::{BatchCommand, BatchIdArgs, ResultArgs, ResumeBatchArgs, RunBatchArgs};
+use crate::client::client;
+use crate::failure::Failure;
+use crate::logging::{self, Log};
+use crate::signals::Signals;
+use crate::term::{self, FAINT, Screen, styled};
+
+pub(crate) async fn run(command: BatchCommand, log: Log) -> Result<(), Failure> {
+    logging::start(log, "error", None)?;
+    match command {
+        BatchCommand::Run(args) => begin(args).await,
+        BatchCommand::Resume(args) => resume(args).await,
+        BatchCommand::Status(args) => status(args).await,
+        BatchCommand::Cancel(args) => cancel(args).await,
+    }
+}
+
+async fn begin(args: RunBatchArgs) -> Result<(), Failure> {
+    let zk = client(&args.results.client)?;
+    let files = Files::beside(&args.file, &args.results)?;
+    let requests = requests::read(&args.file, &args.model)?;
+    let mut signals = Signals::listen()?;
+    let batch = tokio::select! {
+        biased;
+        () = signals.stop() => return Err(Failure::Interrupted),
+        batch = create(&zk, requests) => batch?,
+    };
+    tell_way_back(&batch.id, &args.results);
+    finish(&zk, batch.id, &files, &args.results, signals).await
+}
+
+async fn create(zk: &Zumik, requests: requests::Requests) -> Result<Batch, Failure> {
+    let part = FilePart::bytes("batch.jsonl", requests.jsonl).content_type("application/jsonl");
+    let file = zk.v1().files().upload(part).purpose("batch").await.map_err(Failure::call)?;
+    zk.v1().batches().create(&file.id, requests.endpoint).await.map_err(Failure::call)
+}
+
+/// Told as soon as there is an id, so that whatever happens next, the batch can be found again.
+fn tell_way_back(id: &BatchId, args: &ResultArgs) {
+    let out = args.out.as_ref().map_or_else(String::new, |out| format!(" --out {}", out.display()));
+    let way = term::printable(&format!("zumik batch resume {id}{out}"));
+    term::print_error(format_args!("{id}  {}", styled(FAINT, format_args!("if this is interrupted: {way}"))));
+}
+
+async fn resume(args: ResumeBatchArgs) -> Result<(), Failure> {
+    let zk = client(&args.results.client)?;
+    let id = id(&args.id)?;
+    let files = Files::of(&id, &args.results)?;
+    finish(&zk, id, &files, &args.results, Signals::listen()?).await
+}
+
+/// Waits for the end of a batch, writes its results and sums them up.
+async fn finish(
+    zk: &Zumik,
+    id: BatchId,
+    files: &Files,
+    args: &ResultArgs,
+    mut signals: Signals,
+) -> Result<(), Failure> {
+    let bar = Bar::new(args.json);
+    let work = async {
+        let batch =
+            zk.v1().batches().wait(&id).on_progress(|batch| bar.show(batch)).await.map_err(Failure::call)?;
+        bar.0.finish_and_clear();
+        results::write(zk, batch, files).await
+    };
+    let written = tokio::select! {
+        biased;
+        () = signals.stop() => {
+            bar.0.finish_and_clear();
+            term::print_error(format_args!("{id} goes on; zumik batch cancel {id} stops it"));
+            return Err(Failure::Interrupted);
+        }
+        written = work => written?,
+    };
+    match args.json {
+        true => term::print_json(&written)?,
+        // Standard output may be the results.
+        false => written.lines().iter().for_each(term::print_error),
+    }
+    if written.is_whole() { Ok(()) } else { Err(Failure::Findings) }
+}
+
+async fn status(args: BatchIdArgs) -> Result<(), Failure> {
+    let batch = client(&args.client)?.v1().batches().retrieve(id(&args.id)?).await.map_err(Failure::call)?;
+    show(&batch, args.json)
+}
+
+async fn cancel(args: BatchIdArgs) -> Result<(), Failure> {
+    let batch = client(&args.client)?.v1().batches().cancel(id(&args.id)?).await.map_err(Failure::call)?;
+    show(&batch, args.json)
+}
+
+fn show(batch: &Batch, json: bool) -> Result<(), Failure> {
+    if json {
+        return term::print_json(batch);
+    }
+    let counts = &batch.request_counts;
+    let mut screen = Screen::new(false);
+    screen.line(format_args!("{}  {}", batch.id, term::printable(batch.status.as_str())))?;
+    screen.item(
+        "requests",
+        format_args!(
+            "{}: {} answered, {} not answered",
+            term::count(counts.total),
+            term::count(counts.completed),
+            term::count(counts.failed)
+        ),
+    )?;
+    match &batch.errors {
+        Some(errors) => errors.data.iter().try_for_each(|error| {
+            let line = error.line.map_or_else(String::new, |line| format!("line {line}: "));
+            screen.item("error", term::printable(&format!("{line}{}", error.message)))
+        }),
+        None => Ok(()),
+    }
+}
+
+fn id(text: &str) -> Result<BatchId, Failure> {
+    text.parse().map_err(|error| Failure::usage(format_args!("{error}")))
+}
+
+/// How far a batch is, on the terminal.
+struct Bar(ProgressBar);
+
+impl Bar {
+    fn new(silent: bool) -> Self {
+        if silent || !io::stderr().is_terminal() {
+            return Self(ProgressBar::hidden());
+        }
+        let style = ProgressStyle::with_template("   {msg:<11}  [{bar:40.cyan}] {pos}/{len}  {elapsed}")
+            .map(|style| style.progress_chars("█▉▊▋▌▍▎▏ "));
+        let bar = ProgressBar::new(0);
+        Self(match style {
+            Ok(style) => bar.with_style(style),
+            Err(_) => bar,
+        })
+    }
+
+    fn show(&self, batch: &Batch) {
+        let counts = &batch.request_counts;
+        self.0.set_length(counts.total);
+        self.0.set_position(counts.completed + counts.failed);
+        self.0.set_message(match &batch.status {
+            BatchStatus::Validating => "checking".to_owned(),
+            BatchStatus::InProgress => "running".to_owned(),
+            BatchStatus::Finalizing => "finishing".to_owned(),
+            other => term::printable(other.as_str()),
+        });
+    }
+}

@@ -1,0 +1,24 @@
+//! The client of commands that call a server.
+
+use std::env;
+
+use zumik_client::{Builder, Zumik};
+
+use crate::args::ClientArgs;
+use crate::failure::Failure;
+
+/// A client of the server that was named, with the key of `ZUMIK_API_KEY`. It takes placeholders: the commands say so
+/// when an answer is one.
+pub(crate) fn client(args: &ClientArgs) -> Result<Zumik, Failure> {
+    if env::var_os("ZUMIK_API_KEY").is_none_or(|key| key.is_empty()) {
+        return Err(Failure::usage(
+            "ZUMIK_API_KEY is not set; zumik serve shows a key at its first start, zumik keys create makes one",
+        ));
+    }
+    let builder: Builder = Zumik::builder().reject_placeholder(false);
+    let builder = match &args.base_url {
+        Some(url) => builder.base_url(url),
+        None => builder,
+    };
+    builder.build().map_err(Failure::call)
+}

@@ -1,0 +1,129 @@
+//! `zumik batch`, against a server.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
+
+mod support;
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use support::{Serving, json, output, refused, stderr, stdout, zumik};
+
+/// `zumik batch` with these arguments, for a server, in a folder.
+fn batch<'a>(server: &Serving, folder: &Path, arguments: impl IntoIterator<Item = &'a str>) -> Command {
+    let mut command = zumik(["batch"].into_iter().chain(arguments));
+    command.env("ZUMIK_BASE_URL", server.url()).env("ZUMIK_API_KEY", server.key()).current_dir(folder);
+    command
+}
+
+fn lines(path: &Path) -> Vec<Value> {
+    let text = fs::read_to_string(path).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn ids(lines: &[Value]) -> Vec<&str> {
+    lines.iter().map(|line| line["custom_id"].as_str().unwrap()).collect()
+}
+
+const QUESTIONS: &str = r#"{"messages":[{"role":"user","content":"one"}]}
+
+{"model":"code.fast","messages":[{"role":"user","content":"two"}]}
+{"custom_id":"mine","method":"POST","url":"/v1/chat/completions","body":{"model":"auto","messages":[{"role":"user","content":"three"}]}}
+"#;
+
+#[test]
+fn a_file_of_requests_becomes_a_file_of_answers() {
+    let (data, work) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let server = Serving::start(data.path());
+    fs::write(work.path().join("questions.jsonl"), QUESTIONS).unwrap();
+    let told = json(&mut batch(&server, work.path(), ["run", "questions.jsonl", "--json"]));
+    assert_eq!((told["status"].as_str(), told["answered"].as_u64()), (Some("completed"), Some(3)), "{told}");
+    assert_eq!((told["failed"].as_u64(), told["errors"].is_null()), (Some(0), true), "{told}");
+    let answers = lines(&work.path().join("questions.output.jsonl"));
+    assert_eq!(ids(&answers), ["line-1", "line-3", "mine"]);
+    assert_eq!(answers[0]["response"]["body"]["object"], "chat.completion");
+    assert_eq!(fs::read_dir(work.path()).unwrap().count(), 2, "nothing else is left");
+
+    let again = output(&mut batch(&server, work.path(), ["run", "questions.jsonl"]));
+    let said = refused(&again, 1);
+    assert!(said.contains("questions.output.jsonl exists") && said.contains("--force"), "{said}");
+
+    let id = told["batch_id"].as_str().unwrap();
+    let fetched = output(&mut batch(&server, work.path(), ["resume", id, "--out", "-"]));
+    assert!(fetched.status.success(), "{}", stderr(&fetched));
+    assert_eq!(stdout(&fetched), fs::read_to_string(work.path().join("questions.output.jsonl")).unwrap());
+    let shown = stdout(&output(&mut batch(&server, work.path(), ["status", id])));
+    assert!(shown.contains("completed") && shown.contains("3 answered"), "{shown}");
+}
+
+#[test]
+fn requests_that_are_not_answered_have_a_file_of_their_own() {
+    let (data, work) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let server = Serving::start(data.path());
+    let bad = r#"{"model":"no.such.model","messages":[{"role":"user","content":"x"}]}"#;
+    fs::write(work.path().join("q.jsonl"), format!("{QUESTIONS}{bad}\n")).unwrap();
+    let ended = output(&mut batch(&server, work.path(), ["run", "q.jsonl", "--out", "a.jsonl"]));
+    assert_eq!(ended.status.code(), Some(1), "{}", stderr(&ended));
+    assert!(stderr(&ended).contains("1 not answered: a.errors.jsonl"), "{}", stderr(&ended));
+    assert_eq!(ids(&lines(&work.path().join("a.jsonl"))), ["line-1", "line-3", "mine"]);
+    let errors = lines(&work.path().join("a.errors.jsonl"));
+    assert_eq!(ids(&errors), ["line-5"]);
+}
+
+/// Runs a batch and interrupts the command as soon as the batch has an id, which it gives.
+fn interrupted(server: &Serving, folder: &Path) -> String {
+    fs::write(folder.join("q.jsonl"), QUESTIONS).unwrap();
+    let mut run = batch(server, folder, ["run", "q.jsonl"]);
+    let mut child = run.stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut told = BufReader::new(child.stderr.take().unwrap());
+    let mut first = String::new();
+    told.read_line(&mut first).unwrap();
+    let id = first.split_whitespace().next().unwrap().to_owned();
+    assert!(id.starts_with("batch_") && first.contains(&format!("zumik batch resume {id}")), "{first}");
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!(fs::read_dir(folder).unwrap().count(), 1, "no result files");
+    id
+}
+
+#[test]
+fn an_interrupted_run_goes_on_and_is_resumed_by_its_id() {
+    let (data, work) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let server = Serving::slow(data.path(), 1_500);
+    let id = interrupted(&server, work.path());
+    let status = json(&mut batch(&server, work.path(), ["status", &id, "--json"]));
+    assert_eq!((status["id"].as_str(), status["completed_at"].is_null()), (Some(&*id), true), "{status}");
+    let ended = output(&mut batch(&server, work.path(), ["resume", &id]));
+    assert!(ended.status.success(), "{}", stderr(&ended));
+    assert_eq!(ids(&lines(&work.path().join(format!("{id}.output.jsonl")))), ["line-1", "line-3", "mine"]);
+}
+
+#[test]
+fn a_batch_is_cancelled_by_its_id() {
+    let (data, work) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let server = Serving::slow(data.path(), 600_000);
+    let id = interrupted(&server, work.path());
+    let cancelled = json(&mut batch(&server, work.path(), ["cancel", &id, "--json"]));
+    assert!(cancelled["status"].as_str().unwrap().starts_with("cancell"), "{cancelled}");
+}
+
+#[test]
+fn a_wrong_file_is_refused_before_anything_is_sent() {
+    let (data, work) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let server = Serving::start(data.path());
+    for (text, expected) in [("{\"messages\":[]}\nnonsense\n", "line 2"), ("", "no request")] {
+        fs::write(work.path().join("q.jsonl"), text).unwrap();
+        let said = refused(&output(&mut batch(&server, work.path(), ["run", "q.jsonl"])), 1);
+        assert!(said.contains("q.jsonl") && said.contains(expected), "{said}");
+    }
+    let said = refused(&output(&mut batch(&server, work.path(), ["run", "missing.jsonl"])), 1);
+    assert!(said.contains("missing.jsonl"), "{said}");
+    let said = refused(&output(&mut batch(&server, work.path(), ["run", "-"])), 2);
+    assert!(said.contains("--out"), "{said}");
+    let said = refused(&output(&mut batch(&server, work.path(), ["status", "batch_unknown"])), 1);
+    assert!(said.contains("404"), "{said}");
+}
