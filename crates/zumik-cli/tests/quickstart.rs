@@ -226,3 +226,27 @@ fn a_reader_that_goes_away_is_no_error() {
     assert!(ended.stderr.is_empty(), "{}", stderr(&ended));
     assert!(is_empty(temporary.path()));
 }
+
+#[test]
+fn with_an_upstream_its_model_answers() {
+    let (folder, temporary) = (documents(), tempfile::tempdir().unwrap());
+    let provider_data = tempfile::tempdir().unwrap();
+    let provider = Serving::start(provider_data.path());
+    let url = format!("{}/v1", provider.url());
+    let mut command = quickstart(folder.path(), temporary.path());
+    command.args(["--json", "--upstream", &url, "--upstream-key-env", "PROVIDER_KEY"]);
+    let told = json(command.args(["--upstream-models", "code.best"]).env("PROVIDER_KEY", provider.key()));
+    assert_eq!(told["embedded"], true);
+    assert_eq!(told["generation"]["execution_mode"], "live", "{told}");
+    assert_eq!(told["generation"]["placeholder"], false);
+    assert!(is_empty(temporary.path()));
+}
+
+#[test]
+fn an_upstream_that_cannot_be_used_is_told() {
+    let (folder, temporary) = (documents(), tempfile::tempdir().unwrap());
+    let mut command = quickstart(folder.path(), temporary.path());
+    let said = refused(&output(command.args(["--upstream", "no url"])), 1);
+    assert!(said.contains("--upstream") && said.contains("http://host:port/v1"), "{said}");
+    assert!(is_empty(temporary.path()));
+}

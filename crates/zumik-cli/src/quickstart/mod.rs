@@ -8,6 +8,7 @@ mod steps;
 mod target;
 
 use zumik_client::Zumik;
+use zumik_server::config::UpstreamSettings;
 
 use self::made::Made;
 pub(crate) use self::meter::Meter;
@@ -44,7 +45,7 @@ pub(crate) async fn run(args: QuickstartArgs, log: Log) -> Result<(), Failure> {
     logging::start(log, "error", Some(&meter))?;
     let mut signals = Signals::listen()?;
     let mut screen = Screen::new(args.json);
-    let target = Target::open().await?;
+    let target = Target::open(upstream(&args)).await?;
     let made = Made::default();
 
     let ended = tokio::select! {
@@ -71,6 +72,14 @@ pub(crate) async fn run(args: QuickstartArgs, log: Log) -> Result<(), Failure> {
     }
 }
 
+/// The provider that was named, if one was.
+fn upstream(args: &QuickstartArgs) -> Option<UpstreamSettings> {
+    let mut settings = UpstreamSettings::new(args.upstream.as_ref()?);
+    settings.key_env = args.upstream_key_env.clone();
+    settings.models = args.upstream_models.clone();
+    Some(settings)
+}
+
 /// The tour, from the first file to the sums.
 async fn hold(
     args: &QuickstartArgs,
@@ -80,14 +89,10 @@ async fn hold(
     screen: &mut Screen,
 ) -> Result<Summary, Failure> {
     let found = files::collect(&args.folder, args.max_files as usize, target.prompt_room())?;
-    let server = if target.is_embedded() {
-        "an embedded server on a temporary folder"
-    } else {
-        "the server of ZUMIK_BASE_URL"
-    };
     screen.line(format_args!(
-        "{}  {server}, {}",
+        "{}  {}, {}",
         styled(STRONG, "Zumik quickstart"),
+        target.description(),
         target.zk.base_url()
     ))?;
 

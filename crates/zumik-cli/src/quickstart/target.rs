@@ -1,10 +1,12 @@
-//! The server of the tour: one of its own on a temporary folder, or the one that the environment names.
+//! The server of the tour: one of its own on a temporary folder, with a model behind it if one was named, or the server
+//! that the environment names.
 
 use std::env;
 
 use tempfile::TempDir;
 use zumik_client::Zumik;
-use zumik_server::{RunningServer, Server};
+use zumik_server::config::UpstreamSettings;
+use zumik_server::{RunningServer, Server, StartError};
 
 use super::made::Made;
 use crate::failure::Failure;
@@ -18,6 +20,8 @@ const FREE_PROMPT: usize = 8 * 1024 * 1024;
 pub(crate) struct Target {
     pub zk: Zumik,
     embedded: Option<Embedded>,
+    /// Whether a provider that was named for the tour answers.
+    has_upstream: bool,
 }
 
 struct Embedded {
@@ -26,32 +30,49 @@ struct Embedded {
 }
 
 impl Target {
-    /// The server that `ZUMIK_BASE_URL` and `ZUMIK_API_KEY` name when both are set, or else a fresh one.
-    pub(crate) async fn open() -> Result<Self, Failure> {
+    /// A fresh server with this provider; without one, the server that `ZUMIK_BASE_URL` and `ZUMIK_API_KEY` name when
+    /// both are set, or else a fresh one that answers with placeholders.
+    pub(crate) async fn open(upstream: Option<UpstreamSettings>) -> Result<Self, Failure> {
+        if upstream.is_some() {
+            return Self::embed(upstream).await;
+        }
         match (variable("ZUMIK_BASE_URL"), variable("ZUMIK_API_KEY")) {
             (Some(url), Some(key)) => {
                 let zk = client(&url, key)?;
-                Ok(Self { zk, embedded: None })
+                Ok(Self { zk, embedded: None, has_upstream: false })
             }
             (Some(_), None) => Err(Failure::usage(
                 "ZUMIK_BASE_URL is set but ZUMIK_API_KEY is not; set both, or neither for an embedded server",
             )),
-            (None, _) => Self::embed().await,
+            (None, _) => Self::embed(None).await,
         }
     }
 
-    async fn embed() -> Result<Self, Failure> {
+    async fn embed(upstream: Option<UpstreamSettings>) -> Result<Self, Failure> {
         let folder = tempfile::Builder::new()
             .prefix("zumik-quickstart-")
             .tempdir()
             .map_err(|e| Failure::because("cannot make a temporary folder", &e))?;
-        let server = Server::builder()
-            .data(folder.path())
-            .start()
-            .await
-            .map_err(|e| Failure::because("cannot start the embedded server", &e))?;
+        let has_upstream = upstream.is_some();
+        let mut builder = Server::builder().data(folder.path());
+        if let Some(upstream) = upstream {
+            builder = builder.upstream("upstream", upstream);
+        }
+        let server = builder.start().await.map_err(|error| match error {
+            StartError::Upstream(error) => Failure::because("--upstream", &error),
+            other => Failure::because("cannot start the embedded server", &other),
+        })?;
         let zk = client(server.url(), server.api_key())?;
-        Ok(Self { zk, embedded: Some(Embedded { server, folder }) })
+        Ok(Self { zk, embedded: Some(Embedded { server, folder }), has_upstream })
+    }
+
+    /// What it is, for people.
+    pub(crate) fn description(&self) -> &'static str {
+        match (self.is_embedded(), self.has_upstream) {
+            (true, true) => "an embedded server on a temporary folder, with the model of --upstream",
+            (true, false) => "an embedded server on a temporary folder",
+            (false, _) => "the server of ZUMIK_BASE_URL",
+        }
     }
 
     pub(crate) fn is_embedded(&self) -> bool {
@@ -60,7 +81,7 @@ impl Target {
 
     /// How much text the documents may have together: they make one prompt.
     pub(crate) fn prompt_room(&self) -> usize {
-        if self.is_embedded() { FREE_PROMPT } else { PAID_PROMPT }
+        if self.is_embedded() && !self.has_upstream { FREE_PROMPT } else { PAID_PROMPT }
     }
 
     /// Leaves nothing behind: a server of our own goes with its folder, another one is relieved of what the tour made.

@@ -152,9 +152,9 @@ pub(crate) async fn over_snapshot(
         )?;
         tour.screen.item(
             "",
-            "For a model's answer, run the tour against a Zumik that has one: set ZUMIK_BASE_URL",
+            "For a model's answer: zumik quickstart --upstream URL (any server that speaks OpenAI's API), or set",
         )?;
-        tour.screen.item("", "(for example https://api.zumik.ai) and ZUMIK_API_KEY.")?;
+        tour.screen.item("", "ZUMIK_BASE_URL (for example https://api.zumik.ai) and ZUMIK_API_KEY.")?;
     }
     Ok(GenerationSummary {
         response_id: answer.id.to_string(),
