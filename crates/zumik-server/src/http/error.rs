@@ -344,7 +344,7 @@ impl From<StoreError> for ApiError {
                 Self::invalid(param, cut(sentence(&problem), LONGEST))
             }
             StoreError::Conflict { guard, branch } => {
-                Self::branch_version_conflict(guard.param(), message, branch)
+                Self::branch_version_conflict(guard.param(), message, *branch)
             }
             StoreError::SessionNotActive { .. } => Self::session_not_active(message),
             StoreError::BatchEnded { .. } => Self::batch_ended(message),

@@ -31,7 +31,7 @@ pub enum StoreError {
         /// The guard that failed; the version is checked first.
         guard: Guard,
         /// The branch as it is now.
-        branch: BranchState,
+        branch: Box<BranchState>,
     },
     /// The session takes no writes and no generations: 409 `session_not_active`.
     #[error("{}", not_active_message(.status))]

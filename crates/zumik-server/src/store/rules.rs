@@ -118,7 +118,7 @@ pub(super) fn check_guards(
     } else {
         return Ok(());
     };
-    Err(StoreError::Conflict { guard, branch: branch.clone() })
+    Err(StoreError::Conflict { guard, branch: Box::new(branch.clone()) })
 }
 
 /// Refuses a file of `new` bytes beside so many files with so many bytes.

@@ -202,7 +202,7 @@ pub(super) fn conflict<T: std::fmt::Debug>(result: Result<T>, expected: Guard) -
     match result {
         Err(StoreError::Conflict { guard, branch }) => {
             assert_eq!(guard, expected);
-            branch
+            *branch
         }
         other => panic!("expected a conflict, found {other:?}"),
     }

@@ -16,49 +16,49 @@ use crate::store::batch_rules::{self, check_batch_room};
 use crate::store::rules::{missing_after, whole_seconds};
 use crate::store::{
     Advanced, BATCH_LIFETIME, BatchPage, BatchStore, COMPLETION_WINDOW, ClaimedLine, Idempotency, Kind,
-    LINE_LEASE, LineLease, LineOutcome, OUTPUT_LIFETIME, Page, ProjectCtx, Result, StoreError, Written,
+    LineLease, LineOutcome, OUTPUT_LIFETIME, Page, ProjectCtx, Result, StoreError, Written,
 };
 
 pub(super) struct BatchEntry {
-    project: ProjectId,
-    key: KeyId,
-    scopes: Scopes,
-    batch: Batch,
+    pub(super) project: ProjectId,
+    pub(super) key: KeyId,
+    pub(super) scopes: Scopes,
+    pub(super) batch: Batch,
     faulty: Option<BatchErrors>,
-    lines: Vec<LineEntry>,
-    result_bytes: u64,
-    served_at: i64,
+    pub(super) lines: Vec<LineEntry>,
+    pub(super) result_bytes: u64,
+    pub(super) served_at: i64,
     ended_at: Option<DateTime<Utc>>,
 }
 
-struct LineEntry {
-    row: i64,
-    id: String,
-    custom_id: String,
-    body: Bytes,
-    attempts: u32,
-    epoch: u64,
+pub(super) struct LineEntry {
+    pub(super) row: i64,
+    pub(super) id: String,
+    pub(super) custom_id: String,
+    pub(super) body: Bytes,
+    pub(super) attempts: u32,
+    pub(super) epoch: u64,
     /// In milliseconds: from when it may run; of a running one, when its lease ends.
-    due: i64,
-    state: LineState,
+    pub(super) due: i64,
+    pub(super) state: LineState,
 }
 
-enum LineState {
+pub(super) enum LineState {
     Waiting,
     Running,
     Settled(LineResult),
 }
 
 impl LineEntry {
-    fn is_open(&self) -> bool {
+    pub(super) fn is_open(&self) -> bool {
         !matches!(self.state, LineState::Settled(_))
     }
 
-    fn is_due(&self, now: i64) -> bool {
+    pub(super) fn is_due(&self, now: i64) -> bool {
         self.is_open() && self.due <= now
     }
 
-    fn is_running(&self) -> bool {
+    pub(super) fn is_running(&self) -> bool {
         matches!(self.state, LineState::Running)
     }
 }
@@ -68,16 +68,16 @@ impl BatchEntry {
         self.ended_at.is_none()
     }
 
-    fn expires_at(&self) -> DateTime<Utc> {
+    pub(super) fn expires_at(&self) -> DateTime<Utc> {
         self.batch.created_at + COMPLETION_WINDOW
     }
 
-    fn has_status(&self, status: BatchStatus) -> bool {
+    pub(super) fn has_status(&self, status: BatchStatus) -> bool {
         self.batch.status == status
     }
 
     /// The status that it ends with now, if it can.
-    fn end(&self, now: DateTime<Utc>) -> Option<BatchStatus> {
+    pub(super) fn end(&self, now: DateTime<Utc>) -> Option<BatchStatus> {
         let idle = || !self.lines.iter().any(|line| line.is_running() && line.due > now.timestamp_millis());
         match self.batch.status {
             BatchStatus::Finalizing => Some(BatchStatus::Completed),
@@ -328,120 +328,6 @@ impl State {
         let entry = FileEntry { project: project.clone(), file, content: content.into(), expires_at };
         self.files.insert(id.clone(), entry);
         Some(id)
-    }
-
-    fn claim_batch_lines(&mut self, now: DateTime<Utc>, most: usize) -> Vec<ClaimedLine> {
-        let millis = now.timestamp_millis();
-        let mut turn: Vec<_> = self
-            .batches
-            .iter_mut()
-            .filter(|(_, entry)| entry.has_status(BatchStatus::InProgress) && entry.expires_at() > now)
-            .filter(|(_, entry)| entry.lines.iter().any(|line| line.is_due(millis)))
-            .collect();
-        turn.sort_by_key(|(_, entry)| entry.served_at);
-        turn.truncate(most);
-        let share = most.div_ceil(turn.len().max(1));
-        let mut claimed = Vec::new();
-        for (id, entry) in turn {
-            let room = share.min(most - claimed.len());
-            let mut due: Vec<_> = entry.lines.iter_mut().filter(|line| line.is_due(millis)).collect();
-            due.sort_by_key(|line| line.due);
-            for line in due.into_iter().take(room) {
-                line.state = LineState::Running;
-                line.due = (now + LINE_LEASE).timestamp_millis();
-                line.epoch += 1;
-                line.attempts += 1;
-                entry.served_at = millis;
-                claimed.push(ClaimedLine {
-                    lease: LineLease { line: line.row, epoch: line.epoch },
-                    batch: id.clone(),
-                    project: entry.project.clone(),
-                    key: entry.key.clone(),
-                    scopes: entry.scopes,
-                    attempt: line.attempts,
-                    body: line.body.clone(),
-                    id: line.id.clone(),
-                    custom_id: line.custom_id.clone(),
-                });
-            }
-        }
-        claimed
-    }
-
-    /// The batch and the place of a line that is held by this lease.
-    fn held_line(&self, lease: &LineLease) -> Result<(BatchId, usize)> {
-        let lines = self
-            .batches
-            .iter()
-            .flat_map(|(id, entry)| entry.lines.iter().enumerate().map(move |(at, line)| (id, at, line)));
-        lines
-            .into_iter()
-            .find(|(_, _, line)| line.row == lease.line && line.is_running() && line.epoch == lease.epoch)
-            .map(|(id, at, _)| (id.clone(), at))
-            .ok_or(StoreError::LeaseLost)
-    }
-
-    fn renew_batch_line(&mut self, lease: &LineLease, now: DateTime<Utc>) -> Result<()> {
-        let (id, at) = self.held_line(lease)?;
-        self.batches[&id].lines[at].due = (now + LINE_LEASE).timestamp_millis();
-        Ok(())
-    }
-
-    fn release_batch_line(&mut self, lease: &LineLease) -> Result<()> {
-        let (id, at) = self.held_line(lease)?;
-        let line = &mut self.batches[&id].lines[at];
-        line.state = LineState::Waiting;
-        line.attempts -= 1;
-        line.due = 0;
-        Ok(())
-    }
-
-    fn settle_batch_line(
-        &mut self,
-        claimed: &ClaimedLine,
-        outcome: &LineOutcome,
-        now: DateTime<Utc>,
-    ) -> Result<bool> {
-        let (id, at) = self.held_line(&claimed.lease)?;
-        let entry = &mut self.batches[&id];
-        let line = &mut entry.lines[at];
-        match LineResult::of(&claimed.id, &claimed.custom_id, outcome)? {
-            None => {
-                line.state = LineState::Waiting;
-                line.due = if let LineOutcome::Again(at) = outcome { at.timestamp_millis() } else { 0 };
-            }
-            Some(result) => {
-                let instead = result.instead(entry.result_bytes, &claimed.id, &claimed.custom_id)?;
-                let result = instead.unwrap_or(result);
-                entry.result_bytes += result.text.len() as u64;
-                let counts = &mut entry.batch.request_counts;
-                *(if result.completed { &mut counts.completed } else { &mut counts.failed }) += 1;
-                line.state = LineState::Settled(result);
-                if counts.completed + counts.failed == counts.total
-                    && entry.has_status(BatchStatus::InProgress)
-                {
-                    entry.batch.status = BatchStatus::Finalizing;
-                    entry.batch.finalizing_at = Some(whole_seconds(now));
-                }
-            }
-        }
-        Ok(entry.end(now).is_some())
-    }
-
-    fn next_batch_work(&self) -> Option<DateTime<Utc>> {
-        let next = |entry: &BatchEntry| {
-            let expires_at = entry.expires_at().timestamp_millis();
-            let open = entry.lines.iter().filter(|line| line.is_open());
-            match entry.batch.status {
-                BatchStatus::Validating | BatchStatus::Finalizing => Some(0),
-                BatchStatus::InProgress => open.map(|line| line.due).chain([expires_at]).min(),
-                BatchStatus::Cancelling => {
-                    open.filter(|line| line.is_running()).map(|line| line.due).chain([expires_at]).min()
-                }
-                _ => None,
-            }
-        };
-        self.batches.values().filter_map(next).min().and_then(DateTime::from_timestamp_millis)
     }
 
     /// Forgets batches that ended long ago.

@@ -2,6 +2,7 @@
 //! server without a data folder keeps its state in.
 
 mod aliases;
+mod batch_lines;
 mod batches;
 mod branches;
 mod conversations;
