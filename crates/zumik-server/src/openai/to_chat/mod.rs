@@ -73,13 +73,7 @@ pub(crate) fn to_chat(
             "max_tool_calls" => {}
             "tools" | "parallel_tool_calls" if !has_tools => {}
             "tool_choice" if !has_tools && (value == "auto" || value == "none") => {}
-            "stream" => {
-                chat.insert("stream".to_owned(), value.clone());
-                if value == true {
-                    chat.insert("stream_options".to_owned(), json!({ "include_usage": true }));
-                }
-            }
-            // Padding of the events against observers; ours have none.
+            // Padding of the events against observers, which ours do not have.
             "stream_options" => {}
             "max_output_tokens" => {
                 chat.insert("max_tokens".to_owned(), value.clone());
