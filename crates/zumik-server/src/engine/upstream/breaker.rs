@@ -154,10 +154,11 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        if !self.reported && self.shared.count.load(Ordering::Acquire) > 0 {
-            if let Some(circuit) = self.shared.circuits.lock().get_mut(&self.target) {
-                circuit.abandon(Instant::now());
-            }
+        if !self.reported
+            && self.shared.count.load(Ordering::Acquire) > 0
+            && let Some(circuit) = self.shared.circuits.lock().get_mut(&self.target)
+        {
+            circuit.abandon(Instant::now());
         }
     }
 }

@@ -96,7 +96,7 @@ impl ModelStream {
 
     async fn read(&mut self) -> Result<Option<Frame>, Failure> {
         loop {
-            while let Some(frame) = self.frames.next() {
+            if let Some(frame) = self.frames.next() {
                 if &frame.data[..] == b"[DONE]" {
                     self.complete = true;
                     self.finish();
