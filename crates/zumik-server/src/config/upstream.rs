@@ -208,7 +208,7 @@ pub enum UpstreamError {
         problem: &'static str,
     },
     /// A key or models without an upstream they belong to.
-    #[error("{setting} is set, but not its URL: set --upstream or ZUMIK_UPSTREAM")]
+    #[error("{setting} without its URL: set --upstream or ZUMIK_UPSTREAM")]
     NoUpstream {
         /// The setting.
         setting: &'static str,

@@ -25,6 +25,9 @@ pub struct RunningServer {
     tasks: Tasks,
 }
 
+/// Time for answers that are on their way out.
+const LAST_BYTES: Duration = Duration::from_millis(500);
+
 /// What runs; it ends when this is dropped.
 struct Tasks(Vec<JoinHandle<()>>);
 
@@ -104,6 +107,10 @@ impl RunningServer {
         };
         self.closing.cancel();
         self.tasks.end().await;
+        // What was broken off is gone when the runtime has let go of its connection, and accounts for itself then.
+        if tokio::time::timeout(LAST_BYTES, app.running.wait()).await.is_err() {
+            tracing::debug!("something that was broken off has not ended yet");
+        }
         app.engine.settle().await;
         if let Err(error) = app.usage.flush().await {
             tracing::error!(%error, "the last usage events could not be written");
@@ -132,8 +139,6 @@ async fn run_batches(app: Arc<App>, lines: u32, closing: CancellationToken) {
 impl Tasks {
     /// Waits for all tasks to end by themselves, and ends those that take too long.
     async fn end(mut self) {
-        /// Time for answers that are on their way out.
-        const LAST_BYTES: Duration = Duration::from_millis(500);
         let all = futures_util::future::join_all(self.0.iter_mut());
         // Those that are left end when this is dropped.
         let _ = tokio::time::timeout(LAST_BYTES, all).await;

@@ -150,8 +150,9 @@ impl Chat<'_> {
         };
         match Names::of(&identity).whole(&body) {
             Ok((body, usage)) => {
-                if let Some(usage) = usage {
-                    meter.usage(usage);
+                match usage {
+                    Some(usage) => meter.usage(usage),
+                    None => meter.delivered(&rewrite::said(&body)),
                 }
                 let qos = meter.complete();
                 Ok(Completed { body, headers: headers(&target, &qos), materialized })
