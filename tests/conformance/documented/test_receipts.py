@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import json
+from collections.abc import Iterator
 
 import pytest
 
@@ -41,6 +43,38 @@ def test_a_changed_receipt_does_not_verify(path: list[str | int], value: object)
     target[path[-1]] = value
     with pytest.raises(ReceiptError, match="digest"):
         verify_receipt(receipt, KEYS)
+
+
+def changed_by_one_byte(text: bytes) -> Iterator[bytes]:
+    """Every text that differs in one bit."""
+    for position, byte in enumerate(text):
+        for bit in range(8):
+            yield text[:position] + bytes([byte ^ 1 << bit]) + text[position + 1 :]
+
+
+@pytest.mark.parametrize("name", ["receipt_verified_namespace_invalidation", "receipt_expiry_bound"])
+def test_no_receipt_with_one_byte_changed_verifies(name: str) -> None:
+    text = json.dumps(sample(name), separators=(",", ":")).encode()
+    refused = 0
+    for changed in changed_by_one_byte(text):
+        try:
+            receipt = json.loads(changed)
+        except ValueError:
+            continue
+        with pytest.raises(ReceiptError):
+            verify_receipt(receipt, KEYS)
+        refused += 1
+    assert refused > len(text), "most changes are still JSON"
+
+
+@pytest.mark.parametrize("member", ["kid", "kty", "crv", "x"])
+def test_no_key_with_one_byte_changed_verifies(member: str) -> None:
+    receipt = sample("receipt_expiry_bound")
+    for changed in changed_by_one_byte(KEYS["keys"][0][member].encode()):
+        keys = copy.deepcopy(KEYS)
+        keys["keys"][0][member] = changed.decode("latin-1")
+        with pytest.raises(ReceiptError):
+            verify_receipt(receipt, keys)
 
 
 def test_the_signature_of_another_document_does_not_verify() -> None:
