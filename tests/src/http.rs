@@ -122,7 +122,10 @@ impl Http {
 }
 
 /// Sends a request and reads the whole answer.
-async fn answer(request: RequestBuilder) -> Answer {
+///
+/// # Panics
+/// When the connection breaks before its end.
+pub async fn answer(request: RequestBuilder) -> Answer {
     let response = request.send().await.expect("an answer");
     let (status, headers) = (response.status(), response.headers().clone());
     Answer { status, headers, body: response.bytes().await.expect("a whole body") }

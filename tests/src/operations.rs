@@ -2,11 +2,12 @@
 //!
 //! Tests that walk the table use this. An operation that is added to the contract and not here fails them.
 
+use reqwest::Method;
 use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
 use zumik_client::types::Operation;
 
-use crate::http::Http;
+use crate::http::{Http, answer};
 
 /// One object of each kind in one project: what paths and bodies can name.
 #[derive(Debug, Clone)]
@@ -19,6 +20,9 @@ pub struct World {
     event: String,
     v1_response: String,
 }
+
+/// Path parameters that are names of the server, the same for everybody.
+const SHARED: [(&str, &str); 2] = [("model_id", "code.fast"), ("alias", "code.fast")];
 
 /// The body of a request.
 #[derive(Debug, Clone)]
@@ -66,6 +70,9 @@ impl World {
             id(&http.post("/v2/artifacts", json!({"artifact_type": "document", "content": "x"})).await);
         let purge_job = id(&http.post("/v2/purge-jobs", json!({ "artifact_ids": [purged] })).await);
         let file = id(&http.upload().await);
+        let batch = cancelled_batch(http, &file).await;
+        let conversation = id(&http.post("/v1/conversations", json!({})).await);
+        let hints = id(&http.post("/v2/agent-hints", hints()).await);
         let ids = vec![
             ("artifact_id", artifact.clone()),
             ("bundle_id", bundle.clone()),
@@ -76,6 +83,9 @@ impl World {
             ("diagnostic_id", diagnostic),
             ("purge_job_id", purge_job),
             ("file_id", file),
+            ("batch_id", batch),
+            ("conversation_id", conversation),
+            ("agent_hints_id", hints),
         ];
         Self { ids, artifact, bundle, fork, event, v1_response }
     }
@@ -95,6 +105,13 @@ impl World {
             event: missing(&self.event),
             v1_response: missing(&self.v1_response),
         }
+    }
+
+    /// Path parameters and their values, as the native surface has them or as `/v1` does.
+    pub fn parameters(&self, native: bool) -> Vec<(&'static str, &str)> {
+        let of_v1 = |(name, id)| (name, if name == "response_id" { self.v1_response.as_str() } else { id });
+        let ids = self.ids.iter().map(|(name, id)| (*name, id.as_str())).chain(SHARED);
+        if native { ids.collect() } else { ids.map(of_v1).collect() }
     }
 
     /// Every id in it.
@@ -137,7 +154,18 @@ impl World {
             "createDiagnostic" => Body::Json(traces()),
             "createPurgeJob" => Body::Json(json!({"artifact_ids": [self.artifact]})),
             "countTokens" => Body::Json(json!({"input": "Summarize the diff in three bullets."})),
-            "createV1Response" => Body::Json(json!({"model": "code.fast", "input": "Why did CI fail?"})),
+            "createChatCompletion" => Body::Json(chat()),
+            "createV1Response" | "countV1InputTokens" | "compactV1Response" => {
+                Body::Json(json!({"model": "code.fast", "input": "Why did CI fail?"}))
+            }
+            "createConversation" => Body::Json(json!({"metadata": {"topic": "patch-review"}})),
+            "createEmbeddings" => Body::Json(json!({"model": "code.fast", "input": ["first chunk"]})),
+            "createBatch" => Body::Json(batch(of("file_id"))),
+            "createModelAlias" => {
+                let target = json!({"provider": "openai", "model": "gpt-4o", "weight": 100});
+                Body::Json(json!({"alias": "code.fast", "targets": [target]}))
+            }
+            "createAgentHints" => Body::Json(hints()),
             "uploadFile" => Body::File,
             "listArtifacts"
             | "retrieveArtifact"
@@ -164,15 +192,25 @@ impl World {
             | "listFiles"
             | "retrieveFile"
             | "deleteFile"
+            | "listV1InputItems"
+            | "retrieveConversation"
+            | "deleteConversation"
+            | "listModels"
+            | "retrieveModel"
+            | "listBatches"
+            | "retrieveBatch"
+            | "cancelBatch"
+            | "retrieveUsage"
+            | "listModelAliases"
+            | "retrieveModelAlias"
+            | "retrieveAgentHints"
+            | "deleteAgentHints"
             | "retrieveFileContent"
             | "healthz" => Body::Empty,
             other => panic!("tests/src/operations.rs does not know {other}"),
         };
         let mut path = operation.path.to_owned();
-        if path.starts_with("/v1") {
-            path = path.replace("{response_id}", &self.v1_response);
-        }
-        for (name, id) in &self.ids {
+        for (name, id) in self.parameters(!path.starts_with("/v1")) {
             path = path.replace(&format!("{{{name}}}"), id);
         }
         assert!(!path.contains('{'), "tests/src/operations.rs has no id for {path}");
@@ -180,10 +218,42 @@ impl World {
     }
 }
 
-/// A form with one small file.
+/// A batch that was cancelled before it ended: it stays as it is, and may be cancelled again.
+async fn cancelled_batch(http: &Http, file: &str) -> String {
+    loop {
+        let made = id(&http.post("/v1/batches", batch(file)).await);
+        let cancel = http.request(Method::POST, &format!("/v1/batches/{made}/cancel"));
+        // One that had ended already refuses.
+        if answer(cancel).await.status == 200 {
+            while http.get(&format!("/v1/batches/{made}")).await.json()["status"] != "cancelled" {
+                tokio::task::yield_now().await;
+            }
+            return made;
+        }
+    }
+}
+
+fn batch(file: &str) -> Value {
+    json!({"input_file_id": file, "endpoint": "/v1/chat/completions", "completion_window": "24h"})
+}
+
+fn chat() -> Value {
+    json!({"model": "code.fast", "messages": [{"role": "user", "content": "Why did CI fail?"}]})
+}
+
+fn hints() -> Value {
+    json!({"qos": {"class": "interactive", "deadline_ms": 60_000}, "reuse": {"preference": "prefer"}})
+}
+
+/// A form with a file of one request, which a batch can run.
 pub fn file_form() -> Form {
-    let part = Part::bytes(b"{\"custom_id\":\"r1\"}\n".as_slice()).file_name("requests.jsonl");
-    Form::new().text("purpose", "batch").part("file", part)
+    let body =
+        json!({ "model": "code.fast", "messages": [{ "role": "user", "content": "Why did CI fail?" }] });
+    let line = json!({ "custom_id": "r1", "method": "POST", "url": "/v1/chat/completions", "body": body })
+        .to_string();
+    Form::new()
+        .text("purpose", "batch")
+        .part("file", Part::text(line.to_string()).file_name("requests.jsonl"))
 }
 
 fn traces() -> Value {

@@ -1,8 +1,12 @@
 //! The embedded server, in the process of the test.
 
+use std::fs;
+use std::path::Path;
+
 use tempfile::TempDir;
 use zumik_client::Zumik;
 use zumik_server::clock::{Clock, SystemClock};
+use zumik_server::config::{FILE_NAME, Settings};
 use zumik_server::domain::{Scopes, key_hash, masked_key, mint_key};
 use zumik_server::mint::RandomMint;
 use zumik_server::store::NewKey;
@@ -11,7 +15,7 @@ use zumik_server::{RunningServer, Server};
 
 use crate::http::Http;
 
-/// A durable server on a folder that goes with it.
+/// A durable server on a folder that goes with it. Its settings are those of `zumik.toml` in the folder.
 #[derive(Debug)]
 pub struct TestServer {
     running: RunningServer,
@@ -24,9 +28,25 @@ pub struct TestServer {
 /// # Panics
 /// When it does not start.
 pub async fn durable() -> TestServer {
+    configured("").await
+}
+
+/// Starts a durable server on a fresh folder with these settings, in the form of `zumik.toml`.
+///
+/// # Panics
+/// When it does not start.
+pub async fn configured(settings: &str) -> TestServer {
     let data = tempfile::tempdir().expect("a temporary folder");
-    let running = Server::builder().data(data.path()).start().await.expect("the server starts");
-    TestServer { api_key: running.api_key().to_owned(), running, data }
+    fs::write(data.path().join(FILE_NAME), settings).expect("a file in a temporary folder");
+    let running = start(data.path()).await;
+    let mut server = TestServer { running, api_key: String::new(), data };
+    server.api_key = server.key("default", &["inference", "admin"]);
+    server
+}
+
+async fn start(data: &Path) -> RunningServer {
+    let settings = Settings::default().complete(data).expect("settings that can be used");
+    Server::builder().settings(&settings).data(data).start().await.expect("the server starts")
 }
 
 impl TestServer {
@@ -35,7 +55,7 @@ impl TestServer {
         self.running.url()
     }
 
-    /// Its key.
+    /// A key of the default project that may call every operation.
     pub fn api_key(&self) -> &str {
         &self.api_key
     }
@@ -61,7 +81,7 @@ impl TestServer {
     pub async fn restart(self) -> Self {
         let Self { running, api_key, data } = self;
         running.shutdown().await;
-        let running = Server::builder().data(data.path()).start().await.expect("the server starts again");
+        let running = start(data.path()).await;
         Self { running, api_key, data }
     }
 

@@ -10,7 +10,9 @@ use zumik_tests::server;
 /// Every answer that reads something of a world, to see that nothing changed.
 async fn reading(http: &Http, world: &World) -> Vec<String> {
     let mut bodies = Vec::new();
-    for operation in operations::ALL.iter().filter(|operation| operation.method.as_str() == "GET") {
+    // Usage is written a little later than what it tells of.
+    let reads = operations::ALL.iter().filter(|operation| operation.method.as_str() == "GET");
+    for operation in reads.filter(|operation| operation.id != "retrieveUsage") {
         let answer = http.send(&world.request(operation)).await;
         assert_eq!(answer.status, 200, "{}: {answer:?}", operation.id);
         bodies.push(format!("{}: {}", operation.id, String::from_utf8_lossy(&answer.body)));
@@ -62,7 +64,7 @@ async fn lists_hold_nothing_of_another_project() {
     let server = server::durable().await;
     let world = World::create(&server.http()).await;
     let stranger = Http::new(server.url(), &server.key("stranger", &["inference"]));
-    for path in ["/v2/artifacts", "/v1/files"] {
+    for path in ["/v2/artifacts", "/v1/files", "/v1/batches", "/v2/usage"] {
         let list = stranger.get(path).await;
         assert_eq!(list.json()["data"].as_array().map(Vec::len), Some(0), "{path}");
     }

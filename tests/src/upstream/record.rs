@@ -1,6 +1,6 @@
 //! What the provider was asked, and how each answer ended.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hyper::HeaderMap;
@@ -9,6 +9,9 @@ use tokio::sync::watch;
 
 /// Requests that are remembered; then the older half is forgotten.
 const LIMIT: usize = 10_000;
+
+/// A test that waits for what never comes fails after this.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A request that arrived whole.
 #[derive(Debug, Clone)]
@@ -105,7 +108,8 @@ impl Log {
 
     pub(super) async fn until(&self, mut condition: impl FnMut(&[Recorded]) -> bool) -> Vec<Recorded> {
         let mut receiver = self.entries.subscribe();
-        let entries = receiver.wait_for(|entries| condition(&entries.requests)).await;
+        let met = receiver.wait_for(|entries| condition(&entries.requests));
+        let entries = tokio::time::timeout(PATIENCE, met).await.expect("what is waited for happens");
         entries.expect("the sender is here").requests.clone()
     }
 
