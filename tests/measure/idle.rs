@@ -1,11 +1,11 @@
 //! How soon `zumik serve` takes requests, and how much memory it holds while it has none.
 
-use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use zumik_tests::process::ServeProcess;
 
+use crate::memory::memory_kb;
 use crate::report::{Report, Row, median, ratio};
 use crate::{Plan, Result};
 
@@ -24,7 +24,7 @@ pub fn measure(plan: &Plan, report: &mut Report) -> Result {
             times.push(start.elapsed());
             // Start-up work settles; then the server is idle.
             thread::sleep(Duration::from_millis(300));
-            memory.push(resident_kb(server.id())?);
+            memory.push(memory_kb(server.id(), "VmRSS:")?);
         }
     }
     for (what, times) in [("a fresh folder", &fresh), ("a folder that is there", &again)] {
@@ -44,12 +44,4 @@ pub fn measure(plan: &Plan, report: &mut Report) -> Result {
         ratio: Some(memory as f64 / MEMORY_BOUND_KB as f64),
     });
     Ok(())
-}
-
-/// Resident memory of a process, in units of 1000 bytes.
-fn resident_kb(process: u32) -> Result<u64> {
-    let status = fs::read_to_string(format!("/proc/{process}/status"))?;
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).ok_or("no VmRSS in /proc")?;
-    let kibibytes: u64 = line.split_whitespace().nth(1).ok_or("no number in VmRSS")?.parse()?;
-    Ok(kibibytes * 1024 / 1000)
 }

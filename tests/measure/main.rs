@@ -5,12 +5,15 @@
 
 mod append;
 mod call;
+mod chat;
 mod history;
 mod idle;
 mod loader;
 mod local;
+mod memory;
 mod report;
 mod sse;
+mod streams;
 
 use std::error::Error;
 use std::fs;
@@ -18,6 +21,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use report::Report;
+use zumik_tests::process::ServeProcess;
+use zumik_tests::upstream::Upstream;
 
 /// What a measurement may fail with.
 type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
@@ -55,6 +60,14 @@ impl Plan {
         if self.quick { quick } else { thorough }
     }
 
+    /// A server over a provider, on a fresh folder that must outlive it.
+    fn serve_over(&self, upstream: &Upstream) -> Result<(ServeProcess, tempfile::TempDir)> {
+        let folder = self.folder()?;
+        let settings = format!("[upstreams.test]\nurl = \"{}\"\nmodels = [\"gpt-test\"]\n", upstream.url());
+        fs::write(folder.path().join("zumik.toml"), settings)?;
+        Ok((ServeProcess::start(&self.zumik, folder.path()), folder))
+    }
+
     /// A fresh folder on the disk that holds the command; a folder in memory would make every commit free.
     fn folder(&self) -> Result<tempfile::TempDir> {
         let beside = self.zumik.parent().ok_or("the command has no folder")?;
@@ -78,6 +91,8 @@ fn measure() -> Result {
     idle::measure(&plan, &mut report)?;
     call::measure(&plan, &mut report)?;
     sse::measure(&plan, &mut report)?;
+    chat::measure(&plan, &mut report)?;
+    streams::measure(&plan, &mut report)?;
     append::measure(&plan, &mut report)?;
     history::measure(&plan, &mut report)?;
     let page = report.page();

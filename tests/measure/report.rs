@@ -77,9 +77,14 @@ fn machine() -> String {
 
 /// The middle of some values; their upper middle when their number is even.
 pub fn median<T: Copy + PartialOrd>(values: &[T]) -> T {
+    percentile(values, 50)
+}
+
+/// The value that so many of a hundred do not pass.
+pub fn percentile<T: Copy + PartialOrd>(values: &[T], percent: usize) -> T {
     let mut sorted = values.to_vec();
     sorted.sort_by(|a, b| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal));
-    sorted[sorted.len() / 2]
+    sorted[(sorted.len() * percent / 100).min(sorted.len() - 1)]
 }
 
 /// A duration in microseconds.
