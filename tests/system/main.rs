@@ -1,5 +1,6 @@
 //! Whole-system tests: a real client and strangers' clients against a real server, over loopback.
 
+mod async_openai;
 mod batches;
 mod client;
 mod conformance;
@@ -15,3 +16,4 @@ mod responses;
 mod restart;
 mod thread;
 mod twins;
+mod upstream;

@@ -1,0 +1,149 @@
+//! A model that fails: each row of the contract's table, and never a placeholder in the place of an answer.
+
+use serde_json::{Value, json};
+use zumik_tests::http::Answer;
+use zumik_tests::upstream::{Behaviour, Fault, Upstream};
+
+use super::{CHAT, NATIVE, RESPONSES, ask, header, input, question, served, streamed};
+
+/// Asks for the same on every surface, plain and streamed, with this behaviour of the model.
+async fn everywhere(behaviour: &Behaviour) -> Vec<(String, Answer)> {
+    let mut stream = input("gpt-test");
+    stream["stream"] = true.into();
+    let mut answers = Vec::new();
+    for (path, body) in [
+        (CHAT, question("gpt-test")),
+        (CHAT, streamed("gpt-test")),
+        (RESPONSES, input("gpt-test")),
+        (RESPONSES, stream),
+        (NATIVE, input("gpt-test")),
+    ] {
+        // A server of its own for each, so that none finds a breaker open that another one opened.
+        let upstream = Upstream::start().await;
+        upstream.always(behaviour.clone());
+        let server = served(&upstream).await;
+        answers.push((format!("{path} {body} with {behaviour:?}"), ask(&server.http(), path, &body).await));
+    }
+    answers
+}
+
+fn assert_error(what: &str, answer: &Answer, status: u16, kind: &str, code: &Value) {
+    assert_eq!(answer.status, status, "{what}: {answer:?}");
+    let error = answer.error();
+    assert_eq!((&error["type"], &error["code"]), (&json!(kind), code), "{what}");
+    assert!(header(answer, "content-type").starts_with("application/json"), "{what}");
+    assert_ne!(header(answer, "agent-execution-mode"), "placeholder", "{what}");
+}
+
+#[tokio::test]
+async fn a_refusal_of_the_model_is_passed_on_with_its_members() {
+    let refusal = r#"{"error":{"message":"Too long.","type":"tokens","param":"messages","code":"context_length_exceeded"}}"#;
+    for status in [400, 404, 409, 413, 422] {
+        let behaviour =
+            Behaviour { status: Some(status), body: Some(refusal.to_owned()), ..Behaviour::default() };
+        for (what, answer) in everywhere(&behaviour).await {
+            assert_error(&what, &answer, status, "invalid_request_error", &json!("context_length_exceeded"));
+            assert_eq!(answer.error()["message"], "Too long.", "{what}");
+            assert_eq!(answer.error()["param"], "messages", "{what}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_credential_that_the_provider_refuses_is_never_passed_on() {
+    for status in [401, 403] {
+        for (what, answer) in everywhere(&Behaviour::status(status)).await {
+            assert_error(&what, &answer, 502, "api_error", &json!("provider_error"));
+            assert!(!String::from_utf8_lossy(&answer.body).contains("The provider says so."), "{what}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_limit_of_the_provider_is_ours_with_its_time_to_wait() {
+    for (retry_after, expected) in [(None, "1"), (Some(7), "7")] {
+        let behaviour = Behaviour { retry_after, ..Behaviour::status(429) };
+        for (what, answer) in everywhere(&behaviour).await {
+            assert_error(&what, &answer, 429, "rate_limit_error", &json!("rate_limit_exceeded"));
+            assert_eq!(header(&answer, "retry-after"), expected, "{what}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_provider_that_fails_or_talks_rubbish_is_a_bad_gateway() {
+    let rubbish = Behaviour { body: Some("<html>It works!</html>".to_owned()), ..Behaviour::default() };
+    let half = Behaviour { body: Some("{\"id\":".to_owned()), ..Behaviour::default() };
+    for behaviour in [
+        Behaviour::status(500),
+        Behaviour::status(503),
+        Behaviour::fault(Fault::HangUp),
+        Behaviour::fault(Fault::Cut(0)),
+        rubbish,
+        half,
+    ] {
+        for (what, answer) in everywhere(&behaviour).await {
+            assert_error(&what, &answer, 502, "api_error", &json!("provider_error"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_provider_that_is_not_there_is_a_bad_gateway() {
+    let upstream = Upstream::start().await;
+    let server = served(&upstream).await;
+    drop(upstream);
+    let answer = ask(&server.http(), CHAT, &question("gpt-test")).await;
+    assert_error("nobody listens", &answer, 502, "api_error", &json!("provider_error"));
+}
+
+#[tokio::test]
+async fn what_failed_before_anything_came_is_tried_again() {
+    for behaviour in [Behaviour::status(500), Behaviour::status(503), Behaviour::fault(Fault::HangUp)] {
+        for body in [question("gpt-test"), streamed("gpt-test")] {
+            let upstream = Upstream::start().await;
+            let server = served(&upstream).await;
+            upstream.next(behaviour.clone());
+            let answer = ask(&server.http(), CHAT, &body).await;
+            assert_eq!(answer.status, 200, "{behaviour:?}: {answer:?}");
+            let requests = upstream.requests();
+            assert_eq!(requests.len(), 2);
+            assert_eq!(requests[0].body, requests[1].body, "the same question again");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_the_model_refused_or_began_to_answer_is_not_tried_again() {
+    for (behaviour, body) in [
+        (Behaviour::status(400), question("gpt-test")),
+        (Behaviour::status(401), question("gpt-test")),
+        (Behaviour::fault(Fault::Cut(3)), streamed("gpt-test")),
+        (Behaviour::fault(Fault::Error(3)), streamed("gpt-test")),
+    ] {
+        let upstream = Upstream::start().await;
+        let server = served(&upstream).await;
+        upstream.next(behaviour.clone());
+        let request = super::post(&server.http(), CHAT, &body);
+        // The end of a stream that was cut may be one as well.
+        let _ = request.send().await.unwrap().bytes().await;
+        assert_eq!(upstream.requests().len(), 1, "{behaviour:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_provider_that_keeps_failing_is_left_alone() {
+    let upstream = Upstream::start().await;
+    upstream.always(Behaviour::status(500));
+    let server = served(&upstream).await;
+    let http = server.http();
+    for _ in 0..100 {
+        let before = upstream.requests().len();
+        let answer = ask(&http, CHAT, &question("gpt-test")).await;
+        assert_error("a broken provider", &answer, 502, "api_error", &json!("provider_error"));
+        if upstream.requests().len() == before {
+            return;
+        }
+    }
+    panic!("a hundred failures, and each request still goes there");
+}

@@ -1,0 +1,124 @@
+//! Which model answers: aliases, their weights, and what takes over when one fails.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+use zumik_tests::http::answer;
+use zumik_tests::server::{TestServer, configured};
+use zumik_tests::upstream::{Behaviour, Fault, Upstream};
+
+use super::{CHAT, NATIVE, ask, header, input, post, provider, question, served, streamed, with_qos};
+
+/// A server whose alias `code.fast` has two targets of one provider, by weight.
+async fn weighted(upstream: &Upstream) -> TestServer {
+    let alias = "[aliases.\"code.fast\"]\ntargets = [\n\
+         { upstream = \"test\", model = \"gpt-heavy\", weight = 75 },\n\
+         { upstream = \"test\", model = \"gpt-light\", weight = 25 },\n]\n";
+    configured(&format!("{}{alias}", provider("test", upstream))).await
+}
+
+#[tokio::test]
+async fn an_alias_is_drawn_by_weight_and_the_draw_is_on_the_answer() {
+    let upstream = Upstream::start().await;
+    let server = weighted(&upstream).await;
+    let http = server.http();
+    let mut drawn: BTreeMap<String, usize> = BTreeMap::new();
+    let mut releases = Vec::new();
+    for _ in 0..200 {
+        let answer = ask(&http, CHAT, &question("code.fast")).await;
+        assert_eq!((answer.status.as_u16(), &answer.json()["model"]), (200, &json!("code.fast")));
+        let asked = upstream.requests().pop().unwrap().json()["model"].as_str().unwrap().to_owned();
+        assert!(header(&answer, "agent-resolved-model").starts_with(&asked));
+        releases.push(header(&answer, "agent-alias-release").to_owned());
+        *drawn.entry(asked).or_default() += 1;
+    }
+    releases.dedup();
+    assert!(matches!(&releases[..], [release] if release.starts_with("alr_")), "{releases:?}");
+    // Six standard deviations to either side of 150.
+    assert!((114..186).contains(&drawn["gpt-heavy"]), "{drawn:?}");
+}
+
+#[tokio::test]
+async fn a_session_stays_with_one_target() {
+    let upstream = Upstream::start().await;
+    let server = weighted(&upstream).await;
+    let http = server.http();
+    let mut seen = BTreeMap::new();
+    for _ in 0..8 {
+        let session = http.post("/v2/sessions", json!({})).await;
+        let session = session["id"].as_str().unwrap().to_owned();
+        for _ in 0..6 {
+            let request = post(&http, CHAT, &question("code.fast")).header("Agent-Session-Ref", &session);
+            assert_eq!(answer(request).await.status, 200);
+            let model = upstream.requests().pop().unwrap().json()["model"].clone();
+            assert_eq!(seen.entry(session.clone()).or_insert_with(|| model.clone()), &model);
+        }
+    }
+}
+
+/// A server whose alias goes to a provider that fails and, by a hair, to one that does not.
+async fn one_that_fails(failing: &Upstream, good: &Upstream) -> TestServer {
+    let alias = "[aliases.\"code.fast\"]\ntargets = [\n\
+         { upstream = \"failing\", model = \"gpt-test\", weight = 99 },\n\
+         { upstream = \"good\", model = \"gpt-test\", weight = 1 },\n]\n";
+    configured(&format!("{}{}{alias}", provider("failing", failing), provider("good", good))).await
+}
+
+#[tokio::test]
+async fn another_target_takes_over_where_that_is_allowed() {
+    for behaviour in [Behaviour::status(500), Behaviour::fault(Fault::HangUp), Behaviour::status(401)] {
+        let (failing, good) = (Upstream::start().await, Upstream::start().await);
+        failing.always(behaviour.clone());
+        let server = one_that_fails(&failing, &good).await;
+        let http = server.http();
+        for body in [question("code.fast"), streamed("code.fast")] {
+            let answer = ask(&http, CHAT, &body).await;
+            assert_eq!(answer.status, 200, "{behaviour:?}: {answer:?}");
+            assert_eq!(header(&answer, "agent-resolved-provider"), "good");
+            assert_eq!(header(&answer, "agent-qos-degraded"), "true");
+        }
+        let native = ask(&http, NATIVE, &input("code.fast")).await.json();
+        assert_eq!(native["qos_outcome"]["fallback_used"], true, "{native}");
+    }
+}
+
+#[tokio::test]
+async fn no_other_target_takes_over_where_it_is_forbidden() {
+    let (failing, good) = (Upstream::start().await, Upstream::start().await);
+    failing.always(Behaviour::status(500));
+    let server = one_that_fails(&failing, &good).await;
+    let http = server.http();
+    let session = http.post("/v2/sessions", json!({})).await;
+    for _ in 0..8 {
+        let request = post(&http, CHAT, &question("code.fast"));
+        let request = with_qos(request, &json!({ "degrade_policy": "forbid" }));
+        let answer = answer(request.header("Agent-Session-Ref", session["id"].as_str().unwrap())).await;
+        // The draw may have chosen the good one; then there was nothing to take over.
+        if header(&answer, "agent-resolved-provider") == "good" {
+            assert_eq!(header(&answer, "agent-qos-degraded"), "false");
+        } else {
+            assert_eq!((answer.status.as_u16(), &answer.error()["code"]), (502, &json!("provider_error")));
+            assert!(good.requests().is_empty());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_the_model_refuses_is_refused_and_not_tried_elsewhere() {
+    let (failing, good) = (Upstream::start().await, Upstream::start().await);
+    let server = one_that_fails(&failing, &good).await;
+    failing.always(Behaviour::status(400));
+    good.always(Behaviour::status(400));
+    assert_eq!(ask(&server.http(), CHAT, &question("code.fast")).await.status, 400);
+    assert_eq!(failing.requests().len() + good.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn a_name_that_is_no_alias_goes_through_with_its_slashes() {
+    let upstream = Upstream::start().await;
+    let server = served(&upstream).await;
+    let model = "accounts/fireworks/models/llama-v4-maverick";
+    let answer = ask(&server.http(), CHAT, &question(model)).await;
+    assert_eq!((answer.status.as_u16(), &answer.json()["model"]), (200, &json!(model)));
+    assert_eq!(upstream.requests()[0].json()["model"], model);
+}

@@ -1,0 +1,116 @@
+//! What a generation leaves behind: one usage event, with the numbers that the model gave.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use zumik_tests::http::{Http, answer};
+use zumik_tests::server::durable;
+use zumik_tests::upstream::{Behaviour, Fault, Upstream};
+
+use super::{CHAT, NATIVE, RESPONSES, ask, header, input, post, question, served, streamed, with_qos};
+
+/// The newest usage event of a trace, once it is written.
+async fn event(http: &Http, trace: &str) -> Value {
+    let written = async {
+        loop {
+            let usage = http.get("/v2/usage").await.json();
+            let events = usage["data"].as_array().cloned().unwrap_or_default();
+            if let Some(event) = events.into_iter().find(|event| event["trace_id"] == trace) {
+                return event;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), written).await.expect("a usage event is written")
+}
+
+#[tokio::test]
+async fn every_surface_writes_what_the_model_reported() {
+    let upstream = Upstream::start().await;
+    let server = served(&upstream).await;
+    let http = server.http();
+    let model = "gpt-test?cached_tokens=3";
+    let embedding = json!({ "model": "gpt-test", "input": "four words of text" });
+    for (path, surface, body) in [
+        (CHAT, "v1_chat_completions", question(model)),
+        (CHAT, "v1_chat_completions", streamed(model)),
+        (RESPONSES, "v1_responses", input(model)),
+        (NATIVE, "v2_responses", input(model)),
+        ("/v1/embeddings", "v1_embeddings", embedding),
+    ] {
+        let answer = ask(&http, path, &body).await;
+        assert_eq!(answer.status, 200, "{path}: {answer:?}");
+        let event = event(&http, header(&answer, "agent-trace-id")).await;
+        assert_eq!(
+            (&event["api_surface"], &event["status"]),
+            (&json!(surface), &json!("completed")),
+            "{event}"
+        );
+        assert_eq!((&event["provider"], &event["execution_mode"]), (&json!("test"), &json!("live")));
+        assert_eq!(event["requested_model"], body["model"]);
+        if path == "/v1/embeddings" {
+            assert_eq!(event["input_tokens"], 4);
+            continue;
+        }
+        assert_eq!(
+            (&event["input_tokens"], &event["output_tokens"]),
+            (&json!(5), &json!(7)),
+            "{path}: {event}"
+        );
+        assert_eq!(event["realized_reused_tokens"], 3);
+        assert_eq!(event["reuse_evidence_level"], "provider_reported");
+    }
+}
+
+#[tokio::test]
+async fn what_failed_expired_or_was_left_is_counted_as_such() {
+    let upstream = Upstream::start().await;
+    let server = served(&upstream).await;
+    let http = server.http();
+
+    let failed = ask(&http, CHAT, &question("gpt-test?status=400")).await;
+    assert_eq!(event(&http, header(&failed, "agent-trace-id")).await["status"], "failed");
+
+    upstream.next(Behaviour::fault(Fault::Silence));
+    let late = with_qos(post(&http, CHAT, &question("gpt-test")), &json!({ "deadline_ms": 100 }));
+    let late = answer(late).await;
+    let event_of_late = event(&http, header(&late, "agent-trace-id")).await;
+    assert_eq!(event_of_late["status"], "expired");
+    assert_eq!(event_of_late["qos_outcome"]["completion"], "expired_during_execution");
+
+    upstream.next(Behaviour::fault(Fault::Stall(3)));
+    let response = post(&http, CHAT, &streamed("gpt-test")).send().await.unwrap();
+    let trace = response.headers()["agent-trace-id"].to_str().unwrap().to_owned();
+    drop(response);
+    assert_eq!(event(&http, &trace).await["status"], "cancelled");
+}
+
+#[tokio::test]
+async fn a_placeholder_is_counted_and_claims_nothing() {
+    let server = durable().await;
+    let http = server.http();
+    let answer = ask(&http, CHAT, &question("code.fast")).await;
+    let event = event(&http, header(&answer, "agent-trace-id")).await;
+    assert_eq!(event["execution_mode"], "placeholder");
+    assert_eq!((&event["realized_reused_tokens"], &event["charged_micros"]), (&json!(0), &json!(0)));
+    assert_eq!(event["reuse_evidence_level"], "unknown");
+}
+
+#[tokio::test]
+async fn a_repeated_prefix_is_an_opportunity() {
+    let upstream = Upstream::start().await;
+    let server = served(&upstream).await;
+    let http = server.http();
+    let mut body = question("gpt-test");
+    body["messages"] = json!([
+        { "role": "system", "content": "Follow the house rules. ".repeat(50) },
+        { "role": "user", "content": "Is this off by one?" },
+    ]);
+    let first = ask(&http, CHAT, &body).await;
+    let first = event(&http, header(&first, "agent-trace-id")).await;
+    let again = ask(&http, CHAT, &body).await;
+    let again = event(&http, header(&again, "agent-trace-id")).await;
+    assert_eq!(first["candidate_reuse_tokens"], 0, "{first}");
+    assert!(again["candidate_reuse_tokens"].as_u64() > Some(100), "{again}");
+    assert_eq!(first["prefix_family_id"], again["prefix_family_id"]);
+}
