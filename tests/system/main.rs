@@ -1,6 +1,5 @@
 //! Whole-system tests: a real client and strangers' clients against a real server, over loopback.
 
-mod async_openai;
 mod batches;
 mod client;
 mod conformance;
