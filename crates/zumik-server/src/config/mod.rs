@@ -1,16 +1,18 @@
 //! Settings: what a command line gives comes first, then the environment, then `zumik.toml` in the data folder.
 
+mod store;
 mod upstream;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use serde::Deserialize;
 use thiserror::Error;
 
+pub use store::StoreUrl;
 pub use upstream::{AliasSettings, Secret, TargetSettings, UnnamedUpstream, UpstreamError, UpstreamSettings};
 pub(crate) use upstream::{check_aliases, check_name};
 
@@ -24,6 +26,8 @@ pub const FILE_NAME: &str = "zumik.toml";
 /// ```toml
 /// listen = "127.0.0.1:8787"
 /// metrics = "127.0.0.1:9090"
+/// store = "postgres://zumik:…@db.example.com/zumik"
+/// store_connections = 20
 /// drain_seconds = 30
 /// placeholder_delay_ms = 0
 /// batch_lines = 8
@@ -55,6 +59,11 @@ pub struct Settings {
     pub listen: Option<SocketAddr>,
     /// Address of the metrics listener, `ZUMIK_METRICS`; without one there is none.
     pub metrics: Option<SocketAddr>,
+    /// A PostgreSQL database to keep everything in, `ZUMIK_STORE`, instead of the data folder. Other servers may use it
+    /// at the same time.
+    pub store: Option<StoreUrl>,
+    /// Connections to that database at most, `ZUMIK_STORE_CONNECTIONS`.
+    pub store_connections: Option<NonZeroUsize>,
     /// How long a shutdown waits for running requests, in seconds, `ZUMIK_DRAIN_SECONDS`.
     pub drain_seconds: Option<u64>,
     /// How long the placeholder takes for an answer, in milliseconds, `ZUMIK_PLACEHOLDER_DELAY_MS`: for trying out
@@ -127,12 +136,14 @@ pub enum SettingsError {
         source: io::Error,
     },
     /// `zumik.toml` is not TOML, or has a member that does not exist or has the wrong type.
-    #[error("{} is not valid: {}", .path.display(), .source.message())]
+    #[error("{}, line {line}, is not valid: {problem}", .path.display())]
     Invalid {
         /// The file.
         path: PathBuf,
-        /// Where and why.
-        source: Box<toml::de::Error>,
+        /// The line, from 1.
+        line: usize,
+        /// Why; the line itself, which may hold a password, is not shown.
+        problem: String,
     },
     /// The upstreams cannot be used.
     #[error(transparent)]
@@ -171,8 +182,11 @@ impl Settings {
     pub fn from_folder(data: &Path) -> Result<Self, SettingsError> {
         let path = data.join(FILE_NAME);
         match fs::read_to_string(&path) {
-            Ok(text) => toml::from_str(&text)
-                .map_err(|source| SettingsError::Invalid { path, source: Box::new(source) }),
+            Ok(text) => toml::from_str(&text).map_err(|error| {
+                let before = text.get(..error.span().map_or(0, |span| span.start)).unwrap_or_default();
+                let line = 1 + before.matches('\n').count();
+                SettingsError::Invalid { path, line, problem: error.message().to_owned() }
+            }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
             Err(source) => Err(SettingsError::Unreadable { path, source }),
         }
@@ -189,6 +203,8 @@ impl Settings {
         Ok(Self {
             listen: environment.read("ZUMIK_LISTEN", ADDRESS)?,
             metrics: environment.read("ZUMIK_METRICS", ADDRESS)?,
+            store: environment.0("ZUMIK_STORE").filter(|url| !url.is_empty()).map(StoreUrl::new),
+            store_connections: environment.read("ZUMIK_STORE_CONNECTIONS", COUNT)?,
             drain_seconds: environment.read("ZUMIK_DRAIN_SECONDS", "a number of seconds")?,
             placeholder_delay_ms: environment
                 .read("ZUMIK_PLACEHOLDER_DELAY_MS", "a number of milliseconds")?,
@@ -229,6 +245,8 @@ impl Settings {
         Self {
             listen: self.listen.or(other.listen),
             metrics: self.metrics.or(other.metrics),
+            store: self.store.or(other.store),
+            store_connections: self.store_connections.or(other.store_connections),
             drain_seconds: self.drain_seconds.or(other.drain_seconds),
             placeholder_delay_ms: self.placeholder_delay_ms.or(other.placeholder_delay_ms),
             batch_lines: self.batch_lines.or(other.batch_lines),
@@ -313,6 +331,32 @@ mod tests {
     fn a_folder_without_the_file_sets_nothing() {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(Settings::from_folder(folder.path()).unwrap(), Settings::default());
+    }
+
+    #[test]
+    fn a_store_with_a_password_is_never_shown() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = "postgres://zumik:canary@localhost/zumik";
+        fs::write(folder.path().join(FILE_NAME), format!("store = '{url}'")).unwrap();
+        let settings = Settings::from_folder(folder.path()).unwrap();
+        assert!(!format!("{settings:?}").contains("canary"));
+        assert_eq!(
+            settings.store.unwrap().address().unwrap().to_string(),
+            "postgres://zumik@localhost:5432/zumik"
+        );
+        for file in [
+            format!("store = ['{url}']"),
+            format!("store = '{url}'\nstore = '{url}'"),
+            format!("store = {url}"),
+        ] {
+            fs::write(folder.path().join(FILE_NAME), file).unwrap();
+            let error = Settings::from_folder(folder.path()).unwrap_err();
+            assert!(!format!("{error} {error:?}").contains("canary"), "{error}");
+        }
+        let settings =
+            Settings::from_environment(|name| (name == "ZUMIK_STORE").then(|| "canary".to_owned()));
+        let error = settings.unwrap().store.unwrap().address().unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("canary"));
     }
 
     #[test]

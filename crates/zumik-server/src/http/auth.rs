@@ -14,9 +14,9 @@ use crate::store::{Caller, Store};
 ///
 /// # Errors
 /// 401 for a key that is missing, malformed, unknown or revoked, all alike.
-pub(crate) fn caller(store: &dyn Store, headers: &HeaderMap) -> Result<Caller, ApiError> {
+pub(crate) async fn caller(store: &dyn Store, headers: &HeaderMap) -> Result<Caller, ApiError> {
     let key = bearer(headers).ok_or_else(ApiError::unauthorized)?;
-    store.authenticate(&Sha256::digest(key).into())?.ok_or_else(ApiError::unauthorized)
+    store.authenticate(&Sha256::digest(key).into()).await?.ok_or_else(ApiError::unauthorized)
 }
 
 /// A scope by the name that keys carry it under.

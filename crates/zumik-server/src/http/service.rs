@@ -153,7 +153,7 @@ async fn admit(
     scope: Scope,
     trace: &TraceId,
 ) -> Result<Call, ApiError> {
-    let caller = auth::caller(&*app.store, &head.headers)?;
+    let caller = auth::caller(&*app.store, &head.headers).await?;
     if !caller.scopes.allow(scope) {
         return Err(ApiError::insufficient_scope(auth::name(scope)));
     }

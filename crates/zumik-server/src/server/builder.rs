@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,12 +15,15 @@ use super::metrics::Guard;
 use super::{RunningServer, Server, Upkeep};
 use crate::app::{App, Inference};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{AliasSettings, LimitSettings, Settings, UpstreamError, UpstreamSettings, check_aliases};
+use crate::config::{
+    AliasSettings, LimitSettings, Settings, StoreUrl, UpstreamError, UpstreamSettings, check_aliases,
+};
 use crate::domain::{Scopes, key_hash, masked_key, mint_key};
 use crate::engine::{Models, Placeholder, Upstreams};
 use crate::mint::{Mint, RandomMint};
 use crate::seal::MasterKey;
 use crate::store::memory::MemoryStore;
+use crate::store::postgres::{self, Address, AddressError, PostgresStore};
 use crate::store::sqlite::{OpenError, Options, SqliteStore};
 use crate::store::{NewKey, Store, StoreError};
 
@@ -31,6 +34,8 @@ const DEFAULT_PROJECT: &str = "default";
 #[must_use]
 pub struct Builder {
     keep: Keep,
+    database: Option<Result<Address, AddressError>>,
+    connections: Option<NonZeroUsize>,
     listen: SocketAddr,
     metrics: Option<SocketAddr>,
     guard: Guard,
@@ -77,6 +82,17 @@ pub enum StartError {
     /// The store cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// What was given as the store is none.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    /// The PostgreSQL database cannot be used as a store.
+    #[error("cannot use {address} as the store")]
+    Database {
+        /// The database.
+        address: Address,
+        /// Why.
+        source: Box<postgres::OpenError>,
+    },
     /// The store does not answer.
     #[error("the store does not answer")]
     Store(#[from] StoreError),
@@ -92,6 +108,8 @@ impl Default for Builder {
     fn default() -> Self {
         Self {
             keep: Keep::Memory,
+            database: None,
+            connections: None,
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             metrics: None,
             guard: Guard::default(),
@@ -113,6 +131,13 @@ impl Builder {
     /// Keeps everything in this folder, durably. It is made when it does not exist; one server uses it at a time.
     pub fn data(mut self, folder: impl Into<PathBuf>) -> Self {
         self.keep = Keep::Folder(folder.into());
+        self
+    }
+
+    /// Keeps everything in this PostgreSQL database, which other servers may use at the same time. The data folder then
+    /// holds no more than the master key, or nothing if one is given.
+    pub fn database(mut self, address: Address) -> Self {
+        self.database = Some(Ok(address));
         self
     }
 
@@ -208,6 +233,8 @@ impl Builder {
 
     /// Takes over what the settings say; what they leave open stays as it is.
     pub fn settings(mut self, settings: &Settings) -> Self {
+        self.database = settings.store.as_ref().map(StoreUrl::address).or(self.database);
+        self.connections = settings.store_connections.or(self.connections);
         self.listen = settings.listen.unwrap_or(self.listen);
         self.metrics = settings.metrics.or(self.metrics);
         self.limits = settings.limits.clone();
@@ -230,7 +257,18 @@ impl Builder {
             return Err(StartError::ApiKey);
         }
         let inference = self.inference()?;
-        let store = self.keep.open(self.master_key, &self.clock, &self.mint).await?;
+        let store = match self.database {
+            None => self.keep.open(self.master_key, &self.clock, &self.mint).await?,
+            Some(address) => {
+                let mut options = postgres::Options::new(address?)
+                    .clock(Arc::clone(&self.clock))
+                    .mint(Arc::clone(&self.mint));
+                if let Some(most) = self.connections {
+                    options = options.connections(most.get());
+                }
+                open_database(options, self.keep, self.master_key).await?
+            }
+        };
         let now = self.clock.now();
         let project = store.ensure_project(DEFAULT_PROJECT, now).await?.id;
         let api_key = match self.api_key {
@@ -305,6 +343,25 @@ impl Keep {
                 Ok(Arc::new(SqliteStore::open(options).await?))
             }
         }
+    }
+}
+
+/// Opens a database; of what else was to be kept, a folder is where its master key is.
+async fn open_database(
+    mut options: postgres::Options,
+    keep: Keep,
+    master_key: Option<MasterKey>,
+) -> Result<Arc<dyn Store>, StartError> {
+    if let Some(key) = master_key {
+        options = options.master_key(key);
+    }
+    if let Keep::Folder(folder) = keep {
+        options = options.folder(folder);
+    }
+    let address = options.address().clone();
+    match PostgresStore::open(options).await {
+        Ok(store) => Ok(Arc::new(store)),
+        Err(error) => Err(StartError::Database { address, source: Box::new(error) }),
     }
 }
 

@@ -8,9 +8,11 @@ mod batch_rules;
 mod batches;
 #[cfg(test)]
 mod conformance;
+mod durable;
 mod error;
 mod hints;
 pub mod memory;
+pub mod postgres;
 mod receipt;
 mod records;
 mod rules;
@@ -62,9 +64,9 @@ pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 pub trait Store: AliasStore + BatchStore + HintStore + UsageStore + Send + Sync + 'static {
     // Projects and keys. They name no `ProjectCtx`: they are what one is made from.
 
-    /// Whom the key with this SHA-256 belongs to, at this moment: keys made or revoked by another process
-    /// count at once. Short and synchronous, to be called in line.
-    fn authenticate(&self, key_hash: &[u8; 32]) -> Result<Option<Caller>>;
+    /// Whom the key with this SHA-256 belongs to. A key that was made counts at once, whoever made it. One that was
+    /// revoked stops at once, or on the other replicas of a PostgreSQL database within a second.
+    async fn authenticate(&self, key_hash: &[u8; 32]) -> Result<Option<Caller>>;
 
     /// The project of this name, made when there is none.
     async fn ensure_project(&self, name: &str, now: DateTime<Utc>) -> Result<Project>;

@@ -9,14 +9,32 @@ use zumik_types::{
 
 use super::{Result, StoreError};
 
-/// What took part in a purge, what it did, and what that guarantees. A store may only ask for a receipt when
-/// contents, keys and every stored copy are gone.
-const PROCESSORS: [(&str, &str, Guarantee); 4] = [
-    ("zumik_metadata_store", "tombstone_handles", Guarantee::VerifiedPhysicalPurge),
-    ("zumik_blob_store", "delete_blobs", Guarantee::VerifiedPhysicalPurge),
-    ("zumik_trace_store", "delete_traces", Guarantee::VerifiedPhysicalPurge),
-    ("zumik_cache_namespace", "increment_generation", Guarantee::VerifiedNamespaceInvalidation),
+/// What a store has done with contents, keys and every stored copy before it asks for a receipt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Erasure {
+    /// Their bytes are gone from all that the store keeps, and that was checked.
+    Gone,
+    /// Nothing can reach them by the store any more, but their bytes may remain where it cannot look: old rows, logs,
+    /// replicas and backups of a database server.
+    OutOfReach,
+}
+
+/// What takes part in a purge, and what it does.
+const STORES: [(&str, &str); 3] = [
+    ("zumik_metadata_store", "tombstone_handles"),
+    ("zumik_blob_store", "delete_blobs"),
+    ("zumik_trace_store", "delete_traces"),
 ];
+const CACHE: (&str, &str) = ("zumik_cache_namespace", "increment_generation");
+
+impl Erasure {
+    fn guarantee(self) -> Guarantee {
+        match self {
+            Self::Gone => Guarantee::VerifiedPhysicalPurge,
+            Self::OutOfReach => Guarantee::HandleRevocation,
+        }
+    }
+}
 
 /// Makes and signs the receipt of a job; its guarantee is the weakest of the processors'.
 pub(super) fn receipt(
@@ -24,11 +42,14 @@ pub(super) fn receipt(
     job: PurgeJob,
     generation: u64,
     completed_at: DateTime<Utc>,
+    erasure: Erasure,
     key: &SigningKey,
 ) -> Result<PurgeReceipt> {
-    let processors: Vec<_> = PROCESSORS
+    let stores = STORES.map(|store| (store, erasure.guarantee()));
+    let processors: Vec<_> = stores
         .into_iter()
-        .map(|(processor, action, guarantee)| PurgeProcessor {
+        .chain([(CACHE, Guarantee::VerifiedNamespaceInvalidation)])
+        .map(|((processor, action), guarantee)| PurgeProcessor {
             processor: processor.to_owned(),
             action: action.to_owned(),
             status: ProcessorStatus::Completed,

@@ -11,13 +11,22 @@ use crate::outcome;
 use crate::request::generation_key;
 use crate::subject::Subject;
 
+/// What of the receipts of purges is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Receipts {
+    /// Everything.
+    Whole,
+    /// Everything but what the store guarantees, and what follows from it.
+    WithoutClaims,
+}
+
 /// Everything that can be read.
-pub(crate) async fn all(subject: &Subject, known: &Known) -> Value {
+pub(crate) async fn all(subject: &Subject, known: &Known, receipts: Receipts) -> Value {
     let mut projects = Vec::new();
     for foreign in [false, true] {
         let lists = lists(subject, foreign).await;
-        projects.push(json!([lists, objects(subject, known, foreign, foreign).await]));
-        projects.push(objects(subject, known, foreign, !foreign).await);
+        projects.push(json!([lists, objects(subject, known, receipts, foreign, foreign).await]));
+        projects.push(objects(subject, known, receipts, foreign, !foreign).await);
     }
     json!([projects, outcome::read(subject.store.list_receipt_keys().await)])
 }
@@ -39,7 +48,7 @@ async fn lists(subject: &Subject, foreign: bool) -> Value {
 }
 
 /// The objects of `owner`, read by the project `reader`.
-async fn objects(subject: &Subject, known: &Known, owner: bool, reader: bool) -> Value {
+async fn objects(subject: &Subject, known: &Known, receipts: Receipts, owner: bool, reader: bool) -> Value {
     let (store, ctx, objects) = (&subject.store, subject.ctx(reader), known.of(owner));
     let mut all = Vec::new();
     for (id, _) in &objects.artifacts {
@@ -74,10 +83,26 @@ async fn objects(subject: &Subject, known: &Known, owner: bool, reader: bool) ->
     }
     for id in &objects.purges {
         all.push(outcome::read(store.retrieve_purge_job(&ctx, id).await));
-        all.push(outcome::read(store.retrieve_purge_receipt(&ctx, id).await));
+        let mut receipt = outcome::read(store.retrieve_purge_receipt(&ctx, id).await);
+        if receipts == Receipts::WithoutClaims {
+            drop_claims(&mut receipt);
+        }
+        all.push(receipt);
     }
     for id in &objects.responses {
         all.push(outcome::read(store.retrieve_response(&ctx, id).await));
     }
     all.into()
+}
+
+/// Removes the guarantees from a receipt, and the digest and signature over them.
+fn drop_claims(value: &mut Value) {
+    match value {
+        Value::Array(values) => values.iter_mut().for_each(drop_claims),
+        Value::Object(members) => {
+            members.retain(|name, _| !["guarantee", "digest", "signature"].contains(&name.as_str()));
+            members.values_mut().for_each(drop_claims);
+        }
+        _ => {}
+    }
 }

@@ -6,9 +6,12 @@ use serde_json::Value;
 use tempfile::TempDir;
 use zumik_server::clock::{Clock, FixedClock};
 use zumik_server::domain::{Scopes, key_hash};
+use zumik_server::seal::MasterKey;
 use zumik_server::store::memory::MemoryStore;
-use zumik_server::store::sqlite::{Options, SqliteStore};
+use zumik_server::store::postgres::{self, Address, PostgresStore};
+use zumik_server::store::sqlite::{self, SqliteStore};
 use zumik_server::store::{Lease, NewKey, ProjectCtx, Store};
+use zumik_test_postgres::Postgres;
 use zumik_types::TraceId;
 
 use crate::mint::StepMint;
@@ -22,31 +25,41 @@ pub(crate) struct Subject {
     /// Of the own project, and of the other.
     projects: Vec<ProjectCtx>,
     leases: [Vec<Lease>; 2],
-    folder: Option<TempDir>,
+    place: Place,
+}
+
+/// Where the state of a store is.
+enum Place {
+    Memory,
+    Folder(TempDir),
+    Schema(Address, String),
 }
 
 impl Subject {
     /// The model.
     pub(crate) async fn memory() -> Self {
-        let (clock, mint) = (clock(), Arc::new(StepMint::default()));
-        let store = MemoryStore::new(clock.clone(), mint.clone());
-        Self::new(Arc::new(store), clock, mint, None).await
+        Self::at(Place::Memory).await
     }
 
     /// The durable store, on a folder that goes with it.
     pub(crate) async fn sqlite() -> Self {
-        let (clock, mint) = (clock(), Arc::new(StepMint::default()));
-        let folder = tempfile::tempdir().unwrap();
-        let store = open(&folder, &clock, &mint).await;
-        Self::new(store, clock, mint, Some(folder)).await
+        Self::at(Place::Folder(tempfile::tempdir().unwrap())).await
     }
 
-    async fn new(
-        store: Arc<dyn Store>,
-        clock: Arc<FixedClock>,
-        mint: Arc<StepMint>,
-        folder: Option<TempDir>,
-    ) -> Self {
+    /// The durable store of several servers; nothing where PostgreSQL is not installed.
+    pub(crate) async fn postgres() -> Option<Self> {
+        let server = Postgres::shared()?;
+        let address = server.url("postgres").parse().unwrap();
+        Some(Self::at(Place::Schema(address, server.name("model"))).await)
+    }
+
+    async fn at(place: Place) -> Self {
+        let (clock, mint) = (clock(), Arc::new(StepMint::default()));
+        let store = place.open(&clock, &mint).await;
+        Self::new(store, clock, mint, place).await
+    }
+
+    async fn new(store: Arc<dyn Store>, clock: Arc<FixedClock>, mint: Arc<StepMint>, place: Place) -> Self {
         let mut projects = Vec::new();
         for (number, name) in ["own", "other"].into_iter().enumerate() {
             mint.begin(usize::MAX - number);
@@ -60,17 +73,17 @@ impl Subject {
         }
         // The durable store learns of the projects by their keys.
         for name in ["own", "other"] {
-            assert!(store.authenticate(&key_hash(name.as_bytes())).unwrap().is_some());
+            assert!(store.authenticate(&key_hash(name.as_bytes())).await.unwrap().is_some());
         }
-        Self { store, clock, mint, projects, leases: [Vec::new(), Vec::new()], folder }
+        Self { store, clock, mint, projects, leases: [Vec::new(), Vec::new()], place }
     }
 
-    /// Closes the store and opens it again on its folder.
-    pub(crate) async fn reopen(self) -> Self {
-        let Some(folder) = &self.folder else { return self };
-        self.store.close().await;
-        let store = open(folder, &self.clock, &self.mint).await;
-        Self { store, ..self }
+    /// Closes the store and opens it again where its state is.
+    pub(crate) async fn reopen(&mut self) {
+        if !matches!(self.place, Place::Memory) {
+            self.store.close().await;
+            self.store = self.place.open(&self.clock, &self.mint).await;
+        }
     }
 
     /// A request of a project at this moment.
@@ -89,9 +102,25 @@ impl Subject {
     }
 }
 
-async fn open(folder: &TempDir, clock: &Arc<FixedClock>, mint: &Arc<StepMint>) -> Arc<dyn Store> {
-    let options = Options::new(folder.path()).clock(clock.clone()).mint(mint.clone());
-    Arc::new(SqliteStore::open(options).await.unwrap())
+impl Place {
+    async fn open(&self, clock: &Arc<FixedClock>, mint: &Arc<StepMint>) -> Arc<dyn Store> {
+        match self {
+            Self::Memory => Arc::new(MemoryStore::new(clock.clone(), mint.clone())),
+            Self::Folder(folder) => {
+                let options = sqlite::Options::new(folder.path()).clock(clock.clone()).mint(mint.clone());
+                Arc::new(SqliteStore::open(options).await.unwrap())
+            }
+            Self::Schema(address, schema) => {
+                let options = postgres::Options::new(address.clone())
+                    .schema(schema)
+                    .connections(2)
+                    .master_key(MasterKey::parse(&"7".repeat(64)).unwrap())
+                    .clock(clock.clone())
+                    .mint(mint.clone());
+                Arc::new(PostgresStore::open(options).await.unwrap())
+            }
+        }
+    }
 }
 
 fn clock() -> Arc<FixedClock> {

@@ -6,12 +6,12 @@ pub(super) async fn a_key_is_known_until_it_is_revoked(world: World) {
     let now = world.ctx().now;
     let project = world.ctx().project;
     let record = world.store.create_key(&project, new_key("secret"), now).await.unwrap();
-    let caller = world.store.authenticate(&key_hash(b"secret")).unwrap().unwrap();
+    let caller = world.store.authenticate(&key_hash(b"secret")).await.unwrap().unwrap();
     assert_eq!((caller.project, caller.key, caller.scopes), (project, record.id.clone(), record.scopes));
 
     let revoked = world.store.revoke_key(&record.id, now).await.unwrap();
     assert_eq!(revoked.revoked_at, Some(now));
-    assert_eq!(world.store.authenticate(&key_hash(b"secret")).unwrap(), None);
+    assert_eq!(world.store.authenticate(&key_hash(b"secret")).await.unwrap(), None);
     assert_eq!(world.store.revoke_key(&record.id, now + chrono::TimeDelta::hours(1)).await.unwrap(), revoked);
     let listed = world.store.list_keys(Some(&world.ctx().project)).await.unwrap();
     assert_eq!(listed.last(), Some(&revoked));
@@ -31,7 +31,7 @@ pub(super) async fn a_key_of_another_project_is_refused(world: World) {
     world.store.create_key(&foreign.project, new_key("secret"), ctx.now).await.unwrap();
     let taken = world.store.create_key(&ctx.project, new_key("secret"), ctx.now).await;
     assert!(matches!(taken, Err(StoreError::Reference { .. })), "{taken:?}");
-    let caller = world.store.authenticate(&key_hash(b"secret")).unwrap().unwrap();
+    let caller = world.store.authenticate(&key_hash(b"secret")).await.unwrap().unwrap();
     assert_eq!(caller.project, foreign.project);
 }
 

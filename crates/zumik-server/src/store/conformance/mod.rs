@@ -25,6 +25,7 @@ mod tenancy;
 mod usage;
 mod world;
 
+pub(in crate::store) use responses::native;
 pub(crate) use usage::event as usage_event;
 pub(in crate::store) use world::{World, fresh};
 
@@ -42,6 +43,15 @@ macro_rules! laws {
             #[tokio::test]
             async fn $law() {
                 super::$subject::$law(super::World::sqlite().await).await;
+            }
+        )+)+}
+
+        mod postgres {$($(
+            #[tokio::test]
+            async fn $law() {
+                if let Some(world) = super::World::postgres().await {
+                    super::$subject::$law(world).await;
+                }
             }
         )+)+}
     };

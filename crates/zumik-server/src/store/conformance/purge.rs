@@ -7,6 +7,7 @@ use zumik_types::{
 
 use super::responses::native;
 use super::world::{World, fresh, key, not_active, not_found, reference};
+use crate::store::receipt::Erasure;
 use crate::store::{Answer, Generation, Reserved, Result, Written};
 
 async fn try_purge(world: &World, ids: &[&ArtifactId]) -> Result<Written<PurgeJob>> {
@@ -88,9 +89,13 @@ pub(super) async fn a_receipt_verifies_offline(world: World) {
         assert_eq!((&receipt.purge_job_id, &receipt.scope), (&job.id, &job.scope));
         assert_eq!(receipt.requested_at, job.requested_at);
         assert_eq!(receipt.namespace_generation, generation);
-        assert_eq!(receipt.guarantee, Guarantee::VerifiedNamespaceInvalidation);
+        let (weakest, of_contents) = match world.erasure {
+            Erasure::Gone => (Guarantee::VerifiedNamespaceInvalidation, Guarantee::VerifiedPhysicalPurge),
+            Erasure::OutOfReach => (Guarantee::HandleRevocation, Guarantee::HandleRevocation),
+        };
+        assert_eq!(receipt.guarantee, weakest);
         let blobs = receipt.processors.iter().find(|processor| processor.processor == "zumik_blob_store");
-        assert_eq!(blobs.unwrap().guarantee, Guarantee::VerifiedPhysicalPurge);
+        assert_eq!(blobs.unwrap().guarantee, of_contents);
     }
     not_found(world.store.retrieve_purge_receipt(&world.ctx(), &PurgeJobId::with_suffix("none")).await);
 }

@@ -14,7 +14,7 @@ fn suffix() -> String {
 }
 
 /// A response as a handler makes it.
-pub(super) fn native(ctx: &ProjectCtx, text: &str) -> NativeResponse {
+pub(in crate::store) fn native(ctx: &ProjectCtx, text: &str) -> NativeResponse {
     serde_json::from_value(json!({
         "id": ResponseId::with_suffix(&suffix()), "object": "response", "project_id": ctx.project,
         "created_at": ctx.now, "status": "completed", "model": "code.fast", "session_id": null,

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tempfile::TempDir;
+use zumik_test_postgres::Postgres;
 use zumik_types::{
     AppendEventRequest, ArtifactId, ArtifactType, BranchId, BundleId, BundleItem, CreateArtifactRequest,
     CreateBundleRequest, CreateSessionRequest, Event, EventType, ForkBranchRequest, NewEvent, Session,
@@ -14,7 +15,10 @@ use zumik_types::{
 use crate::clock::{Clock, FixedClock};
 use crate::domain::{Scopes, key_hash};
 use crate::mint::RandomMint;
+use crate::seal::MasterKey;
 use crate::store::memory::MemoryStore;
+use crate::store::postgres::{self, PostgresStore};
+use crate::store::receipt::Erasure;
 use crate::store::sqlite::{Options, SqliteStore};
 use crate::store::{EventPage, Guard, Idempotency, NewKey, ProjectCtx, Result, Store, StoreError, Written};
 
@@ -27,6 +31,8 @@ pub(in crate::store) struct World {
     own: ProjectCtx,
     /// Another one.
     foreign: ProjectCtx,
+    /// What the store may say of a purge.
+    pub(in crate::store) erasure: Erasure,
     traces: Arc<AtomicU64>,
     _folder: Option<Arc<TempDir>>,
 }
@@ -46,6 +52,20 @@ impl World {
         Self::new(Arc::new(store), clock, Some(folder)).await
     }
 
+    /// Nothing where PostgreSQL is not installed.
+    pub(in crate::store) async fn postgres() -> Option<Self> {
+        let server = Postgres::shared()?;
+        let clock = clock();
+        let options = postgres::Options::new(server.url("postgres").parse().unwrap())
+            .schema(server.name("laws"))
+            .connections(8)
+            .master_key(MasterKey::mint(&RandomMint::default()))
+            .clock(clock.clone());
+        let store = PostgresStore::open(options).await.unwrap();
+        let world = Self::new(Arc::new(store), clock, None).await;
+        Some(Self { erasure: Erasure::OutOfReach, ..world })
+    }
+
     pub(in crate::store) async fn new(
         store: Arc<dyn Store>,
         clock: Arc<FixedClock>,
@@ -53,7 +73,7 @@ impl World {
     ) -> Self {
         let own = ctx(&*store, "own", clock.now()).await;
         let foreign = ctx(&*store, "foreign", clock.now()).await;
-        Self { store, clock, own, foreign, traces: Arc::default(), _folder: folder }
+        Self { store, clock, own, foreign, erasure: Erasure::Gone, traces: Arc::default(), _folder: folder }
     }
 
     /// A request to the project.
@@ -143,7 +163,7 @@ async fn ctx(store: &dyn Store, name: &str, now: DateTime<Utc>) -> ProjectCtx {
     let key = new_key(name);
     let hash = key.hash;
     store.create_key(&project, key, now).await.unwrap();
-    let caller = store.authenticate(&hash).unwrap().unwrap();
+    let caller = store.authenticate(&hash).await.unwrap().unwrap();
     let trace = TraceId::with_suffix("0");
     ProjectCtx { project: caller.project, key: caller.key, scopes: caller.scopes, trace, now }
 }

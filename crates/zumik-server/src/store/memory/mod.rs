@@ -75,7 +75,7 @@ fn plain<T>(result: Result<T>) -> Result<(T, Vec<ArtifactId>)> {
 
 #[async_trait]
 impl Store for MemoryStore {
-    fn authenticate(&self, key_hash: &[u8; 32]) -> Result<Option<Caller>> {
+    async fn authenticate(&self, key_hash: &[u8; 32]) -> Result<Option<Caller>> {
         Ok(self.state()?.authenticate(key_hash))
     }
 

@@ -7,7 +7,7 @@ use zumik_types::{
 };
 
 use super::state::{ArtifactEntry, State};
-use crate::store::receipt::receipt;
+use crate::store::receipt::{Erasure, receipt};
 use crate::store::rules::{missing_artifact, named_artifact, whole_seconds};
 use crate::store::{Kind, ProjectCtx, Result, StoreError, Swept};
 
@@ -43,7 +43,7 @@ impl State {
         };
         let now = whole_seconds(self.clock.now());
         let id = PurgeReceiptId::with_suffix(&self.mint.suffix(now));
-        let receipt = receipt(id, job.clone(), generation, now, &self.signing_key)?;
+        let receipt = receipt(id, job.clone(), generation, now, Erasure::Gone, &self.signing_key)?;
         self.purges.insert(job.id.clone(), (job.clone(), receipt));
         Ok(job)
     }

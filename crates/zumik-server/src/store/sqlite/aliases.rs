@@ -7,9 +7,9 @@ use zumik_types::{
     StoredAgentHints,
 };
 
-use super::ids::PublicId;
-use super::times::{seconds, time};
 use super::{Db, SqliteStore};
+use crate::store::durable::ids::PublicId;
+use crate::store::durable::times::{seconds, time};
 use crate::store::rules::{new_release, stored_hints};
 use crate::store::{
     AliasStore, HintStore, Idempotency, Kind, NewAliasRelease, ProjectCtx, Result, StoreError, Written,

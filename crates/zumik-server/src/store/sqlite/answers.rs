@@ -1,12 +1,11 @@
 //! Idempotency keys: found before everything else, answered in the transaction of their effect.
 
 use rusqlite::params;
-use serde::{Deserialize, Serialize};
-use zumik_types::TraceId;
 
 use super::Db;
-use super::contents::place;
 use super::lookups::Lookup;
+use crate::store::durable::answers::{decode, encode};
+use crate::store::durable::place;
 use crate::store::{
     ANSWER_LIFETIME, Answer, Idempotency, LEASE, Lease, ProjectCtx, Reserved, Result, StoreError,
 };
@@ -41,14 +40,6 @@ struct Row {
 struct Kept {
     sealed: Option<Vec<u8>>,
     content: Option<i64>,
-}
-
-/// What is kept of an answer beside its body.
-#[derive(Serialize, Deserialize)]
-struct Head {
-    status: u16,
-    trace: TraceId,
-    headers: Vec<(String, String)>,
 }
 
 impl Db<'_> {
@@ -244,23 +235,4 @@ impl Db<'_> {
         }
         Ok(None)
     }
-}
-
-/// A line of JSON, then the body.
-fn encode(answer: &Answer) -> Result<Vec<u8>> {
-    let headers = answer.headers.iter().map(|(name, value)| (name.to_string(), value.clone())).collect();
-    let mut bytes =
-        serde_json::to_vec(&Head { status: answer.status, trace: answer.trace.clone(), headers })?;
-    bytes.push(b'\n');
-    bytes.extend_from_slice(&answer.body);
-    Ok(bytes)
-}
-
-fn decode(bytes: &[u8]) -> Result<Answer> {
-    let damaged = || StoreError::internal("a stored answer is damaged");
-    let end = bytes.iter().position(|byte| *byte == b'\n').ok_or_else(damaged)?;
-    let head: Head = serde_json::from_slice(&bytes[..end])?;
-    let headers = head.headers.into_iter().map(|(name, value)| (name.into(), value)).collect();
-    let body = bytes[end + 1..].to_vec().into();
-    Ok(Answer { status: head.status, trace: head.trace, headers, body })
 }

@@ -6,10 +6,11 @@ use zumik_types::{
     Artifact, ArtifactId, ArtifactType, CreateArtifactRequest, Extra, JsonObject, ObjectType, RetentionClass,
 };
 
-use super::contents::{place, record};
-use super::ids::PublicId;
-use super::times::{seconds, time};
+use super::contents::record;
 use super::{Db, Env};
+use crate::store::durable::ids::PublicId;
+use crate::store::durable::place;
+use crate::store::durable::times::{seconds, time};
 use crate::store::rules::{self, artifact_expiry, whole_seconds};
 use crate::store::{Kind, ProjectCtx, Result, StoreError};
 

@@ -5,15 +5,15 @@ use chrono::{DateTime, Utc};
 use rusqlite::params;
 use zumik_types::BatchId;
 
-use super::batch_lines::{self, COMPLETED, FAILED, line_id, read_line};
-use super::batches::status;
+use super::batch_lines::{COMPLETED, FAILED};
 use super::files::SealedFile;
-use super::ids::PublicId;
 use super::sweep::STEP;
-use super::times::seconds;
 use super::{Db, Env, SqliteStore};
 use crate::store::batch_results::Unanswered;
 use crate::store::batch_rules;
+use crate::store::durable::batches::{line_id, read_line, result_place, status};
+use crate::store::durable::ids::PublicId;
+use crate::store::durable::times::seconds;
 use crate::store::{Advanced, BATCH_LIFETIME, NewFile, OUTPUT_LIFETIME, Result, StoreError};
 
 /// Batches that one step moves on at most.
@@ -156,7 +156,7 @@ impl Db<'_> {
                 let state: i64 = row.get(2)?;
                 if matches!(state, COMPLETED | FAILED) {
                     let sealed = row.get_ref(6)?.as_blob().map_err(StoreError::internal)?;
-                    let place = batch_lines::result_place(row.get(0)?);
+                    let place = result_place(row.get(0)?);
                     let text = self.env.vault.open(&place, sealed)?;
                     if state == COMPLETED { &mut texts.output } else { &mut texts.errors }.extend(text);
                     return Ok(());

@@ -6,17 +6,14 @@ use std::collections::hash_map::Entry;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use rusqlite::params;
-use ulid::Ulid;
 use zumik_types::{BatchId, KeyId, ProjectId};
 
-use super::batches::piece_place;
-use super::contents::place;
-use super::ids::PublicId;
-use super::times::seconds;
-use super::{Db, Env};
-use crate::domain::{InputLine, Scopes};
-use crate::store::batch_results::LineResult;
-use crate::store::{ClaimedLine, LINE_LEASE, LineLease, LineOutcome, Result, StoreError, batch_rules};
+use super::Db;
+use crate::domain::Scopes;
+use crate::store::durable::batches::{SealedOutcome, line_id, piece_place, read_line, result_place};
+use crate::store::durable::ids::PublicId;
+use crate::store::durable::times::seconds;
+use crate::store::{ClaimedLine, LINE_LEASE, LineLease, Result, StoreError};
 
 const WAITING: i64 = 0;
 pub(super) const COMPLETED: i64 = 2;
@@ -34,16 +31,6 @@ pub(super) struct Claim {
     batch: i64,
 }
 
-/// What a claimed line came to, sealed ahead, outside of the writer thread.
-pub(super) struct SealedOutcome {
-    lease: LineLease,
-    id: String,
-    custom_id: String,
-    /// Nothing when the line is to be run again, from `due` in milliseconds.
-    result: Option<(LineResult, Vec<u8>)>,
-    due: i64,
-}
-
 /// Where a claimed line belongs.
 #[derive(Clone)]
 struct Owner {
@@ -51,35 +38,6 @@ struct Owner {
     project: ProjectId,
     key: KeyId,
     scopes: Scopes,
-}
-
-/// A line's place, for sealing what it came to.
-pub(super) fn result_place(line: i64) -> Vec<u8> {
-    place("batch_result", &line.to_be_bytes())
-}
-
-/// The id of a line in output and error files.
-pub(super) fn line_id(key: [u8; 16]) -> String {
-    batch_rules::line_id(&Ulid::from_bytes(key).to_string().to_ascii_lowercase())
-}
-
-impl SealedOutcome {
-    pub(super) fn new(env: &Env, line: &ClaimedLine, outcome: &LineOutcome) -> Result<Self> {
-        let result = match LineResult::of(&line.id, &line.custom_id, outcome)? {
-            None => None,
-            Some(result) => {
-                let sealed = env.vault.seal(&*env.mint, &result_place(line.lease.line), &result.text)?;
-                Some((result, sealed))
-            }
-        };
-        Ok(Self {
-            lease: line.lease.clone(),
-            id: line.id.clone(),
-            custom_id: line.custom_id.clone(),
-            result,
-            due: if let LineOutcome::Again(at) = outcome { at.timestamp_millis() } else { 0 },
-        })
-    }
 }
 
 impl Db<'_> {
@@ -286,14 +244,6 @@ impl Db<'_> {
             [],
         )
     }
-}
-
-/// A line in a piece of input.
-pub(super) fn read_line(piece: &[u8], start: usize, length: usize) -> Result<InputLine<'_>> {
-    piece
-        .get(start..start.saturating_add(length))
-        .and_then(InputLine::read)
-        .ok_or_else(|| StoreError::internal("a line of a batch is damaged"))
 }
 
 /// Makes lines due that a process of this folder ran when it ended: it held the folder alone.

@@ -5,8 +5,7 @@ use chrono::{DateTime, Utc};
 use zumik_types::{Batch, BatchId, CreateBatchRequest};
 
 use super::SqliteStore;
-use super::batch_lines::SealedOutcome;
-use super::batches::SealedBatch;
+use crate::store::durable::batches::{SealedBatch, SealedOutcome};
 use crate::store::{
     Advanced, BatchPage, BatchStore, ClaimedLine, Idempotency, LineLease, LineOutcome, Page, ProjectCtx,
     Result, StoreError, Written,
@@ -28,7 +27,12 @@ impl BatchStore for SqliteStore {
         let new = match content.await {
             Ok(content) => {
                 let request = request.clone();
-                Some(self.sealed(ctx, move |env, ctx| SealedBatch::new(env, ctx, request, &content)).await?)
+                Some(
+                    self.sealed(ctx, move |env, ctx| {
+                        SealedBatch::new(&env.vault, &*env.mint, ctx, request, &content)
+                    })
+                    .await?,
+                )
             }
             // Said below, where a known key comes first.
             Err(StoreError::Reference { .. } | StoreError::NotFound { .. }) => None,
@@ -85,7 +89,8 @@ impl BatchStore for SqliteStore {
         now: DateTime<Utc>,
     ) -> Result<bool> {
         let (env, line) = (std::sync::Arc::clone(&self.env), line.clone());
-        let sealed = tokio::task::spawn_blocking(move || SealedOutcome::new(&env, &line, &outcome));
+        let sealed =
+            tokio::task::spawn_blocking(move || SealedOutcome::new(&env.vault, &*env.mint, &line, &outcome));
         let sealed = sealed.await.map_err(StoreError::internal)??;
         self.writer.write(move |db| db.settle_batch_line(&sealed, now)).await
     }

@@ -1,6 +1,5 @@
 //! Batches as callers see them: made, listed, read and cancelled.
 
-use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use rusqlite::{Row, params};
 use zumik_types::{
@@ -8,104 +7,14 @@ use zumik_types::{
     JsonObject, ObjectType,
 };
 
-use super::contents::place;
-use super::ids::{PublicId, file_id, file_key};
-use super::times::{seconds, time};
-use super::{Db, Env};
-use crate::domain::BatchInput;
+use super::Db;
 use crate::store::batch_rules::{self, check_batch_room};
+use crate::store::durable::batches::{SealedBatch, status, status_of};
+use crate::store::durable::ids::{PublicId, file_id, file_key};
+use crate::store::durable::place;
+use crate::store::durable::times::{seconds, time};
 use crate::store::rules::missing_after;
 use crate::store::{BatchPage, COMPLETION_WINDOW, Kind, Page, ProjectCtx, Result, StoreError};
-
-/// Bytes of input that are sealed together, about.
-const PIECE: usize = 64 * 1024;
-
-/// A batch ready to be inserted: its input read, checked and sealed ahead, outside of the writer thread.
-pub(super) struct SealedBatch {
-    batch: Batch,
-    key: [u8; 16],
-    metadata: Option<Vec<u8>>,
-    errors: Option<Vec<u8>>,
-    pieces: Vec<Vec<u8>>,
-    lines: Vec<SealedLine>,
-}
-
-/// Where the text of a line is.
-struct SealedLine {
-    key: [u8; 16],
-    piece: usize,
-    start: usize,
-    length: usize,
-}
-
-/// The numbers that stand for a status in the database.
-pub(super) mod status {
-    pub(in super::super) const VALIDATING: i64 = 0;
-    pub(in super::super) const IN_PROGRESS: i64 = 1;
-    pub(in super::super) const FINALIZING: i64 = 2;
-    pub(in super::super) const CANCELLING: i64 = 3;
-    pub(in super::super) const COMPLETED: i64 = 4;
-    pub(in super::super) const FAILED: i64 = 5;
-    pub(in super::super) const CANCELLED: i64 = 6;
-    pub(in super::super) const EXPIRED: i64 = 7;
-}
-
-impl SealedBatch {
-    pub(super) fn new(
-        env: &Env,
-        ctx: &ProjectCtx,
-        request: CreateBatchRequest,
-        content: &Bytes,
-    ) -> Result<Self> {
-        let key = env.mint.ulid(ctx.now).to_bytes();
-        let input = BatchInput::read(content, &request.endpoint);
-        let batch = batch_rules::new_batch(BatchId::from_key(key), request, input.total, ctx.now);
-        let seal = |kind, text: &[u8]| env.vault.seal(&*env.mint, &place(kind, &key), text);
-        let mut sealed = Self {
-            metadata: match batch.metadata.is_empty() {
-                true => None,
-                false => Some(seal("batch_metadata", &serde_json::to_vec(&batch.metadata)?)?),
-            },
-            batch,
-            key,
-            errors: None,
-            pieces: Vec::new(),
-            lines: Vec::new(),
-        };
-        if !input.faults.is_empty() {
-            let errors = batch_rules::batch_errors(input.faults);
-            sealed.errors = Some(seal("batch_errors", &serde_json::to_vec(&errors)?)?);
-            return Ok(sealed);
-        }
-        let mut piece = Vec::new();
-        for range in input.lines {
-            let line = &content[range];
-            if !piece.is_empty() && piece.len() + line.len() > PIECE {
-                sealed.seal_piece(env, &std::mem::take(&mut piece))?;
-            }
-            sealed.lines.push(SealedLine {
-                key: env.mint.ulid(ctx.now).to_bytes(),
-                piece: sealed.pieces.len(),
-                start: piece.len(),
-                length: line.len(),
-            });
-            piece.extend_from_slice(line);
-        }
-        sealed.seal_piece(env, &piece)?;
-        Ok(sealed)
-    }
-
-    fn seal_piece(&mut self, env: &Env, piece: &[u8]) -> Result<()> {
-        let place = piece_place(&self.key, self.pieces.len());
-        self.pieces.push(env.vault.seal(&*env.mint, &place, piece)?);
-        Ok(())
-    }
-}
-
-/// What a piece of input is sealed for.
-pub(super) fn piece_place(batch: &[u8; 16], piece: usize) -> Vec<u8> {
-    place("batch_input", &[&batch[..], &(piece as u64).to_be_bytes()].concat())
-}
 
 const COLUMNS: &str =
     "public_id, endpoint, input_file, completion_window, status, created_at, metadata, total,
@@ -277,18 +186,5 @@ impl Db<'_> {
 
     fn open_json<T: serde::de::DeserializeOwned>(&self, kind: &str, key: &[u8], sealed: &[u8]) -> Result<T> {
         Ok(serde_json::from_slice(&self.env.vault.open(&place(kind, key), sealed)?)?)
-    }
-}
-
-fn status_of(number: i64) -> BatchStatus {
-    match number {
-        status::VALIDATING => BatchStatus::Validating,
-        status::IN_PROGRESS => BatchStatus::InProgress,
-        status::FINALIZING => BatchStatus::Finalizing,
-        status::CANCELLING => BatchStatus::Cancelling,
-        status::COMPLETED => BatchStatus::Completed,
-        status::FAILED => BatchStatus::Failed,
-        status::CANCELLED => BatchStatus::Cancelled,
-        _ => BatchStatus::Expired,
     }
 }

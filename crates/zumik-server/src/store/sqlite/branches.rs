@@ -8,8 +8,8 @@ use zumik_types::{
 
 use super::Db;
 use super::history::Node;
-use super::ids::PublicId;
-use super::sessions::status;
+use crate::store::durable::ids::PublicId;
+use crate::store::durable::sessions::status;
 use crate::store::rules::check_active;
 use crate::store::{Kind, ProjectCtx, Result, StoreError};
 

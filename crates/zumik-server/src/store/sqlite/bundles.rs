@@ -4,8 +4,8 @@ use rusqlite::params;
 use zumik_types::{ArtifactId, Bundle, BundleId, BundleItem, CreateBundleRequest, Extra, ObjectType};
 
 use super::Db;
-use super::ids::PublicId;
-use super::times::{seconds, time};
+use crate::store::durable::ids::PublicId;
+use crate::store::durable::times::{seconds, time};
 use crate::store::rules::{self, whole_seconds};
 use crate::store::{Kind, ProjectCtx, Result, StoreError};
 

@@ -18,11 +18,6 @@ const OVERFLOW: usize = PAGE_SIZE - 4;
 /// Bytes that say how long the sealed text is, at the begin of the first overflow page.
 const LENGTH: usize = 8;
 
-/// A place, for sealing: what the text belongs to.
-pub(super) fn place(kind: &str, key: &[u8]) -> Vec<u8> {
-    [kind.as_bytes(), b":", key].concat()
-}
-
 /// Lays a sealed text out as a record. It needs no database and may be done ahead.
 pub(super) fn record(sealed: &[u8]) -> Vec<u8> {
     let pages = (LENGTH + sealed.len()).div_ceil(OVERFLOW);

@@ -6,12 +6,13 @@ use zumik_types::{
     Conversation, ConversationId, CreateConversationRequest, Extra, JsonObject, ObjectType, V1ResponseId,
 };
 
-use super::contents::{place, record};
-use super::ids::PublicId;
-use super::responses::ResponseName;
-use super::times::{seconds, time};
+use super::contents::record;
 use super::{Db, Env};
 use crate::domain::CompactionKey;
+use crate::store::durable::ids::PublicId;
+use crate::store::durable::place;
+use crate::store::durable::responses::ResponseName;
+use crate::store::durable::times::{seconds, time};
 use crate::store::rules::{broken_chain, nothing_to_continue, still_open, turn, whole_seconds};
 use crate::store::{Continued, Kind, ProjectCtx, Result, StoreError};
 

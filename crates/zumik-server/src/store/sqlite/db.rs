@@ -12,7 +12,8 @@ use super::lookups::Lookups;
 use crate::clock::Clock;
 use crate::mint::Mint;
 use crate::seal::{SealError, Vault};
-use crate::store::{Result, StoreError};
+use crate::store::durable::ids::PublicId;
+use crate::store::{ProjectCtx, Result, StoreError};
 
 /// What operations need beside a connection; shared by the writer and all readers.
 pub(super) struct Env {
@@ -35,6 +36,28 @@ pub(super) struct Db<'a> {
 impl<'a> Db<'a> {
     pub(super) const fn new(conn: &'a Connection, env: &'a Env) -> Self {
         Self { sql: Sql::new(conn), env }
+    }
+}
+
+impl Db<'_> {
+    /// A new id, and what the database keeps of it.
+    pub(super) fn mint<T: PublicId>(&self, ctx: &ProjectCtx) -> (T, [u8; 16]) {
+        let key = self.env.mint.ulid(ctx.now).to_bytes();
+        (T::from_key(key), key)
+    }
+
+    /// The row of the context's project.
+    pub(super) fn project(&self, ctx: &ProjectCtx) -> Result<i64> {
+        if let Some(row) = self.env.project_rows.read().get(&ctx.project) {
+            return Ok(*row);
+        }
+        let found = match ctx.project.key() {
+            Some(key) => {
+                self.one("SELECT id FROM projects WHERE public_id = ?1", [&key[..]], |row| row.get(0))?
+            }
+            None => None,
+        };
+        found.ok_or_else(|| StoreError::internal(format!("project '{}' does not exist", ctx.project)))
     }
 }
 

@@ -8,8 +8,8 @@ use zumik_types::{
 use super::Db;
 use super::branches::BranchRow;
 use super::history::Node;
-use super::ids::PublicId;
-use super::times::{seconds, time};
+use crate::store::durable::ids::PublicId;
+use crate::store::durable::times::{seconds, time};
 use crate::store::rules::{check_active, check_guards, missing_artifact, named_artifact, whole_seconds};
 use crate::store::{EventPage, Page, ProjectCtx, Result, StoreError};
 

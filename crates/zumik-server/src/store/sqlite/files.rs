@@ -5,11 +5,12 @@ use chrono::{DateTime, Utc};
 use rusqlite::{Row, params};
 use zumik_types::{Extra, File, FileId, ObjectType, SortOrder};
 
-use super::contents::{place, record};
-use super::ids::{file_id, file_key};
-use super::times::{seconds, time};
+use super::contents::record;
 use super::{Db, Env};
 use crate::store::batch_rules::{FILES_OF_A_BATCH, shown};
+use crate::store::durable::ids::{file_id, file_key};
+use crate::store::durable::place;
+use crate::store::durable::times::{seconds, time};
 use crate::store::rules::{check_file_limits, whole_seconds};
 use crate::store::{FilePage, Kind, NewFile, Page, ProjectCtx, Result, StoreError};
 

@@ -7,6 +7,18 @@ use super::OpenError;
 use crate::mint::Mint;
 use crate::seal::{MasterKey, SealError};
 
+/// The file that holds the master key.
+pub(in crate::store) const MASTER_KEY_FILE: &str = "master.key";
+
+/// Makes a folder for its owner only, when it is missing.
+pub(in crate::store) fn make_folder(path: &Path) -> std::io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}
+
 /// A folder that holds everything one server keeps.
 #[derive(Debug, Clone)]
 pub(super) struct DataFolder(PathBuf);
@@ -20,11 +32,7 @@ pub(super) struct FolderLock {
 impl DataFolder {
     /// The folder at `path`, made when it is missing, for its owner only.
     pub(super) fn open(path: &Path) -> Result<Self, OpenError> {
-        let mut builder = fs::DirBuilder::new();
-        builder.recursive(true);
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(path).map_err(|error| OpenError::Folder(path.to_owned(), error))?;
+        make_folder(path).map_err(|error| OpenError::Folder(path.to_owned(), error))?;
         Ok(Self(path.to_owned()))
     }
 
@@ -59,7 +67,7 @@ impl DataFolder {
     }
 
     fn key_file(&self) -> PathBuf {
-        self.0.join("master.key")
+        self.0.join(MASTER_KEY_FILE)
     }
 
     /// Keeps other servers out.

@@ -5,10 +5,10 @@ use rusqlite::{Row, params};
 use zumik_types::{KeyId, ProjectId};
 
 use super::db::Sql;
-use super::ids::PublicId;
-use super::times::{seconds, time};
 use crate::domain::Scopes;
 use crate::mint::Mint;
+use crate::store::durable::ids::PublicId;
+use crate::store::durable::times::{seconds, time};
 use crate::store::{Caller, KeyRecord, Kind, NewKey, Project, Result, StoreError};
 
 const KEY_COLUMNS: &str = "k.public_id, p.public_id, k.name, k.masked, k.scopes, k.created_at, k.revoked_at

@@ -18,10 +18,9 @@ mod conversations;
 mod db;
 mod events;
 mod files;
-mod folder;
+pub(in crate::store) mod folder;
 mod history;
-mod ids;
-mod keys;
+pub(in crate::store) mod keys;
 mod lookups;
 mod merges;
 mod operations;
@@ -37,7 +36,6 @@ mod snapshots;
 mod sweep;
 #[cfg(test)]
 mod tests;
-mod times;
 mod usage;
 mod writer;
 

@@ -21,9 +21,10 @@ use super::artifacts::SealedArtifact;
 use super::conversations::SealedConversation;
 use super::files::SealedFile;
 use super::purge::Begun;
-use super::responses::{ResponseName, SealedResponse};
+use super::responses::SealedResponse;
 use super::sweep::STEP;
 use crate::domain::{CompactionKey, Prompt, ResponseObject};
+use crate::store::durable::responses::ResponseName;
 use crate::store::{
     Answer, Caller, Continued, EventPage, FilePage, Generation, Idempotency, KeyRecord, LEASE, Lease,
     NewFile, NewKey, Page, Project, ProjectCtx, PromptState, Reserved, Result, Store, StoredResponse, Swept,
@@ -32,7 +33,7 @@ use crate::store::{
 
 #[async_trait]
 impl Store for SqliteStore {
-    fn authenticate(&self, key_hash: &[u8; 32]) -> Result<Option<Caller>> {
+    async fn authenticate(&self, key_hash: &[u8; 32]) -> Result<Option<Caller>> {
         let found = self.readers.now(|db| db.authenticate(key_hash))?;
         Ok(found.map(|(caller, row)| {
             if !self.env.project_rows.read().contains_key(&caller.project) {

@@ -5,11 +5,11 @@ use zumik_types::{ArtifactId, BranchId, BundleId, SessionId, SnapshotId};
 
 use super::Db;
 use super::branches::BranchRow;
-use super::contents::place;
 use super::events::EventRow;
-use super::ids::PublicId;
-use super::times::seconds;
 use crate::domain::{Block, Prompt, Source};
+use crate::store::durable::ids::PublicId;
+use crate::store::durable::place;
+use crate::store::durable::times::seconds;
 use crate::store::rules::{check_active, named_artifact, named_event};
 use crate::store::{ProjectCtx, PromptState, Result, StoreError};
 

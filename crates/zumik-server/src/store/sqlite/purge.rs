@@ -14,9 +14,9 @@ use zumik_types::{
 use super::Db;
 use super::answers::Found;
 use super::artifacts::PURGED;
-use super::ids::PublicId;
-use super::times::{seconds, time};
-use crate::store::receipt::receipt;
+use crate::store::durable::ids::PublicId;
+use crate::store::durable::times::{seconds, time};
+use crate::store::receipt::{Erasure, receipt};
 use crate::store::rules::{missing_artifact, whole_seconds};
 use crate::store::{ANSWER_LIFETIME, Answer, Idempotency, Kind, ProjectCtx, Result, StoreError};
 
@@ -135,7 +135,7 @@ impl Db<'_> {
         let record = job.record()?;
         self.check_erased(&record.scope)?;
         let id = PurgeReceiptId::from_key(self.env.mint.ulid(now).to_bytes());
-        receipt(id, record, job.generation, now, &self.signing_key()?)
+        receipt(id, record, job.generation, now, Erasure::Gone, &self.signing_key()?)
     }
 
     /// Looks once more, before anything is claimed.

@@ -9,12 +9,12 @@ use zumik_types::{
     Diagnostic, DiagnosticId, DiagnosticReport, Extra, ObjectType, ReceiptKey, ReceiptKeyId, ReceiptKeySet,
 };
 
-use super::contents::place;
 use super::db::Sql;
-use super::ids::PublicId;
 use super::{Db, OpenError, ReceiptKeyRecord};
 use crate::mint::Mint;
 use crate::seal::Vault;
+use crate::store::durable::ids::PublicId;
+use crate::store::durable::place;
 use crate::store::receipt::sign_report;
 use crate::store::rules::whole_seconds;
 use crate::store::{Kind, ProjectCtx, Result, StoreError};

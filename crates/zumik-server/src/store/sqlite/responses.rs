@@ -5,51 +5,13 @@ use serde_json::Value;
 use zumik_types::{ArtifactId, ConversationId, NativeResponse, ResponseId, V1ResponseId};
 
 use super::artifacts::PURGED;
-use super::contents::{place, record};
-use super::ids::PublicId;
-use super::times::seconds;
+use super::contents::record;
 use super::{Db, Env};
-use crate::store::{Generation, Kind, Lease, ProjectCtx, Result, StoreError, StoredResponse};
-
-/// The kind of place that input items are sealed for.
-const INPUT_ITEMS: &str = "input items";
-
-/// Names a response of either surface.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum ResponseName {
-    Native(ResponseId),
-    V1(V1ResponseId),
-}
-
-impl ResponseName {
-    pub(super) fn surface(&self) -> i64 {
-        match self {
-            Self::Native(_) => 0,
-            Self::V1(_) => 1,
-        }
-    }
-
-    fn key(&self) -> Option<[u8; 16]> {
-        match self {
-            Self::Native(id) => id.key(),
-            Self::V1(id) => id.key(),
-        }
-    }
-
-    fn missing(&self) -> StoreError {
-        match self {
-            Self::Native(id) => StoreError::not_found(Kind::Response, id),
-            Self::V1(id) => StoreError::not_found(Kind::Response, id),
-        }
-    }
-
-    fn of(response: &StoredResponse) -> Self {
-        match response {
-            StoredResponse::Native(response) => Self::Native(response.id.clone()),
-            StoredResponse::V1(response) => Self::V1(response.id().clone()),
-        }
-    }
-}
+use crate::store::durable::ids::PublicId;
+use crate::store::durable::place;
+use crate::store::durable::responses::{INPUT_ITEMS, ResponseName};
+use crate::store::durable::times::seconds;
+use crate::store::{Generation, Lease, ProjectCtx, Result, StoreError, StoredResponse};
 
 /// A response ready to be inserted: sealed ahead, outside of the writer thread.
 pub(super) struct SealedResponse {

@@ -7,22 +7,11 @@ use zumik_types::{
 };
 
 use super::Db;
-use super::ids::PublicId;
-use super::times::{seconds, time};
+use crate::store::durable::ids::PublicId;
+use crate::store::durable::sessions::{DELETED, status};
+use crate::store::durable::times::{seconds, time};
 use crate::store::rules::whole_seconds;
 use crate::store::{Kind, ProjectCtx, Result, StoreError};
-
-/// The status of a session whose rows wait for the sweep.
-pub(super) const DELETED: i64 = 3;
-
-/// The status of a session that is kept as a number.
-pub(super) fn status(number: i64) -> SessionStatus {
-    match number {
-        0 => SessionStatus::Active,
-        1 => SessionStatus::Archived,
-        _ => SessionStatus::Tombstoned,
-    }
-}
 
 /// A session as its children need it.
 pub(super) struct SessionRow {

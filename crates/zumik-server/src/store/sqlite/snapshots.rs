@@ -4,8 +4,8 @@ use rusqlite::{Row, params};
 use zumik_types::{BranchId, CreateSnapshotRequest, Extra, ObjectType, SessionId, Snapshot, SnapshotId};
 
 use super::Db;
-use super::ids::PublicId;
-use super::times::{seconds, time};
+use crate::store::durable::ids::PublicId;
+use crate::store::durable::times::{seconds, time};
 use crate::store::rules::{self, check_active, missing_artifact, named_artifact, named_event, whole_seconds};
 use crate::store::{Kind, ProjectCtx, Result, StoreError};
 

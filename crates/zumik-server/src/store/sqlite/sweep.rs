@@ -5,9 +5,9 @@ use rusqlite::params;
 
 use super::Db;
 use super::artifacts::REVOKED;
-use super::sessions::DELETED;
-use super::times::seconds;
 use crate::store::Result;
+use crate::store::durable::sessions::DELETED;
+use crate::store::durable::times::seconds;
 
 /// Rows that one step removes.
 pub(super) const STEP: u64 = 250;

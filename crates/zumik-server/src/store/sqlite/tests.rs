@@ -58,7 +58,7 @@ pub(super) fn holds_any(bytes: &[u8], needles: &HashSet<&[u8]>) -> bool {
 
 /// The sealed texts of an artifact, each with its wrapped key first.
 pub(super) fn sealed(store: &SqliteStore, id: &ArtifactId) -> Vec<Vec<u8>> {
-    use super::ids::PublicId as _;
+    use crate::store::durable::ids::PublicId as _;
     let texts = store.readers.now(|db| {
         db.all(
             "SELECT record FROM contents WHERE id IN
@@ -206,13 +206,13 @@ async fn keys_of_another_process_count_at_once() {
         masked: "…".to_owned(),
     };
     let record = registry.create_key(&project.id, &key, now).unwrap();
-    let caller = opened.store.authenticate(&key.hash).unwrap().unwrap();
+    let caller = opened.store.authenticate(&key.hash).await.unwrap().unwrap();
     assert_eq!((&caller.project, &caller.key), (&project.id, &record.id));
     let ctx = crate::store::ProjectCtx { project: caller.project, ..opened.world.ctx() };
     let request = CreateArtifactRequest::new(ArtifactType::Document, "text");
     fresh(opened.store.create_artifact(&ctx, request, None).await);
     registry.revoke_key(&record.id, now).unwrap();
-    assert_eq!(opened.store.authenticate(&key.hash).unwrap(), None);
+    assert_eq!(opened.store.authenticate(&key.hash).await.unwrap(), None);
     assert_eq!(registry.list_keys(Some(&project.id)).unwrap().len(), 1);
     assert_eq!(registry.find_project("made elsewhere").unwrap(), Some(project));
 }
@@ -258,7 +258,7 @@ async fn the_published_test_key_is_refused() {
         0x49, 0xc5, 0x69, 0x7b, 0x32, 0x69, 0x19, 0x70, 0x3b, 0xac, 0x03, 0x1c, 0xae, 0x7f, 0x60,
     ];
     let id = [1; 16];
-    let place = contents::place("receipt key", &id);
+    let place = crate::store::durable::place("receipt key", &id);
     let sealed = Vault::new(&master).seal(&RandomMint::default(), &place, &seed).unwrap();
     conn.execute(
         "INSERT INTO receipt_keys (public_id, public_key, seed) VALUES (?1, '{}', ?2)",

@@ -6,11 +6,11 @@ use rusqlite::{Row, ToSql, params};
 use zumik_insight::ReuseTokens;
 use zumik_types::{KeyId, UsageDimension, UsageEvent, UsageReport};
 
-use super::ids::PublicId;
 use super::sweep::STEP;
-use super::times::seconds;
 use super::{Db, SqliteStore};
 use crate::domain::{Measure, Summary, Times};
+use crate::store::durable::ids::PublicId;
+use crate::store::durable::times::seconds;
 use crate::store::rules::{UNKNOWN_GROUP, usage_report, whole_seconds};
 use crate::store::{LATEST_EVENTS, ProjectCtx, Result, StoreError, UsageQuery, UsageStore};
 

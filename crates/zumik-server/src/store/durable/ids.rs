@@ -7,11 +7,8 @@ use zumik_types::{
     SnapshotId, UsageEventId, V1ResponseId,
 };
 
-use super::Db;
-use crate::store::{ProjectCtx, Result, StoreError};
-
 /// An id that the store mints.
-pub(super) trait PublicId: Sized {
+pub(in crate::store) trait PublicId: Sized {
     const PREFIX: &'static str;
 
     fn text(&self) -> &str;
@@ -77,7 +74,7 @@ public_ids!(
 );
 
 /// The 12 bytes behind the prefix of a file id.
-pub(super) fn file_key(id: &FileId) -> Option<[u8; 12]> {
+pub(in crate::store) fn file_key(id: &FileId) -> Option<[u8; 12]> {
     let digits = id.as_str().strip_prefix(FileId::PREFIXES[0])?;
     if digits.len() != 24 || !digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
         return None;
@@ -90,31 +87,9 @@ pub(super) fn file_key(id: &FileId) -> Option<[u8; 12]> {
 }
 
 /// The file id of 12 bytes.
-pub(super) fn file_id(key: [u8; 12]) -> FileId {
+pub(in crate::store) fn file_id(key: [u8; 12]) -> FileId {
     let digits: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
     FileId::with_suffix(&digits)
-}
-
-impl Db<'_> {
-    /// A new id, and what the database keeps of it.
-    pub(super) fn mint<T: PublicId>(&self, ctx: &ProjectCtx) -> (T, [u8; 16]) {
-        let key = self.env.mint.ulid(ctx.now).to_bytes();
-        (T::from_key(key), key)
-    }
-
-    /// The row of the context's project.
-    pub(super) fn project(&self, ctx: &ProjectCtx) -> Result<i64> {
-        if let Some(row) = self.env.project_rows.read().get(&ctx.project) {
-            return Ok(*row);
-        }
-        let found = match ctx.project.key() {
-            Some(key) => {
-                self.one("SELECT id FROM projects WHERE public_id = ?1", [&key[..]], |row| row.get(0))?
-            }
-            None => None,
-        };
-        found.ok_or_else(|| StoreError::internal(format!("project '{}' does not exist", ctx.project)))
-    }
 }
 
 #[cfg(test)]

@@ -2,10 +2,10 @@
 
 use chrono::{DateTime, Utc};
 
-pub(super) fn seconds(time: DateTime<Utc>) -> i64 {
+pub(in crate::store) fn seconds(time: DateTime<Utc>) -> i64 {
     time.timestamp()
 }
 
-pub(super) fn time(seconds: i64) -> DateTime<Utc> {
+pub(in crate::store) fn time(seconds: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(seconds, 0).unwrap_or_default()
 }

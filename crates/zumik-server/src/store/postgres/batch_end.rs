@@ -1,0 +1,291 @@
+//! How batches move on and end: their files are put together ahead and written in the transaction that ends the batch.
+//! Replicas may do so at the same time; the one that comes first ends it.
+
+use chrono::{DateTime, Utc};
+use zumik_types::BatchId;
+
+use super::PostgresStore;
+use super::batch_lines::{COMPLETED, FAILED};
+use super::db::{Db, Env, bytes, count, id, stored};
+use super::files::SealedFile;
+use super::sweep::STEP;
+use crate::store::batch_results::Unanswered;
+use crate::store::batch_rules;
+use crate::store::durable::batches::{line_id, read_line, result_place, status};
+use crate::store::durable::times::seconds;
+use crate::store::{Advanced, BATCH_LIFETIME, NewFile, OUTPUT_LIFETIME, Result, StoreError};
+
+/// Batches that one step moves on at most.
+const BATCHES: i64 = 64;
+
+/// A batch that can end, with its files sealed.
+pub(super) struct Ending {
+    batch: i64,
+    project: i64,
+    /// What the files were made of: they are written only if it is still so.
+    was: State,
+    becomes: i64,
+    output: Option<SealedFile>,
+    errors: Option<SealedFile>,
+}
+
+/// What the files of a batch depend on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct State {
+    status: i64,
+    completed: u64,
+    failed: u64,
+}
+
+/// The texts of the files of a batch.
+#[derive(Default)]
+struct Texts {
+    output: Vec<u8>,
+    errors: Vec<u8>,
+}
+
+/// A line that never ran, and where its text is.
+struct Idle {
+    key: [u8; 16],
+    input: i64,
+    start: usize,
+    length: usize,
+}
+
+impl PostgresStore {
+    /// Moves every batch on that waits for nothing.
+    pub(super) async fn advance(&self, now: DateTime<Utc>) -> Result<Advanced> {
+        let mut advanced = Advanced::default();
+        if self.read(|db| Box::pin(db.has_batch_to_start())).await? {
+            advanced = self.write(|db| Box::pin(db.start_batches(now))).await?;
+        }
+        for batch in self.read(|db| Box::pin(db.batches_that_may_end(now))).await? {
+            let ending = self.read(|db| Box::pin(db.assemble_batch(batch, now))).await?;
+            let Some(ending) = &ending else { continue };
+            let ended = self.write(|db| Box::pin(db.end_batch(ending, now))).await?;
+            advanced.ended += u64::from(ended);
+        }
+        Ok(advanced)
+    }
+}
+
+impl Db<'_, '_> {
+    async fn has_batch_to_start(&self) -> Result<bool> {
+        self.value("SELECT EXISTS (SELECT 1 FROM batches WHERE status = 0)", &[]).await
+    }
+
+    /// Lets the lines of new batches run; a batch whose input has faults ends.
+    async fn start_batches(&self, now: DateTime<Utc>) -> Result<Advanced> {
+        let mut advanced = Advanced::default();
+        let failed = self
+            .all(
+                "SELECT id, project FROM batches WHERE status = 0 AND errors IS NOT NULL ORDER BY project, id LIMIT $1",
+                &[&BATCHES],
+                |row| Ok((row.try_get::<_, i64>(0)?, row.try_get::<_, i64>(1)?)),
+            )
+            .await?;
+        for (batch, project) in failed {
+            self.hold_files(project).await?;
+            advanced.ended += self.note_end(batch, status::VALIDATING, status::FAILED, now).await?;
+        }
+        advanced.started = self
+            .run(
+                "UPDATE batches SET status = 1, in_progress_at = $1 WHERE status = 0 AND errors IS NULL",
+                &[&seconds(now)],
+            )
+            .await?;
+        Ok(advanced)
+    }
+
+    /// Batches that have every result, and those that are to end without, oldest first.
+    async fn batches_that_may_end(&self, now: DateTime<Utc>) -> Result<Vec<i64>> {
+        let batches: Vec<i64> = self
+            .all(
+                "SELECT id FROM batches WHERE status < 4 AND (status = 2 OR status = 3
+                   OR (status = 1 AND expires_at <= $1)) ORDER BY id LIMIT $2",
+                &[&seconds(now), &BATCHES],
+                |row| Ok(row.try_get(0)?),
+            )
+            .await?;
+        let mut may_end = Vec::new();
+        for batch in batches {
+            if self.may_end(batch, now).await? {
+                may_end.push(batch);
+            }
+        }
+        Ok(may_end)
+    }
+
+    /// Whether a batch can end now: nothing of it runs any more, and nothing more may.
+    pub(super) async fn may_end(&self, batch: i64, now: DateTime<Utc>) -> Result<bool> {
+        self.value(
+            "SELECT CASE WHEN status = 2 THEN true
+               WHEN status = 3 OR (status = 1 AND expires_at <= $2) THEN NOT EXISTS
+                 (SELECT 1 FROM batch_lines WHERE batch = b.id AND state = 1 AND due > $3)
+               ELSE false END
+             FROM batches b WHERE id = $1",
+            &[&batch, &seconds(now), &now.timestamp_millis()],
+        )
+        .await
+    }
+
+    /// Puts the files of a batch together; nothing when it cannot end after all.
+    async fn assemble_batch(&self, batch: i64, now: DateTime<Utc>) -> Result<Option<Ending>> {
+        let Some((id, project, was)) = self.batch_state(batch).await? else { return Ok(None) };
+        let becomes = match was.status {
+            status::FINALIZING => status::COMPLETED,
+            status::CANCELLING => status::CANCELLED,
+            status::IN_PROGRESS => status::EXPIRED,
+            _ => return Ok(None),
+        };
+        if !self.may_end(batch, now).await? {
+            return Ok(None);
+        }
+        let why = if becomes == status::EXPIRED { Unanswered::Expired } else { Unanswered::Cancelled };
+        let Texts { output, errors } = self.batch_texts(batch, why).await?;
+        let output = seal_file(self.env, batch_rules::output_file_name(&id), output, now)?;
+        let errors = seal_file(self.env, batch_rules::error_file_name(&id), errors, now)?;
+        Ok(Some(Ending { batch, project, was, becomes, output, errors }))
+    }
+
+    async fn batch_state(&self, batch: i64) -> Result<Option<(BatchId, i64, State)>> {
+        self.one(
+            "SELECT public_id, project, status, completed, failed FROM batches WHERE id = $1",
+            &[&batch],
+            |row| {
+                let state =
+                    State { status: row.try_get(2)?, completed: count(row, 3)?, failed: count(row, 4)? };
+                Ok((id(row, 0)?, row.try_get(1)?, state))
+            },
+        )
+        .await
+    }
+
+    /// The lines of the files, in the order of the input; those that never ran last.
+    async fn batch_texts(&self, batch: i64, why: Unanswered) -> Result<Texts> {
+        let mut texts = Texts::default();
+        let mut idle = Vec::new();
+        self.for_each(
+            "SELECT l.id, l.public_id, l.state, l.input, l.start, l.length, r.sealed
+             FROM batch_lines l LEFT JOIN batch_results r ON r.id = l.id WHERE l.batch = $1 ORDER BY l.id",
+            &[&batch],
+            |row| {
+                let state: i64 = row.try_get(2)?;
+                if matches!(state, COMPLETED | FAILED) {
+                    let text = self.env.vault.open(&result_place(row.try_get(0)?), row.try_get(6)?)?;
+                    if state == COMPLETED { &mut texts.output } else { &mut texts.errors }.extend(text);
+                    return Ok(());
+                }
+                let size = |at| usize::try_from(row.try_get::<_, i64>(at)?).map_err(StoreError::internal);
+                let key = bytes(row.try_get(1)?)?;
+                idle.push(Idle { key, input: row.try_get(3)?, start: size(4)?, length: size(5)? });
+                Ok(())
+            },
+        )
+        .await?;
+        let mut piece = (0, Vec::new());
+        for line in idle {
+            if piece.0 != line.input {
+                piece = (line.input, self.open_piece(line.input).await?);
+            }
+            let read = read_line(&piece.1, line.start, line.length)?;
+            texts.errors.extend(why.text(&line_id(line.key), &read.custom_id)?);
+        }
+        Ok(texts)
+    }
+
+    /// Ends a batch and writes its files, unless something of it has changed since they were put together.
+    async fn end_batch(&self, ending: &Ending, now: DateTime<Utc>) -> Result<bool> {
+        let Ending { batch, project, was, becomes, output, errors } = ending;
+        self.hold_files(*project).await?;
+        self.run("SELECT 1 FROM batches WHERE id = $1 FOR UPDATE", &[batch]).await?;
+        let unchanged = self.batch_state(*batch).await?.is_some_and(|(_, _, state)| state == *was);
+        if !unchanged || !self.may_end(*batch, now).await? {
+            return Ok(false);
+        }
+        for file in output.iter().chain(errors) {
+            self.insert_file(*project, file).await?;
+        }
+        let key = |file: &Option<SealedFile>| file.as_ref().map(|file| file.key().to_vec());
+        self.run(
+            "UPDATE batches SET output_file = $2, error_file = $3 WHERE id = $1",
+            &[batch, &key(output), &key(errors)],
+        )
+        .await?;
+        self.note_end(*batch, was.status, *becomes, now).await?;
+        Ok(true)
+    }
+
+    /// Notes the end of a batch that has this status; how many that were. Its input file goes with its outputs, unless
+    /// another batch still needs it.
+    async fn note_end(&self, batch: i64, was: i64, becomes: i64, now: DateTime<Utc>) -> Result<u64> {
+        let ended = self
+            .run(
+                "UPDATE batches SET status = $3, ended_at = $4 WHERE id = $1 AND status = $2",
+                &[&batch, &was, &becomes, &seconds(now)],
+            )
+            .await?;
+        self.run(
+            "UPDATE files f SET expires_at = $2
+             FROM batches b
+             WHERE b.id = $1 AND b.status >= 4 AND f.public_id = b.input_file
+               AND NOT EXISTS (SELECT 1 FROM batches o WHERE o.project = f.project
+                               AND o.input_file = f.public_id AND o.status < 4)",
+            &[&batch, &seconds(now + OUTPUT_LIFETIME)],
+        )
+        .await?;
+        Ok(ended)
+    }
+
+    /// Removes lines, results and input of batches that have ended: a few at a time.
+    pub(super) async fn clear_batches(&self) -> Result<u64> {
+        let batch: Option<i64> = self
+            .one(
+                "SELECT id FROM batches WHERE status >= 4 AND has_lines LIMIT 1 FOR UPDATE SKIP LOCKED",
+                &[],
+                |row| Ok(row.try_get(0)?),
+            )
+            .await?;
+        let Some(batch) = batch else { return Ok(0) };
+        let lines = self
+            .run(
+                "WITH old AS MATERIALIZED (SELECT id FROM batch_lines WHERE batch = $1 LIMIT $2),
+                 results AS (DELETE FROM batch_results r USING old WHERE r.id = old.id)
+                 DELETE FROM batch_lines l USING old WHERE l.id = old.id",
+                &[&batch, &stored(STEP)],
+            )
+            .await?;
+        if lines < STEP {
+            self.run("DELETE FROM batch_inputs WHERE batch = $1", &[&batch]).await?;
+            self.run("UPDATE batches SET has_lines = false WHERE id = $1", &[&batch]).await?;
+        }
+        // There may be another one.
+        Ok(STEP)
+    }
+
+    /// Forgets batches that ended long ago.
+    pub(super) async fn sweep_batches(&self, now: DateTime<Utc>) -> Result<u64> {
+        self.run(
+            "WITH old AS MATERIALIZED (
+               SELECT id FROM batches WHERE ended_at IS NOT NULL AND ended_at <= $1 AND NOT has_lines LIMIT $2
+               FOR UPDATE SKIP LOCKED)
+             DELETE FROM batches b USING old WHERE b.id = old.id",
+            &[&seconds(now - BATCH_LIFETIME), &stored(STEP)],
+        )
+        .await
+    }
+}
+
+fn seal_file(
+    env: &Env,
+    filename: String,
+    content: Vec<u8>,
+    now: DateTime<Utc>,
+) -> Result<Option<SealedFile>> {
+    if content.is_empty() {
+        return Ok(None);
+    }
+    let expires_at = Some(now + OUTPUT_LIFETIME);
+    let purpose = batch_rules::OUTPUT_PURPOSE.to_owned();
+    SealedFile::new(env, now, NewFile { filename, purpose, content: content.into(), expires_at }).map(Some)
+}

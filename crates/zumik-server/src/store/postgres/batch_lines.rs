@@ -1,0 +1,282 @@
+//! Lines of batches as the workers see them: claimed, held, settled, given back. Workers of all replicas claim at the
+//! same time; each takes lines that no other is taking.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use zumik_types::{BatchId, KeyId, ProjectId};
+
+use super::db::{Db, bytes, count, id, stored};
+use crate::domain::Scopes;
+use crate::store::durable::batches::{SealedOutcome, line_id, piece_place, read_line, result_place};
+use crate::store::durable::times::seconds;
+use crate::store::{ClaimedLine, LINE_LEASE, LineLease, Result, StoreError};
+
+const WAITING: i64 = 0;
+pub(super) const COMPLETED: i64 = 2;
+pub(super) const FAILED: i64 = 3;
+
+/// A line that was claimed, its text not read yet.
+pub(super) struct Claim {
+    line: i64,
+    key: [u8; 16],
+    input: i64,
+    start: usize,
+    length: usize,
+    epoch: u64,
+    attempts: u32,
+    batch: i64,
+}
+
+/// Where a claimed line belongs.
+#[derive(Clone)]
+struct Owner {
+    batch: BatchId,
+    project: ProjectId,
+    key: KeyId,
+    scopes: Scopes,
+}
+
+impl Db<'_, '_> {
+    /// Claims lines that are due; batches that were served longest ago come first and share what there is.
+    pub(super) async fn claim_batch_lines(&self, now: DateTime<Utc>, most: u32) -> Result<Vec<Claim>> {
+        let millis = now.timestamp_millis();
+        let batches: Vec<i64> = self
+            .all(
+                "SELECT id FROM batches b WHERE status = 1 AND expires_at > $1
+                   AND EXISTS (SELECT 1 FROM batch_lines l WHERE l.batch = b.id AND l.state < 2 AND l.due <= $2)
+                 ORDER BY served_at, id LIMIT $3",
+                &[&seconds(now), &millis, &i64::from(most)],
+                |row| Ok(row.try_get(0)?),
+            )
+            .await?;
+        let share = (most as usize).div_ceil(batches.len().max(1));
+        let mut claims = Vec::new();
+        for batch in &batches {
+            let room = share.min(most as usize - claims.len());
+            claims.extend(self.claim_lines_of(*batch, now, room).await?);
+        }
+        if !claims.is_empty() {
+            let sql = "UPDATE batches SET served_at = $2 WHERE id = ANY($1)";
+            self.run(sql, &[&batches, &millis]).await?;
+        }
+        Ok(claims)
+    }
+
+    async fn claim_lines_of(&self, batch: i64, now: DateTime<Utc>, most: usize) -> Result<Vec<Claim>> {
+        let until = (now + LINE_LEASE).timestamp_millis();
+        let mut claims = self
+            .all(
+                "WITH due AS MATERIALIZED (
+                   SELECT id FROM batch_lines WHERE batch = $1 AND state < 2 AND due <= $2
+                   ORDER BY due, id LIMIT $4 FOR UPDATE SKIP LOCKED)
+                 UPDATE batch_lines l SET state = 1, epoch = epoch + 1, attempts = attempts + 1, due = $3
+                 FROM due WHERE l.id = due.id
+                 RETURNING l.id, l.public_id, l.input, l.start, l.length, l.epoch, l.attempts",
+                &[&batch, &now.timestamp_millis(), &until, &stored(most as u64)],
+                |row| {
+                    let size = |at| usize::try_from(row.try_get::<_, i64>(at)?).map_err(StoreError::internal);
+                    Ok(Claim {
+                        line: row.try_get(0)?,
+                        key: bytes(row.try_get(1)?)?,
+                        input: row.try_get(2)?,
+                        start: size(3)?,
+                        length: size(4)?,
+                        epoch: count(row, 5)?,
+                        attempts: row.try_get::<_, i64>(6)?.try_into().map_err(StoreError::internal)?,
+                        batch,
+                    })
+                },
+            )
+            .await?;
+        // RETURNING keeps no order.
+        claims.sort_by_key(|claim| claim.line);
+        Ok(claims)
+    }
+
+    /// Reads the texts of claimed lines.
+    pub(super) async fn read_claims(&self, claims: &[Claim]) -> Result<Vec<ClaimedLine>> {
+        let mut owners = HashMap::new();
+        let mut pieces = HashMap::new();
+        let mut lines = Vec::with_capacity(claims.len());
+        for claim in claims {
+            let owner = match owners.entry(claim.batch) {
+                Entry::Occupied(owner) => owner.into_mut(),
+                Entry::Vacant(vacant) => vacant.insert(self.owner(claim.batch).await?),
+            };
+            let piece = match pieces.entry(claim.input) {
+                Entry::Occupied(piece) => piece.into_mut(),
+                Entry::Vacant(vacant) => vacant.insert(self.open_piece(claim.input).await?),
+            };
+            let line = read_line(piece, claim.start, claim.length)?;
+            let Owner { batch, project, key, scopes } = owner.clone();
+            lines.push(ClaimedLine {
+                lease: LineLease { line: claim.line, epoch: claim.epoch },
+                batch,
+                project,
+                key,
+                scopes,
+                attempt: claim.attempts,
+                body: Bytes::copy_from_slice(line.body.as_bytes()),
+                id: line_id(claim.key),
+                custom_id: line.custom_id,
+            });
+        }
+        Ok(lines)
+    }
+
+    async fn owner(&self, batch: i64) -> Result<Owner> {
+        self.one(
+            "SELECT b.public_id, p.public_id, k.public_id, k.scopes
+             FROM batches b JOIN projects p ON p.id = b.project JOIN api_keys k ON k.id = b.api_key
+             WHERE b.id = $1",
+            &[&batch],
+            |row| {
+                let bits = row.try_get::<_, i64>(3)?.try_into().map_err(StoreError::internal)?;
+                Ok(Owner {
+                    batch: id(row, 0)?,
+                    project: id(row, 1)?,
+                    key: id(row, 2)?,
+                    scopes: Scopes::from_bits(bits),
+                })
+            },
+        )
+        .await?
+        .ok_or_else(|| StoreError::internal("a batch is gone"))
+    }
+
+    /// A piece of the input of a batch.
+    pub(super) async fn open_piece(&self, input: i64) -> Result<Vec<u8>> {
+        self.one(
+            "SELECT b.public_id, i.piece, i.sealed FROM batch_inputs i JOIN batches b ON b.id = i.batch
+             WHERE i.id = $1",
+            &[&input],
+            |row| {
+                let number = usize::try_from(row.try_get::<_, i64>(1)?).map_err(StoreError::internal)?;
+                let place = piece_place(&bytes(row.try_get(0)?)?, number);
+                Ok(self.env.vault.open(&place, row.try_get(2)?)?)
+            },
+        )
+        .await?
+        .ok_or_else(|| StoreError::internal("the input of a batch is gone"))
+    }
+
+    /// Holds lines for another lease. Gives those that were held no more.
+    pub(super) async fn renew_batch_lines(
+        &self,
+        leases: &[LineLease],
+        now: DateTime<Utc>,
+    ) -> Result<Vec<LineLease>> {
+        let until = (now + LINE_LEASE).timestamp_millis();
+        let mut lost = Vec::new();
+        for lease in leases {
+            let held = self
+                .run(
+                    "UPDATE batch_lines SET due = $3 WHERE id = $1 AND epoch = $2 AND state = 1",
+                    &[&lease.line, &stored(lease.epoch), &until],
+                )
+                .await?;
+            if held == 0 {
+                lost.push(lease.clone());
+            }
+        }
+        Ok(lost)
+    }
+
+    /// Gives lines back; the attempt does not count.
+    pub(super) async fn release_batch_lines(&self, leases: &[LineLease]) -> Result<()> {
+        for lease in leases {
+            self.run(
+                "UPDATE batch_lines SET state = 0, attempts = attempts - 1, due = 0
+                 WHERE id = $1 AND epoch = $2 AND state = 1",
+                &[&lease.line, &stored(lease.epoch)],
+            )
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// Keeps what a line came to, with the counts of its batch.
+    pub(super) async fn settle_batch_line(
+        &self,
+        outcome: &SealedOutcome,
+        now: DateTime<Utc>,
+    ) -> Result<bool> {
+        let LineLease { line, epoch } = outcome.lease;
+        let (batch, kept) = self
+            .one(
+                "SELECT b.id, b.result_bytes FROM batch_lines l JOIN batches b ON b.id = l.batch
+                 WHERE l.id = $1 AND l.epoch = $2 AND l.state = 1 AND b.status < 4 FOR UPDATE",
+                &[&line, &stored(epoch)],
+                |row| Ok((row.try_get::<_, i64>(0)?, count(row, 1)?)),
+            )
+            .await?
+            .ok_or(StoreError::LeaseLost)?;
+        match &outcome.result {
+            None => {
+                self.run(
+                    "UPDATE batch_lines SET state = $2, due = $3 WHERE id = $1",
+                    &[&line, &WAITING, &outcome.due],
+                )
+                .await?;
+            }
+            Some((result, sealed)) => {
+                match result.instead(kept, &outcome.id, &outcome.custom_id)? {
+                    None => {
+                        let length = result.text.len() as u64;
+                        self.keep_result(line, batch, result.completed, sealed, length).await?;
+                    }
+                    Some(small) => {
+                        let place = result_place(line);
+                        let sealed = self.env.vault.seal(&*self.env.mint, &place, &small.text)?;
+                        self.keep_result(line, batch, false, &sealed, small.text.len() as u64).await?;
+                    }
+                }
+                self.run(
+                    "UPDATE batches SET status = 2, finalizing_at = $2
+                     WHERE id = $1 AND status = 1 AND completed + failed = total",
+                    &[&batch, &seconds(now)],
+                )
+                .await?;
+            }
+        }
+        self.may_end(batch, now).await
+    }
+
+    async fn keep_result(
+        &self,
+        line: i64,
+        batch: i64,
+        completed: bool,
+        sealed: &[u8],
+        length: u64,
+    ) -> Result<()> {
+        let state = if completed { COMPLETED } else { FAILED };
+        self.run("UPDATE batch_lines SET state = $2 WHERE id = $1", &[&line, &state]).await?;
+        self.run("INSERT INTO batch_results (id, sealed) VALUES ($1, $2)", &[&line, &sealed]).await?;
+        self.run(
+            "UPDATE batches SET completed = completed + $2, failed = failed + $3,
+               result_bytes = result_bytes + $4 WHERE id = $1",
+            &[&batch, &i64::from(completed), &i64::from(!completed), &stored(length)],
+        )
+        .await?;
+        Ok(())
+    }
+
+    /// When the next line is due or the next batch expires, in milliseconds.
+    pub(super) async fn next_batch_work(&self) -> Result<Option<i64>> {
+        self.value(
+            "SELECT min(CASE status
+               WHEN 1 THEN least(expires_at * 1000,
+                 (SELECT min(due) FROM batch_lines WHERE batch = b.id AND state < 2))
+               WHEN 3 THEN least(expires_at * 1000,
+                 (SELECT min(due) FROM batch_lines WHERE batch = b.id AND state = 1))
+               ELSE 0 END)
+             FROM batches b WHERE status < 4",
+            &[],
+        )
+        .await
+    }
+}

@@ -1,0 +1,77 @@
+//! What an error of the database means for an operation.
+
+use deadpool_postgres::PoolError;
+use thiserror::Error;
+use tokio_postgres::error::SqlState;
+
+use crate::store::StoreError;
+
+/// Another transaction was faster, and this one was rolled back: run again it sees what the other did.
+#[derive(Debug, Error)]
+#[error("another transaction was faster")]
+pub(super) struct Race(#[source] pub(super) Option<tokio_postgres::Error>);
+
+impl Race {
+    pub(super) fn lost() -> StoreError {
+        StoreError::unavailable(Self(None))
+    }
+
+    /// Whether an operation failed because of a race.
+    pub(super) fn is(error: &StoreError) -> bool {
+        matches!(error, StoreError::Unavailable(source) if source.is::<Self>())
+    }
+}
+
+/// The database accepts no writes: it is a standby, or was told so.
+#[derive(Debug, Error)]
+#[error("the database does not accept writes")]
+pub(super) struct ReadOnly;
+
+impl From<tokio_postgres::Error> for StoreError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        let Some(state) = error.code() else {
+            // No answer of the database: the connection broke, or a value was not understood.
+            return if error.is_closed() || has_io(&error) {
+                Self::unavailable(error)
+            } else {
+                Self::internal(error)
+            };
+        };
+        match state {
+            &SqlState::T_R_SERIALIZATION_FAILURE
+            | &SqlState::T_R_DEADLOCK_DETECTED
+            | &SqlState::UNIQUE_VIOLATION => Self::unavailable(Race(Some(error))),
+            &SqlState::LOCK_NOT_AVAILABLE
+            | &SqlState::QUERY_CANCELED
+            | &SqlState::READ_ONLY_SQL_TRANSACTION
+            | &SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT => Self::unavailable(error),
+            // Connections, resources (a full disk, too many connections), an operator's intervention, I/O.
+            other if ["08", "53", "57", "58"].contains(&&other.code()[..2]) => Self::unavailable(error),
+            _ => Self::internal(error),
+        }
+    }
+}
+
+impl From<PoolError> for StoreError {
+    fn from(error: PoolError) -> Self {
+        match error {
+            PoolError::Backend(error) => match Self::from(error) {
+                // Whatever keeps a connection from being made is for the operator to mend.
+                Self::Internal(source) | Self::Unavailable(source) => Self::Unavailable(source),
+                other => other,
+            },
+            other => Self::unavailable(other),
+        }
+    }
+}
+
+fn has_io(error: &tokio_postgres::Error) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if error.is::<std::io::Error>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}

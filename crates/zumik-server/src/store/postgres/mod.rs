@@ -1,0 +1,276 @@
+//! The durable store for several servers at once: one schema of a PostgreSQL database, a pool of connections.
+//! `run` runs the operations, each in one transaction; every other file is one subject's SQL.
+
+mod address;
+mod aliases;
+mod answers;
+mod append;
+mod artifacts;
+mod batch_end;
+mod batch_lines;
+mod batch_operations;
+mod batches;
+mod branches;
+mod bundles;
+mod connect;
+mod conversations;
+mod db;
+mod events;
+mod fault;
+mod files;
+mod heads;
+mod history;
+mod keys;
+mod merges;
+mod operations;
+mod presence;
+mod prompts;
+mod purge;
+mod receipts;
+mod responses;
+mod run;
+mod schema;
+mod sessions;
+mod snapshots;
+mod sweep;
+#[cfg(test)]
+mod tests;
+mod usage;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use deadpool_postgres::{Object, Pool, PoolError};
+use thiserror::Error;
+
+pub use address::{Address, AddressError};
+
+use db::Env;
+use keys::Callers;
+use presence::Presence;
+
+use super::{Result, StoreError};
+use crate::clock::{Clock, SystemClock};
+use crate::mint::{Mint, RandomMint};
+use crate::seal::{MasterKey, SealError, Vault};
+use crate::store::sqlite::folder::{MASTER_KEY_FILE, make_folder};
+
+/// Connections that a server opens at most when nothing is said.
+const CONNECTIONS: usize = 20;
+
+/// How to open a store.
+pub struct Options {
+    address: Address,
+    schema: String,
+    connections: usize,
+    folder: Option<PathBuf>,
+    master_key: Option<MasterKey>,
+    clock: Arc<dyn Clock>,
+    mint: Arc<dyn Mint>,
+}
+
+/// Why a store could not be opened.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The database cannot be reached, or refuses what is needed.
+    #[error("the database could not be used")]
+    Database(#[from] tokio_postgres::Error),
+    /// No connection could be made.
+    #[error("the database could not be connected to")]
+    Connect(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The pool or TLS could not be set up.
+    #[error("connections to the database could not be set up")]
+    Setup(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The schema has a name that would need quotes.
+    #[error("'{0}' is no name for a schema: it must be a-z, 0-9 and _, at most 63 of them")]
+    SchemaName(String),
+    /// The schema holds tables of another program.
+    #[error("the schema '{0}' of the database holds tables of another program")]
+    Foreign(String),
+    /// The schema was written by a newer version.
+    #[error("the database has schema version {found}, this server knows up to {known}: use a newer server")]
+    Newer {
+        /// Its version.
+        found: usize,
+        /// The newest known.
+        known: usize,
+    },
+    /// The folder of the master key could not be made.
+    #[error("the data folder {} could not be used", .0.display())]
+    Folder(PathBuf, #[source] std::io::Error),
+    /// The master key of the database is not here.
+    #[error(
+        "the contents of this database are sealed with a master key that is not here: set ZUMIK_MASTER_KEY to it, or \
+         copy master.key from the data folder of the first server"
+    )]
+    NoMasterKey,
+    /// The master key is malformed or the wrong one, or its file cannot be used.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// The signing key in the database is the published test key of RFC 8037.
+    #[error("the receipt key of this database is the public test key of RFC 8037, which proves nothing")]
+    TestKey,
+    /// The store could not begin its work.
+    #[error("the store could not be started")]
+    Store(#[from] StoreError),
+}
+
+impl From<PoolError> for OpenError {
+    fn from(error: PoolError) -> Self {
+        match error {
+            PoolError::Backend(error) => Self::Connect(error.into()),
+            other => Self::Connect(other.into()),
+        }
+    }
+}
+
+impl Options {
+    /// Opens the database at this address. The master key must be given, or a folder to look for it.
+    pub fn new(address: Address) -> Self {
+        Self {
+            address,
+            schema: "zumik".to_owned(),
+            connections: CONNECTIONS,
+            folder: None,
+            master_key: None,
+            clock: Arc::new(SystemClock),
+            mint: Arc::new(RandomMint::default()),
+        }
+    }
+
+    /// The database.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Keeps everything in this schema instead of `zumik`, so that several stores fit in one database.
+    #[must_use]
+    pub fn schema(mut self, name: impl Into<String>) -> Self {
+        self.schema = name.into();
+        self
+    }
+
+    /// Opens at most so many connections, at least 1; 20 when nothing is said. One more is opened while responses in
+    /// the background are worked on.
+    #[must_use]
+    pub fn connections(mut self, most: usize) -> Self {
+        self.connections = most.max(1);
+        self
+    }
+
+    /// Looks for the master key in this folder; the first server of a database makes one there.
+    #[must_use]
+    pub fn folder(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.folder = Some(folder.into());
+        self
+    }
+
+    /// Uses this master key; none is read from the folder or written to it.
+    #[must_use]
+    pub fn master_key(mut self, key: MasterKey) -> Self {
+        self.master_key = Some(key);
+        self
+    }
+
+    /// Takes times that no request gives from this clock.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Takes ids and random bytes from here.
+    #[must_use]
+    pub fn mint(mut self, mint: Arc<dyn Mint>) -> Self {
+        self.mint = mint;
+        self
+    }
+}
+
+/// The durable store for several servers at once.
+pub struct PostgresStore {
+    env: Arc<Env>,
+    pool: Pool,
+    callers: Callers,
+}
+
+impl PostgresStore {
+    /// Connects to a database and brings its schema up to date.
+    ///
+    /// # Errors
+    /// The database cannot be reached, is foreign or newer, or the master key is missing or the wrong one.
+    pub async fn open(options: Options) -> Result<Self, OpenError> {
+        let Options { address, schema, connections, folder, master_key, clock, mint } = options;
+        if !schema::is_name(&schema) {
+            return Err(OpenError::SchemaName(schema));
+        }
+        let pool = connect::pool(&address, &schema, connections)?;
+        let mut connection = pool.get().await?;
+        schema::migrate(&mut connection, &schema).await?;
+        let vault = open_vault(&mut connection, &schema, master_key, folder, &*mint).await?;
+        let number: i64 = connection.query_one("SELECT nextval('replica_numbers')", &[]).await?.try_get(0)?;
+        drop(connection);
+        let presence = Presence::new(number, schema);
+        let project_rows = parking_lot::RwLock::default();
+        let env = Env { vault, mint, clock, presence, heads: heads::Heads::default(), project_rows };
+        let store = Self { env: Arc::new(env), pool, callers: Callers::default() };
+        let key = store.write(|db| Box::pin(db.ensure_signing_key())).await?;
+        if key.is_test_key() {
+            return Err(OpenError::TestKey);
+        }
+        Ok(store)
+    }
+
+    /// Makes a new key that signs receipts from now on, on every replica. The one before stays listed, so that what it
+    /// signed still verifies.
+    ///
+    /// # Errors
+    /// The database cannot be written.
+    pub async fn rotate_receipt_key(&self) -> Result<()> {
+        self.write(|db| Box::pin(db.rotate_receipt_key())).await.map(drop)
+    }
+}
+
+/// Opens the vault with the key that the database was made with. A new database takes the key that is there, or gets a
+/// new one; of replicas that start at once on it, one decides.
+async fn open_vault(
+    connection: &mut Object,
+    schema: &str,
+    given: Option<MasterKey>,
+    folder: Option<PathBuf>,
+    mint: &dyn Mint,
+) -> Result<Vault, OpenError> {
+    let transaction = connection.transaction().await?;
+    transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&schema::lock(schema, "master key")]).await?;
+    let proof = transaction.query_opt("SELECT master_proof FROM server", &[]).await?;
+    let path = folder.map(|folder| folder.join(MASTER_KEY_FILE));
+    let present = match (given, &path) {
+        (Some(key), _) => Some(key),
+        (None, Some(path)) => MasterKey::load(path)?,
+        (None, None) => None,
+    };
+    if let Some(proof) = proof {
+        let vault = Vault::new(&present.ok_or(OpenError::NoMasterKey)?);
+        vault.check(proof.try_get(0)?)?;
+        return Ok(vault);
+    }
+    let key = match (present, path) {
+        (Some(key), _) => key,
+        (None, None) => return Err(OpenError::NoMasterKey),
+        (None, Some(path)) => {
+            let key = MasterKey::mint(mint);
+            if let Some(folder) = path.parent() {
+                make_folder(folder).map_err(|error| OpenError::Folder(folder.to_owned(), error))?;
+            }
+            key.save(&path)?;
+            key
+        }
+    };
+    let vault = Vault::new(&key);
+    transaction
+        .execute("INSERT INTO server (id, master_proof) VALUES (1, $1)", &[&vault.proof(mint)?])
+        .await?;
+    transaction.commit().await?;
+    Ok(vault)
+}

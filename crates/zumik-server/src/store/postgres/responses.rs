@@ -1,0 +1,283 @@
+//! Responses of both surfaces, sealed whole: they hold what a model said.
+
+use serde_json::Value;
+use zumik_types::{ArtifactId, ConversationId, NativeResponse, ResponseId, V1ResponseId};
+
+use super::db::{Db, Env, bytes, key};
+use crate::store::durable::ids::PublicId as _;
+use crate::store::durable::place;
+use crate::store::durable::responses::{INPUT_ITEMS, ResponseName};
+use crate::store::durable::times::seconds;
+use crate::store::{Generation, Lease, ProjectCtx, Result, StoreError, StoredResponse};
+
+/// A response ready to be inserted: sealed ahead.
+pub(super) struct SealedResponse {
+    name: ResponseName,
+    key: [u8; 16],
+    open: bool,
+    content: Vec<u8>,
+    input_items: Option<Vec<u8>>,
+    conversation: Option<ConversationId>,
+}
+
+impl SealedResponse {
+    pub(super) fn new(env: &Env, response: &StoredResponse) -> Result<Self> {
+        let name = ResponseName::of(response);
+        let key = name.key().ok_or_else(|| StoreError::internal("a response id was not minted here"))?;
+        let text = match response {
+            StoredResponse::Native(response) => serde_json::to_vec(response)?,
+            StoredResponse::V1(response) => serde_json::to_vec(response)?,
+        };
+        let content = env.vault.seal(&*env.mint, &place("response", &key), &text)?;
+        let conversation = match response {
+            StoredResponse::Native(_) => None,
+            StoredResponse::V1(response) => response.conversation(),
+        };
+        Ok(Self { name, key, open: response.is_open(), content, input_items: None, conversation })
+    }
+
+    /// With the input items that the generation wants to be kept.
+    pub(super) fn with_items(mut self, env: &Env, generation: &Generation) -> Result<Self> {
+        if let Some(items) = &generation.input_items {
+            let text = serde_json::to_vec(items)?;
+            self.input_items = Some(env.vault.seal(&*env.mint, &place(INPUT_ITEMS, &self.key), &text)?);
+        }
+        Ok(self)
+    }
+
+    /// Whether someone still has to work on it.
+    pub(super) fn is_open(&self) -> bool {
+        self.open
+    }
+}
+
+struct Found {
+    row: i64,
+    open: bool,
+    content: Vec<u8>,
+}
+
+/// How long a response that was read stays as it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Hold {
+    /// It may change at once.
+    No,
+    /// Until the transaction ends, which is to change it.
+    Alone,
+}
+
+impl Db<'_, '_> {
+    /// Keeps the response of a generation, and its answer under the lease.
+    pub(super) async fn commit_generation(
+        &self,
+        ctx: &ProjectCtx,
+        generation: &Generation,
+        response: Option<&SealedResponse>,
+        lease: Option<&Lease>,
+    ) -> Result<()> {
+        // Artifacts before answers, as everywhere.
+        let artifacts = match lease {
+            Some(_) => self.artifacts_in_prompt(ctx, &generation.materialized).await?,
+            None => None,
+        };
+        if let Some(lease) = lease {
+            self.check_lease(lease).await?;
+        }
+        match response {
+            Some(response) if generation.begun => self.end_response(ctx, response).await?,
+            Some(response) => self.insert_response(ctx, response, seconds(generation.expires_at)).await?,
+            None => {}
+        }
+        let Some(lease) = lease else { return Ok(()) };
+        match artifacts {
+            Some(artifacts) => self.fill_answer(lease, &generation.answer, &artifacts).await,
+            // A purge overtook the call: what came out of the content is not kept for a repeat.
+            None => self.release(lease).await,
+        }
+    }
+
+    async fn insert_response(
+        &self,
+        ctx: &ProjectCtx,
+        response: &SealedResponse,
+        expires_at: i64,
+    ) -> Result<()> {
+        let worker = response.open.then_some(self.env.presence.number());
+        let conversation = match &response.conversation {
+            Some(id) => self.live_conversation(ctx, id).await?,
+            None => None,
+        };
+        self.run(
+            "INSERT INTO responses
+               (surface, public_id, project, worker, content, input_items, expires_at, conversation)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+            &[
+                &response.name.surface(),
+                &&response.key[..],
+                &self.project(ctx).await?,
+                &worker,
+                &response.content,
+                &response.input_items,
+                &expires_at,
+                &conversation,
+            ],
+        )
+        .await?;
+        Ok(())
+    }
+
+    /// Writes the end of a response that was kept when it began, unless it has ended or was deleted meanwhile.
+    async fn end_response(&self, ctx: &ProjectCtx, response: &SealedResponse) -> Result<()> {
+        match self.find_response(ctx, &response.name, Hold::Alone).await {
+            Ok(found) if found.open => self.replace_response(found.row, response).await,
+            Ok(_) | Err(StoreError::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Replaces a response that has not ended; gives what is stored then.
+    pub(super) async fn finish_response(
+        &self,
+        ctx: &ProjectCtx,
+        response: &StoredResponse,
+        sealed: &SealedResponse,
+    ) -> Result<StoredResponse> {
+        let found = self.find_response(ctx, &sealed.name, Hold::Alone).await?;
+        if !found.open {
+            return self.open_response(&sealed.name, &found.content);
+        }
+        self.replace_response(found.row, sealed).await?;
+        Ok(response.clone())
+    }
+
+    pub(super) async fn cancel_response(
+        &self,
+        ctx: &ProjectCtx,
+        name: &ResponseName,
+    ) -> Result<StoredResponse> {
+        let found = self.find_response(ctx, name, Hold::Alone).await?;
+        let mut response = self.open_response(name, &found.content)?;
+        if response.cancel() {
+            self.replace_response(found.row, &SealedResponse::new(self.env, &response)?).await?;
+        }
+        Ok(response)
+    }
+
+    pub(super) async fn retrieve_response(
+        &self,
+        ctx: &ProjectCtx,
+        name: &ResponseName,
+    ) -> Result<StoredResponse> {
+        let found = self.find_response(ctx, name, Hold::No).await?;
+        self.open_response(name, &found.content)
+    }
+
+    /// The input items of a response, if they were kept.
+    pub(super) async fn input_items(
+        &self,
+        ctx: &ProjectCtx,
+        name: &ResponseName,
+    ) -> Result<Option<Vec<Value>>> {
+        let found = self.find_response(ctx, name, Hold::No).await?;
+        let key = name.key().ok_or_else(|| name.missing())?;
+        let sealed: Option<Vec<u8>> =
+            self.value("SELECT input_items FROM responses WHERE id = $1", &[&found.row]).await?;
+        let Some(sealed) = sealed else { return Ok(None) };
+        let text = self.env.vault.open(&place(INPUT_ITEMS, &key), &sealed)?;
+        Ok(Some(serde_json::from_slice(&text)?))
+    }
+
+    pub(super) async fn delete_response(&self, ctx: &ProjectCtx, name: &ResponseName) -> Result<()> {
+        let found = self.find_response(ctx, name, Hold::Alone).await?;
+        self.run("DELETE FROM responses WHERE id = $1", &[&found.row]).await?;
+        Ok(())
+    }
+
+    /// The replicas that have responses to work on.
+    pub(super) async fn workers(&self) -> Result<Vec<i64>> {
+        self.all("SELECT DISTINCT worker FROM responses WHERE worker IS NOT NULL", &[], |row| {
+            Ok(row.try_get(0)?)
+        })
+        .await
+    }
+
+    /// Ends the open responses of a replica as failed.
+    pub(super) async fn fail_responses_of(&self, worker: i64) -> Result<u64> {
+        let open = self
+            .all(
+                "SELECT id, surface, public_id, content FROM responses WHERE worker = $1 FOR UPDATE SKIP LOCKED",
+                &[&worker],
+                |row| {
+                    let key = bytes(row.try_get(2)?)?;
+                    let name = match row.try_get::<_, i64>(1)? {
+                        0 => ResponseName::Native(ResponseId::from_key(key)),
+                        _ => ResponseName::V1(V1ResponseId::from_key(key)),
+                    };
+                    Ok((row.try_get::<_, i64>(0)?, name, row.try_get::<_, Vec<u8>>(3)?))
+                },
+            )
+            .await?;
+        for (row, name, content) in &open {
+            let mut response = self.open_response(name, content)?;
+            response.abandon();
+            self.replace_response(*row, &SealedResponse::new(self.env, &response)?).await?;
+        }
+        Ok(open.len() as u64)
+    }
+
+    async fn find_response(&self, ctx: &ProjectCtx, name: &ResponseName, hold: Hold) -> Result<Found> {
+        const FIND: &str = "SELECT id, worker IS NOT NULL, content FROM responses
+             WHERE public_id = $1 AND surface = $2 AND project = $3 AND expires_at > $4";
+        let sql = match hold {
+            Hold::No => FIND.to_owned(),
+            Hold::Alone => format!("{FIND} FOR UPDATE"),
+        };
+        let params: [super::db::Param<'_>; 4] = [
+            &name.key().map(|key| key.to_vec()),
+            &name.surface(),
+            &self.project(ctx).await?,
+            &seconds(ctx.now),
+        ];
+        self.one(&sql, &params, |row| {
+            Ok(Found { row: row.try_get(0)?, open: row.try_get(1)?, content: row.try_get(2)? })
+        })
+        .await?
+        .ok_or_else(|| name.missing())
+    }
+
+    async fn replace_response(&self, row: i64, sealed: &SealedResponse) -> Result<()> {
+        self.run(
+            "UPDATE responses SET content = $2, worker = CASE WHEN $3 THEN worker END WHERE id = $1",
+            &[&row, &sealed.content, &sealed.open],
+        )
+        .await?;
+        Ok(())
+    }
+
+    fn open_response(&self, name: &ResponseName, sealed: &[u8]) -> Result<StoredResponse> {
+        let key = name.key().ok_or_else(|| name.missing())?;
+        let text = self.env.vault.open(&place("response", &key), sealed)?;
+        Ok(match name {
+            ResponseName::Native(_) => {
+                StoredResponse::Native(Box::new(serde_json::from_slice::<NativeResponse>(&text)?))
+            }
+            ResponseName::V1(_) => StoredResponse::V1(Box::new(serde_json::from_slice(&text)?)),
+        })
+    }
+
+    /// The rows of the artifacts that a prompt held, or nothing when one has been purged since. No purge takes one
+    /// while this transaction lasts.
+    async fn artifacts_in_prompt(&self, ctx: &ProjectCtx, ids: &[ArtifactId]) -> Result<Option<Vec<i64>>> {
+        let project = self.project(ctx).await?;
+        let mut rows = Vec::with_capacity(ids.len());
+        for id in ids {
+            let sql =
+                "SELECT id FROM artifacts WHERE public_id = $1 AND project = $2 AND state <> 2 FOR SHARE";
+            match self.one(sql, &[&key(id), &project], |row| Ok(row.try_get(0)?)).await? {
+                Some(row) => rows.push(row),
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(rows))
+    }
+}

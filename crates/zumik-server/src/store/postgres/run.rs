@@ -1,0 +1,151 @@
+//! How an operation is run: in a transaction, again when another one was faster, a POST under its key.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use deadpool_postgres::Object;
+use serde::Serialize;
+use tokio_postgres::IsolationLevel;
+
+use super::PostgresStore;
+use super::answers::Found;
+use super::db::{Db, Env};
+use super::fault::Race;
+use super::sweep::STEP;
+use crate::store::{Answer, Idempotency, ProjectCtx, Result, StoreError, Written};
+
+/// How often an operation that lost a race is run. Whoever was faster has made progress, so a loser seldom loses twice.
+const ATTEMPTS: usize = 16;
+
+/// An operation at work.
+pub(super) type Work<'t, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 't>>;
+
+/// What a keyed write came to inside its transaction.
+enum Ran<T> {
+    Replayed(Answer),
+    Now(T, Answer),
+}
+
+impl PostgresStore {
+    /// A connection of the pool.
+    pub(super) async fn connection(&self) -> Result<Object> {
+        Ok(self.pool.get().await?)
+    }
+
+    /// Runs a write under its key, if it has one.
+    pub(super) async fn keyed<'r, T: Serialize + Send + Sync + 'r>(
+        &'r self,
+        ctx: &'r ProjectCtx,
+        key: Option<&'r Idempotency>,
+        effect: &'r (impl for<'t> Fn(&'t Db<'t, 'r>) -> Work<'t, T> + Send + Sync),
+    ) -> Result<Written<T>> {
+        let ran = self
+            .write(|db| {
+                Box::pin(async move {
+                    let free = match key {
+                        None => None,
+                        Some(key) => match db.find_answer(ctx, key).await? {
+                            Found::Answered(answer) => return Ok(Ran::Replayed(answer)),
+                            Found::Free(free) => Some(free),
+                        },
+                    };
+                    let value = match (effect(db).await, key) {
+                        // A twin that was faster may be why: then its answer counts.
+                        (Err(error), Some(key)) if is_refusal(&error) => {
+                            return match db.find_answer(ctx, key).await? {
+                                Found::Answered(answer) => Ok(Ran::Replayed(answer)),
+                                Found::Free(_) => Err(error),
+                            };
+                        }
+                        (ran, _) => ran?,
+                    };
+                    let answer = Answer::json(&ctx.trace, &value)?;
+                    if let Some(free) = free {
+                        let artifacts = std::mem::take(&mut *db.materialized.lock());
+                        db.keep_answer(ctx, &free, &answer, &artifacts).await?;
+                    }
+                    Ok(Ran::Now(value, answer))
+                })
+            })
+            .await?;
+        Ok(match ran {
+            Ran::Replayed(answer) => Written::Replayed(answer),
+            Ran::Now(value, answer) => Written::Fresh { value, answer },
+        })
+    }
+
+    /// Runs a read that sees one moment.
+    pub(super) async fn read<'r, T: Send>(
+        &'r self,
+        read: impl for<'t> Fn(&'t Db<'t, 'r>) -> Work<'t, T> + Send + Sync,
+    ) -> Result<T> {
+        let mut connection = self.connection().await?;
+        let sql = connection
+            .build_transaction()
+            .isolation_level(IsolationLevel::RepeatableRead)
+            .read_only(true)
+            .start()
+            .await?;
+        let value = read(&Db::new(&sql, &self.env)).await?;
+        sql.commit().await?;
+        Ok(value)
+    }
+
+    /// Runs a write, again when another one was faster.
+    pub(super) async fn write<'r, T: Send>(
+        &'r self,
+        write: impl for<'t> Fn(&'t Db<'t, 'r>) -> Work<'t, T> + Send + Sync,
+    ) -> Result<T> {
+        let mut lost = Race::lost();
+        for _ in 0..ATTEMPTS {
+            match self.attempt(&write).await {
+                Err(error) if Race::is(&error) => lost = error,
+                other => return other,
+            }
+        }
+        Err(lost)
+    }
+
+    async fn attempt<'r, T: Send>(
+        &'r self,
+        write: &(impl for<'t> Fn(&'t Db<'t, 'r>) -> Work<'t, T> + Send + Sync),
+    ) -> Result<T> {
+        let mut connection = self.connection().await?;
+        let sql = connection.transaction().await?;
+        // Dropped without a commit, the transaction is rolled back.
+        let value = write(&Db::new(&sql, &self.env)).await?;
+        sql.commit().await?;
+        Ok(value)
+    }
+
+    /// Repeats a step of the sweep until it finds less than it could remove.
+    pub(super) async fn sweep_all<'r>(
+        &'r self,
+        step: impl for<'t> Fn(&'t Db<'t, 'r>) -> Work<'t, u64> + Send + Sync,
+    ) -> Result<u64> {
+        let mut removed = 0;
+        loop {
+            let now = self.write(&step).await?;
+            removed += now;
+            if now < STEP {
+                return Ok(removed);
+            }
+        }
+    }
+
+    /// Seals what a request brings, on a thread that may take its time.
+    pub(super) async fn sealed<T: Send + 'static>(
+        &self,
+        ctx: &ProjectCtx,
+        seal: impl FnOnce(&Env, &ProjectCtx) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (env, ctx) = (Arc::clone(&self.env), ctx.clone());
+        tokio::task::spawn_blocking(move || seal(&env, &ctx)).await.map_err(StoreError::internal)?
+    }
+}
+
+/// Whether an operation was refused by a rule, in a transaction that is sound.
+pub(super) fn is_refusal(error: &StoreError) -> bool {
+    !matches!(error, StoreError::Unavailable(_) | StoreError::Internal(_))
+}
