@@ -125,6 +125,7 @@ Examples:
   zumik serve --api-key zk_live_0123456789abcdef0123456789abcdef
   zumik serve --upstream https://api.openai.com/v1 --upstream-key-env OPENAI_API_KEY
   zumik serve --upstream http://127.0.0.1:11434/v1 --upstream-models qwen3
+  ZUMIK_STORE=postgres://zumik:…@db.example.com/zumik zumik serve
 
 More settings in the environment:
   ZUMIK_MASTER_KEY             seals all contents: 64 hexadecimal digits; without
@@ -135,6 +136,7 @@ More settings in the environment:
   ZUMIK_PURGE_JOBS_PER_MINUTE  limit of each project [default: none]
   METRICS_TOKEN                asks for this token at --metrics, as in
                                Authorization: Bearer TOKEN
+  ZUMIK_STORE_CONNECTIONS      most connections to the database [default: 20]
   ZUMIK_DRAIN_SECONDS          most time a stop waits for requests [default: 30]
   ZUMIK_UPSTREAM_REGION        where the provider runs, such as us [default: unknown]
   ZUMIK_BATCH_LINES            lines of batches that run at a time [default: 8]
@@ -149,6 +151,9 @@ pub(crate) struct ServeArgs {
 
     #[command(flatten)]
     pub data: DataArgs,
+
+    #[command(flatten)]
+    pub store: StoreArgs,
 
     /// Accept this API key; it is installed when the folder does not know it
     ///
@@ -188,6 +193,18 @@ pub(crate) struct ServeArgs {
     /// `api_key` is null when the folder had a key already and none was given. With --metrics also: metrics.
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StoreArgs {
+    /// Keep everything in a PostgreSQL database, postgres://USER:PASSWORD@HOST:PORT/DATABASE [env: ZUMIK_STORE]
+    ///
+    /// Any number of servers may share it. They need the same master key: set ZUMIK_MASTER_KEY, or copy master.key from
+    /// the data folder of the first one; nothing else is kept in the folder then. Connections use TLS, and check the
+    /// certificate by those of the system, except to this machine or with ?sslmode=disable. Other users of this machine
+    /// can see the arguments of a command: better set the URL in the environment.
+    #[arg(long = "store", value_name = "URL")]
+    pub url: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -1,4 +1,4 @@
-//! `zumik keys`: API keys, on the data folder itself.
+//! `zumik keys`: API keys, on the data folder or the database itself.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
@@ -8,26 +8,26 @@ use zumik_server::mint::RandomMint;
 use zumik_server::store::{KeyRecord, NewKey, StoreError};
 
 use crate::args::{CreateKeyArgs, KeysCommand, ListKeysArgs, RevokeKeyArgs, Scope};
-use crate::data;
 use crate::failure::Failure;
 use crate::logging::{self, Log};
+use crate::registry::Registry;
 use crate::term::{self, FAINT, GOOD, STRONG, Screen, styled};
 
-pub(crate) fn run(command: KeysCommand, log: Log) -> Result<(), Failure> {
+pub(crate) async fn run(command: KeysCommand, log: Log) -> Result<(), Failure> {
     logging::start(log, "error", None)?;
     match command {
-        KeysCommand::Create(args) => create(&args),
-        KeysCommand::List(args) => list(&args),
-        KeysCommand::Revoke(args) => revoke(&args),
+        KeysCommand::Create(args) => create(&args).await,
+        KeysCommand::List(args) => list(&args).await,
+        KeysCommand::Revoke(args) => revoke(&args).await,
     }
 }
 
-fn create(args: &CreateKeyArgs) -> Result<(), Failure> {
+async fn create(args: &CreateKeyArgs) -> Result<(), Failure> {
     let scopes = Scopes::from_names(args.scopes.iter().map(Scope::name))
         .ok_or_else(|| Failure::usage("a key needs a scope: --scopes inference, read, admin"))?;
-    let mut registry = data::registry(&args.data)?;
+    let mut registry = Registry::open(&args.data, &args.store).await?;
     let now = Utc::now();
-    let project = registry.ensure_project(&args.project, now).map_err(failed)?;
+    let project = registry.ensure_project(&args.project, now).await.map_err(failed)?;
     let secret = mint_key(&RandomMint::default());
     let new = NewKey {
         name: args.name.clone(),
@@ -35,7 +35,7 @@ fn create(args: &CreateKeyArgs) -> Result<(), Failure> {
         hash: key_hash(secret.as_bytes()),
         masked: masked_key(&secret),
     };
-    let record = registry.create_key(&project.id, &new, now).map_err(failed)?;
+    let record = registry.create_key(&project.id, new, now).await.map_err(failed)?;
     if args.json {
         return term::print_json(&Key::of(&record, Some(&secret)));
     }
@@ -46,8 +46,8 @@ fn create(args: &CreateKeyArgs) -> Result<(), Failure> {
     screen.item("scopes", scopes_text(scopes))
 }
 
-fn list(args: &ListKeysArgs) -> Result<(), Failure> {
-    let records = data::registry(&args.data)?.list_keys(None).map_err(failed)?;
+async fn list(args: &ListKeysArgs) -> Result<(), Failure> {
+    let records = Registry::open(&args.data, &args.store).await?.list_keys().await.map_err(failed)?;
     if args.json {
         let data = records.iter().map(|record| Key::of(record, None)).collect();
         return term::print_json(&List { object: "list", data, has_more: false });
@@ -68,14 +68,15 @@ fn list(args: &ListKeysArgs) -> Result<(), Failure> {
     })
 }
 
-fn revoke(args: &RevokeKeyArgs) -> Result<(), Failure> {
+async fn revoke(args: &RevokeKeyArgs) -> Result<(), Failure> {
     let id: KeyId = args
         .id
         .parse()
         .map_err(|error| Failure::usage(format_args!("{error}; zumik keys list shows the ids")))?;
-    let record = data::registry(&args.data)?.revoke_key(&id, Utc::now()).map_err(|error| match error {
+    let mut registry = Registry::open(&args.data, &args.store).await?;
+    let record = registry.revoke_key(&id, Utc::now()).await.map_err(|error| match error {
         StoreError::NotFound { .. } => {
-            Failure::failed(format_args!("this folder has no key {id}; see zumik keys list for those it has"))
+            Failure::failed(format_args!("there is no key {id}; see zumik keys list for those it has"))
         }
         other => failed(other),
     })?;
@@ -86,7 +87,7 @@ fn revoke(args: &RevokeKeyArgs) -> Result<(), Failure> {
 }
 
 fn failed(error: StoreError) -> Failure {
-    Failure::because("cannot change the keys of the data folder", &error)
+    Failure::because("cannot change the keys", &error)
 }
 
 /// A key in the form of the API (contract: `v2.md`, "API keys").

@@ -16,6 +16,7 @@ mod logging;
 mod models;
 mod quickstart;
 mod receipt_keys;
+mod registry;
 mod reuse;
 mod serve;
 mod signals;
@@ -48,7 +49,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
     let ended = runtime.block_on(async {
         match cli.command {
             Command::Serve(args) => serve::run(args, log).await,
-            Command::Keys(args) => keys::run(args.command, log),
+            Command::Keys(args) => keys::run(args.command, log).await,
             Command::Chat(args) => chat::run(args, log).await,
             Command::Batch(args) => batch::run(args.command, log).await,
             Command::Models(args) => models::run(args, log).await,

@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
 use serde::Serialize;
-use zumik_server::config::{self, Settings};
+use zumik_server::config::{self, Settings, StoreUrl};
 use zumik_server::{Drained, RunningServer, Server, StartError};
 
 use crate::args::{LogFormat, ServeArgs};
@@ -27,6 +27,9 @@ struct Ready<'a> {
     api_key: Option<&'a str>,
     project_id: &'a str,
     data: &'a Path,
+    /// The database, without its password, when everything is kept there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    store: Option<String>,
     /// Address of the metrics, when they were asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     metrics: Option<String>,
@@ -81,6 +84,7 @@ fn settings(args: &ServeArgs, folder: &Path) -> Result<Settings, Failure> {
     settings.upstream.url = args.upstream.clone();
     settings.upstream.key_env = args.upstream_key_env.clone();
     settings.upstream.models = args.upstream_models.clone();
+    settings.store = args.store.url.as_deref().map(StoreUrl::new);
     settings.complete(folder).map_err(|error| Failure::because("the settings cannot be used", &error))
 }
 
@@ -103,6 +107,7 @@ fn with_settings(log: Log, settings: &Settings) -> Log {
 
 fn announce(server: &RunningServer, folder: &Path, settings: &Settings, json: bool) -> Result<(), Failure> {
     let key = Some(server.api_key()).filter(|key| !key.is_empty());
+    let store = store(settings);
     let metrics = server.metrics_address().map(|address| format!("http://{address}/metrics"));
     if json {
         let project_id = server.project_id().as_str();
@@ -111,12 +116,16 @@ fn announce(server: &RunningServer, folder: &Path, settings: &Settings, json: bo
             api_key: key,
             project_id,
             data: folder,
+            store,
             metrics,
         });
     }
     let mut screen = Screen::new(false);
     screen.line(format_args!("{} at {}", styled(STRONG, "Zumik is ready"), server.url()))?;
     screen.item("data", term::printable(&folder.display().to_string()))?;
+    if let Some(store) = &store {
+        screen.item("store", term::printable(store))?;
+    }
     screen.item("project", server.project_id())?;
     if let Some(metrics) = metrics {
         screen.item("metrics", metrics)?;
@@ -136,6 +145,11 @@ fn announce(server: &RunningServer, folder: &Path, settings: &Settings, json: bo
             screen.line(format_args!("export ZUMIK_API_KEY={}", styled(FAINT, "zk_live_…")))
         }
     }
+}
+
+/// The database, without its password, when everything is kept in one.
+fn store(settings: &Settings) -> Option<String> {
+    Some(settings.store.as_ref()?.address().ok()?.to_string())
 }
 
 /// Whose models answer.

@@ -2,12 +2,12 @@
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::DataArgs;
+use super::{DataArgs, StoreArgs};
 
 /// Create, list and revoke API keys
 ///
 /// These commands work on the data folder itself, also while a server is running on it: a new key works at once,
-/// a revoked one is refused at once.
+/// a revoked one is refused at once. With a PostgreSQL database, servers that run refuse it within a second.
 #[derive(Debug, Args)]
 #[command(arg_required_else_help = true)]
 pub(crate) struct KeysArgs {
@@ -32,6 +32,9 @@ Examples:
 pub(crate) struct CreateKeyArgs {
     #[command(flatten)]
     pub data: DataArgs,
+
+    #[command(flatten)]
+    pub store: StoreArgs,
 
     /// Project that the key opens, by its name; one that does not exist yet is made
     ///
@@ -86,6 +89,9 @@ pub(crate) struct ListKeysArgs {
     #[command(flatten)]
     pub data: DataArgs,
 
+    #[command(flatten)]
+    pub store: StoreArgs,
+
     /// Print a JSON list
     #[arg(long)]
     pub json: bool,
@@ -96,6 +102,9 @@ pub(crate) struct ListKeysArgs {
 pub(crate) struct RevokeKeyArgs {
     #[command(flatten)]
     pub data: DataArgs,
+
+    #[command(flatten)]
+    pub store: StoreArgs,
 
     /// Id of the key, `key_…`, as `zumik keys list` shows it
     #[arg(value_name = "ID")]
