@@ -1,16 +1,20 @@
 //! Tests that run as long as one likes. Started by `cargo xtask soak`.
 //!
-//! `crash --zumik PATH [--cycles N] [--seed N]`: kills the server under load, again and again.
+//! - `crash --zumik PATH [--cycles N] [--seed N]`: kills the server under load, again and again.
+//! - `power --zumik PATH [--states N] [--seed N]`: starts from what a loss of power may leave.
 
 use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use zumik_tests::crash::{self, Plan, Totals};
+use zumik_tests::{crash, power};
 
 /// Kills when nothing else is asked for.
 const CYCLES: u64 = 100;
+
+/// States after a loss of power when nothing else is asked for.
+const STATES: u64 = 1_000;
 
 fn main() -> ExitCode {
     match soak() {
@@ -23,46 +27,98 @@ fn main() -> ExitCode {
 }
 
 fn soak() -> Result<(), Box<dyn Error>> {
-    let plan = plan()?;
-    println!("crash: {} kills, --seed {}", plan.cycles, plan.seed);
+    let arguments = Arguments::read()?;
+    let zumik = arguments.zumik.ok_or("--zumik PATH is missing; run this through `cargo xtask soak`")?;
+    let seed = arguments.seed.unwrap_or_else(|| fastrand::u64(..));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let (started, mut shown) = (Instant::now(), Instant::now());
-    let totals = runtime.block_on(crash::run(&plan, |totals| {
-        if shown.elapsed() > Duration::from_secs(10) {
-            shown = Instant::now();
-            println!("{}", line(totals, started));
+    let mut clock = Clock::start();
+    match arguments.what.as_deref() {
+        Some("crash") => {
+            let cycles = arguments.times.unwrap_or(CYCLES);
+            println!("crash: {cycles} kills, --seed {seed}");
+            // Beside the command: a folder in memory would never be as slow, or as busy, as a disk.
+            let folder = zumik.parent().ok_or("the command has no folder")?.to_owned();
+            let plan = crash::Plan { zumik, folder, cycles, seed };
+            let totals = runtime.block_on(crash::run(&plan, |totals| clock.show(|| kills(totals))));
+            clock.end(&kills(&totals));
         }
-    }));
-    println!("{}", line(&totals, started));
+        Some("power") => {
+            let states = arguments.times.unwrap_or(STATES);
+            println!("power: {states} states, --seed {seed}");
+            let plan = power::Plan { zumik, states, seed };
+            let totals = runtime.block_on(power::run(&plan, |totals| clock.show(|| losses(totals))));
+            clock.end(&losses(&totals));
+        }
+        other => return Err(format!("{other:?} is no soak; there are crash and power").into()),
+    }
     println!("nothing lost, nothing made up, nothing twice, nothing left of what was purged");
     Ok(())
 }
 
-fn line(totals: &Totals, started: Instant) -> String {
-    let Totals { kills, acknowledged, in_flight, made, purged, keys, slowest_start } = totals;
+fn kills(totals: &crash::Totals) -> String {
+    let crash::Totals { kills, acknowledged, in_flight, made, purged, keys, slowest_start } = totals;
     format!(
-        "{:>5} s  {kills} kills, {acknowledged} acknowledged writes, {in_flight} in flight ({made} had been made), \
-         {purged} purges, {keys} keys, slowest start {} ms",
-        started.elapsed().as_secs(),
+        "{kills} kills, {acknowledged} acknowledged writes, {in_flight} in flight ({made} had been made), {purged} \
+         purges, {keys} keys, slowest start {} ms",
         slowest_start.as_millis(),
     )
 }
 
-fn plan() -> Result<Plan, Box<dyn Error>> {
-    let mut arguments = std::env::args().skip(1);
-    let (mut zumik, mut cycles, mut seed) = (None, CYCLES, None);
-    while let Some(argument) = arguments.next() {
-        let mut value = || arguments.next().ok_or_else(|| format!("{argument} needs a value"));
-        match argument.as_str() {
-            "crash" | "--bench" => {}
-            "--zumik" => zumik = Some(PathBuf::from(value()?)),
-            "--cycles" => cycles = value()?.parse()?,
-            "--seed" => seed = Some(value()?.parse()?),
-            other => return Err(format!("unknown argument {other}").into()),
+fn losses(totals: &power::Totals) -> String {
+    let power::Totals { states, uncertain, acknowledged, in_flight, kept } = totals;
+    format!(
+        "{states} states, {uncertain} changes that were not synchronized, {acknowledged} acknowledged writes, \
+         {in_flight} in flight ({kept} had been kept)"
+    )
+}
+
+/// Prints a line now and then.
+struct Clock {
+    started: Instant,
+    shown: Instant,
+}
+
+impl Clock {
+    fn start() -> Self {
+        let now = Instant::now();
+        Self { started: now, shown: now }
+    }
+
+    fn show(&mut self, line: impl FnOnce() -> String) {
+        if self.shown.elapsed() > Duration::from_secs(10) {
+            self.shown = Instant::now();
+            self.end(&line());
         }
     }
-    let zumik = zumik.ok_or("--zumik PATH is missing; run this through `cargo xtask soak crash`")?;
-    // Beside the command: a folder in memory would never be as slow, or as busy, as a disk.
-    let folder = zumik.parent().ok_or("the command has no folder")?.to_owned();
-    Ok(Plan { zumik, folder, cycles, seed: seed.unwrap_or_else(|| fastrand::u64(..)) })
+
+    fn end(&self, line: &str) {
+        println!("{:>5} s  {line}", self.started.elapsed().as_secs());
+    }
+}
+
+#[derive(Default)]
+struct Arguments {
+    what: Option<String>,
+    zumik: Option<PathBuf>,
+    times: Option<u64>,
+    seed: Option<u64>,
+}
+
+impl Arguments {
+    fn read() -> Result<Self, Box<dyn Error>> {
+        let mut arguments = std::env::args().skip(1);
+        let mut read = Self::default();
+        while let Some(argument) = arguments.next() {
+            let mut value = || arguments.next().ok_or_else(|| format!("{argument} needs a value"));
+            match argument.as_str() {
+                "--bench" => {}
+                "--zumik" => read.zumik = Some(PathBuf::from(value()?)),
+                "--cycles" | "--states" => read.times = Some(value()?.parse()?),
+                "--seed" => read.seed = Some(value()?.parse()?),
+                what if read.what.is_none() && !what.starts_with('-') => read.what = Some(argument),
+                other => return Err(format!("unknown argument {other}").into()),
+            }
+        }
+        Ok(read)
+    }
 }

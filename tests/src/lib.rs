@@ -9,6 +9,7 @@ pub mod history;
 pub mod http;
 pub mod log;
 pub mod operations;
+pub mod power;
 pub mod process;
 pub mod server;
 pub mod upstream;

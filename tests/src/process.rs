@@ -60,6 +60,14 @@ impl ServeProcess {
         Self::spawn(command.env("NO_COLOR", "1").stderr(log))
     }
 
+    /// The same under a shim that records what becomes of its files.
+    pub fn start_recorded(zumik: &Path, data: &Path, shim: &Path, trace: &Path) -> Self {
+        let mut command = Command::new(zumik);
+        command.args(["serve", "--log-level", "error", "--data"]).arg(data);
+        command.env("LD_PRELOAD", shim).env("POWER_FOLDER", data).env("POWER_TRACE", trace);
+        Self::spawn(&mut command)
+    }
+
     fn spawn(command: &mut Command) -> Self {
         let mut child = command
             .args(["--listen", "127.0.0.1:0", "--json"])

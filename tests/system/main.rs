@@ -10,6 +10,7 @@ mod isolation;
 mod leaks;
 mod linearizable;
 mod owner;
+mod power;
 mod race;
 mod responses;
 mod restart;

@@ -19,6 +19,8 @@ usage: cargo xtask TASK
   bench [--quick] [--write]        measure the whole system; --write puts the table into docs/benchmarks.md
   soak crash [--cycles N] [--seed N] [--release]
                                    kill the server under load, again and again, and check what it acknowledged
+  soak power [--states N] [--seed N] [--release]
+                                   start from what a loss of power may leave, and check what was acknowledged
   wasm                             check that zumik-types builds for wasm32-unknown-unknown";
 
 fn main() -> ExitCode {
@@ -28,7 +30,7 @@ fn main() -> ExitCode {
         Some(("coverage", [])) => coverage::coverage(),
         Some(("test", rest)) => test::test(rest),
         Some(("bench", rest)) => bench::bench(rest),
-        Some(("soak", [what, rest @ ..])) if what == "crash" => soak::crash(rest),
+        Some(("soak", [what, rest @ ..])) => soak::soak(what, rest),
         Some(("wasm", [])) => wasm::wasm(),
         _ => Err(USAGE.into()),
     };

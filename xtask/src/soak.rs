@@ -6,8 +6,8 @@
 use crate::bench::executable;
 use crate::process::{Result, cargo, command, read, run};
 
-/// Builds and runs `soak crash`; `arguments` go to it. `--release` asks for the release profile.
-pub(crate) fn crash(arguments: &[String]) -> Result {
+/// Builds and runs one of them; `arguments` go to it. `--release` asks for the release profile.
+pub(crate) fn soak(what: &str, arguments: &[String]) -> Result {
     let (release, arguments): (Vec<&String>, Vec<&String>) =
         arguments.iter().partition(|argument| *argument == "--release");
     let packages = ["build", "--package", "zumik-cli", "--package", "zumik-tests"];
@@ -16,5 +16,5 @@ pub(crate) fn crash(arguments: &[String]) -> Result {
     let messages = messages.lines().map(serde_json::from_str).collect::<std::result::Result<Vec<_>, _>>()?;
     let zumik = executable(&messages, "bin", "zumik")?;
     let soak = executable(&messages, "bench", "soak")?;
-    run(command(soak).arg("crash").arg("--zumik").arg(zumik).args(arguments))
+    run(command(soak).arg(what).arg("--zumik").arg(zumik).args(arguments))
 }

@@ -12,7 +12,7 @@ use super::lane::Lane;
 use crate::log;
 
 /// The database as the kill left it, recovered in a copy: sound, and no row refers to one that is missing.
-pub(super) fn integrity(data: &Path) {
+pub(crate) fn integrity(data: &Path) {
     let copy = tempfile::tempdir().expect("a temporary folder");
     for name in ["zumik.db", "zumik.db-wal"] {
         let file = data.join(name);
@@ -28,7 +28,7 @@ pub(super) fn integrity(data: &Path) {
 }
 
 /// What the lanes were told is what can be read, no more and no less.
-pub(super) async fn lanes(zk: &Zumik, lanes: &[Lane]) {
+pub(crate) async fn lanes(zk: &Zumik, lanes: &[Lane]) {
     let listed = zk.artifacts().list().await.expect("the artifacts").data;
     let expected: Vec<&ArtifactId> = lanes.iter().flat_map(|lane| lane.artifacts.keys()).collect();
     same("artifacts", listed.iter().map(|artifact| &artifact.id), expected);

@@ -59,8 +59,8 @@ pub(super) struct Branch {
 }
 
 /// One lane of writes, and what was acknowledged.
-#[derive(Debug)]
-pub(super) struct Lane {
+#[derive(Debug, Clone)]
+pub(crate) struct Lane {
     number: usize,
     random: fastrand::Rng,
     data: PathBuf,
@@ -81,7 +81,7 @@ pub(super) struct Lane {
 }
 
 impl Lane {
-    pub(super) fn new(number: usize, seed: u64, data: &Path) -> Self {
+    pub(crate) fn new(number: usize, seed: u64, data: &Path) -> Self {
         Self {
             number,
             random: fastrand::Rng::with_seed(seed.wrapping_add(number as u64)),
@@ -113,12 +113,18 @@ impl Lane {
     }
 
     /// What must not be found in any file, since the last time.
-    pub(super) fn take_remains(&mut self) -> Vec<Probe> {
+    pub(crate) fn take_remains(&mut self) -> Vec<Probe> {
         std::mem::take(&mut self.remains)
     }
 
-    /// Writes until the server is gone; the write in flight stays pending.
-    pub(super) async fn run(&mut self, zk: &Zumik, told: &mpsc::Sender<()>) {
+    /// The same lane over another folder.
+    pub(crate) fn at(&self, data: &Path) -> Self {
+        Self { data: data.to_owned(), ..self.clone() }
+    }
+
+    /// Writes until the server is gone; the write in flight stays pending. `see` is shown the lane before each write and
+    /// after each acknowledgement.
+    pub(crate) async fn run(&mut self, zk: &Zumik, told: &mpsc::Sender<()>, see: impl Fn(&Self)) {
         loop {
             if self.random.u8(..10) == 0 && self.repeat(zk).await.is_err() {
                 return;
@@ -126,17 +132,22 @@ impl Lane {
             let key = format!("lane-{}-{}", self.number, self.writes);
             let write = self.choose();
             self.writes += 1;
+            if let Write::Purge(artifact) = &write {
+                self.probes = remains::of(&self.data, artifact);
+            }
             self.pending = Some((key, write));
+            see(self);
             if self.send(zk).await.is_err() {
                 return;
             }
+            see(self);
             // The receiver has gone when enough are counted.
             let _ = told.send(()).await;
         }
     }
 
     /// Sends the write that was in flight at a kill once more. Whether it had been made; nothing when none was.
-    pub(super) async fn settle(&mut self, zk: &Zumik) -> Option<bool> {
+    pub(crate) async fn settle(&mut self, zk: &Zumik) -> Option<bool> {
         self.pending.as_ref()?;
         let made = self.send(zk).await.expect("a repeated write succeeds");
         Some(made)
@@ -312,9 +323,6 @@ impl Lane {
                 made
             }
             Write::Purge(artifact) => {
-                if self.probes.is_empty() {
-                    self.probes = remains::of(&self.data, artifact);
-                }
                 let answer = zk.purge_jobs().create([artifact]).idempotency_key(key).send().await?;
                 self.artifacts.remove(artifact);
                 self.purges.push((answer.id.clone(), artifact.clone()));

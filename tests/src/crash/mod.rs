@@ -4,7 +4,7 @@
 //! the write that was in flight once more, under its key, and everything that can be read must be what was
 //! acknowledged: nothing lost, nothing that nobody asked for, nothing twice.
 
-mod check;
+pub(crate) mod check;
 mod keys;
 mod lane;
 mod remains;
@@ -19,8 +19,8 @@ use tokio::task::JoinSet;
 use zumik_client::Zumik;
 
 use self::keys::Keys;
-use self::lane::Lane;
-use self::remains::Remains;
+pub(crate) use self::lane::Lane;
+pub(crate) use self::remains::Remains;
 use crate::process::ServeProcess;
 
 /// Lanes that write at once.
@@ -148,7 +148,7 @@ impl Subject {
         for mut lane in self.lanes.drain(..) {
             let (zk, told) = (zk.clone(), told.clone());
             running.spawn(async move {
-                lane.run(&zk, &told).await;
+                lane.run(&zk, &told, |_| {}).await;
                 lane
             });
         }
@@ -174,7 +174,7 @@ impl Subject {
 }
 
 /// A client that repeats nothing by itself: what is in flight at a kill stays in flight.
-fn client(url: &str, api_key: &str) -> Zumik {
+pub(crate) fn client(url: &str, api_key: &str) -> Zumik {
     let client = Zumik::builder().base_url(url).api_key(api_key).max_retries(0);
     client.build().expect("a client")
 }

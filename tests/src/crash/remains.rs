@@ -9,7 +9,7 @@ use ulid::Ulid;
 use zumik_client::types::ArtifactId;
 
 /// Bytes that a purged artifact was recognized by: of its sealed contents, where their wrapped keys are.
-pub(super) type Probe = [u8; PROBE];
+pub(crate) type Probe = [u8; PROBE];
 
 /// Long enough not to be met by chance.
 const PROBE: usize = 32;
@@ -47,14 +47,14 @@ fn probe(record: &[u8]) -> Probe {
 
 /// Everything that must not be found.
 #[derive(Debug, Default)]
-pub(super) struct Remains {
+pub(crate) struct Remains {
     probes: HashSet<Probe>,
     /// By their first two bytes: what most places of a file fail at once.
     beginnings: HashSet<[u8; 2]>,
 }
 
 impl Remains {
-    pub(super) fn extend(&mut self, probes: impl IntoIterator<Item = Probe>) {
+    pub(crate) fn extend(&mut self, probes: impl IntoIterator<Item = Probe>) {
         for probe in probes {
             self.beginnings.insert([probe[0], probe[1]]);
             self.probes.insert(probe);
@@ -65,7 +65,7 @@ impl Remains {
     ///
     /// # Panics
     /// When something is found.
-    pub(super) fn check(&self, data: &Path) {
+    pub(crate) fn check(&self, data: &Path) {
         let mut begins = vec![false; 1 << 16];
         for beginning in &self.beginnings {
             begins[usize::from(u16::from_le_bytes(*beginning))] = true;
