@@ -1,7 +1,7 @@
 //! Sealing of contents at rest: each text is encrypted under a data key of its own (AES-256-GCM), the data
 //! key is wrapped by the master key (AES key wrap, RFC 3394). Without its wrapped key a text is gone.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -98,13 +98,23 @@ impl MasterKey {
             }
         }
         text.push('\n');
+        if fs::exists(path).map_err(failed)? {
+            return Err(failed(io::ErrorKind::AlreadyExists.into()));
+        }
+        // Under another name until it is whole: a start that was cut off leaves no half of a key.
+        let unfinished = path.with_extension("key.new");
+        match fs::remove_file(&unfinished) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+            _ => {}
+        }
         let mut options = OpenOptions::new();
         options.write(true).create_new(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(path).map_err(failed)?;
+        let mut file = options.open(&unfinished).map_err(failed)?;
         file.write_all(text.as_bytes()).map_err(failed)?;
         file.sync_all().map_err(failed)?;
+        fs::rename(&unfinished, path).map_err(failed)?;
         match path.parent() {
             Some(folder) => File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed),
             None => Ok(()),
@@ -235,6 +245,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("master.key");
         let key = MasterKey::mint(&RandomMint::default());
+        // What a start that was cut off may have left.
+        fs::write(folder.path().join("master.key.new"), "0123").unwrap();
         assert!(MasterKey::load(&path).unwrap().is_none());
         key.save(&path).unwrap();
         assert_eq!(MasterKey::load(&path).unwrap().unwrap().0, key.0);
@@ -242,7 +254,7 @@ mod tests {
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt as _;
-            assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         }
     }
 

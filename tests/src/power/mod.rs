@@ -162,13 +162,15 @@ impl Recording {
     }
 
     /// When the power goes: before so many operations, in order. Half of these moments come before a synchronization,
-    /// when most is uncertain.
+    /// when most is uncertain; some of the others come in the server's first start.
     fn moments(&self, count: u64, random: &mut Rng) -> Vec<usize> {
         let is_sync = |op: &Op| matches!(op.what, What::Sync { .. } | What::SyncFolder);
         let syncs: Vec<usize> = (0..self.ops.len()).filter(|place| is_sync(&self.ops[*place])).collect();
+        let started = self.ops.partition_point(|op| op.time < self.ready);
         let mut moments: Vec<usize> = (0..count)
             .map(|_| match random.choice(&syncs) {
                 Some(place) if random.bool() => *place,
+                _ if random.u8(..5) == 0 => random.usize(..started),
                 _ => random.usize(..self.ops.len()),
             })
             .collect();
