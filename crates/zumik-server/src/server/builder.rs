@@ -89,7 +89,7 @@ pub enum StartError {
     #[error("cannot use {address} as the store")]
     Database {
         /// The database.
-        address: Address,
+        address: Box<Address>,
         /// Why.
         source: Box<postgres::OpenError>,
     },
@@ -361,7 +361,7 @@ async fn open_database(
     let address = options.address().clone();
     match PostgresStore::open(options).await {
         Ok(store) => Ok(Arc::new(store)),
-        Err(error) => Err(StartError::Database { address, source: Box::new(error) }),
+        Err(error) => Err(StartError::Database { address: Box::new(address), source: Box::new(error) }),
     }
 }
 

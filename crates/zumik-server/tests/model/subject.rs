@@ -32,7 +32,7 @@ pub(crate) struct Subject {
 enum Place {
     Memory,
     Folder(TempDir),
-    Schema(Address, String),
+    Schema(Box<Address>, String),
 }
 
 impl Subject {
@@ -50,7 +50,7 @@ impl Subject {
     pub(crate) async fn postgres() -> Option<Self> {
         let server = Postgres::shared()?;
         let address = server.url("postgres").parse().unwrap();
-        Some(Self::at(Place::Schema(address, server.name("model"))).await)
+        Some(Self::at(Place::Schema(Box::new(address), server.name("model"))).await)
     }
 
     async fn at(place: Place) -> Self {
@@ -111,7 +111,7 @@ impl Place {
                 Arc::new(SqliteStore::open(options).await.unwrap())
             }
             Self::Schema(address, schema) => {
-                let options = postgres::Options::new(address.clone())
+                let options = postgres::Options::new(Address::clone(address))
                     .schema(schema)
                     .connections(2)
                     .master_key(MasterKey::parse(&"7".repeat(64)).unwrap())
