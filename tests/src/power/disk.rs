@@ -257,7 +257,7 @@ mod tests {
         let disk = disk(&[create(1, "a"), What::SyncFolder, write(1, 0, &page), write(1, 1024, &page)]);
         let mut random = Rng::with_seed(1);
         let states: Vec<Vec<u8>> =
-            (0..200).map(|_| disk.lose_power(Loss::Some(50), &mut random)["a"].clone()).collect();
+            (0..2_000).map(|_| disk.lose_power(Loss::Some(50), &mut random)["a"].clone()).collect();
         let sectors = |state: &[u8]| state.chunks(SECTOR).map(|sector| sector[0]).collect::<Vec<_>>();
         for state in [&[][..], &[7, 7], &[0, 0, 7, 7], &[7, 7, 7, 7], &[0, 7], &[7, 7, 0, 7]] {
             assert!(states.iter().any(|found| sectors(found) == state), "{state:?}");
