@@ -91,7 +91,7 @@ async fn a_chat_that_breaks_off_ends_with_an_error_and_without_done() {
 
 #[tokio::test]
 async fn a_response_that_breaks_off_says_so_in_its_last_event() {
-    for fault in [Fault::Cut(6), Fault::End(6)] {
+    for fault in [Fault::Cut(6), Fault::End(6), Fault::Rubbish(6)] {
         let upstream = Upstream::start().await;
         let server = served(&upstream).await;
         upstream.next(Behaviour::fault(fault));

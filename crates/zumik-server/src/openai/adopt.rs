@@ -52,6 +52,8 @@ pub(crate) struct Adoption {
     last: Option<u64>,
     /// The response, once its last event has come.
     ended: Option<ResponseObject>,
+    /// Why there is no last event, if there is none.
+    problem: &'static str,
     /// Text that came since it was last asked for.
     said: String,
 }
@@ -72,13 +74,17 @@ struct Head<'a> {
 impl Adoption {
     /// A stream that has just begun, of a response that shall be like `ours`.
     pub(crate) fn new(ours: ResponseObject) -> Self {
-        Self { ours, done: Vec::new(), last: None, ended: None, said: String::new() }
+        let problem = "the provider's stream has no last event";
+        Self { ours, done: Vec::new(), last: None, ended: None, problem, said: String::new() }
     }
 
     /// Takes in the data of one event, and writes it with our response in it. Whether it was the last one.
     pub(crate) fn event(&mut self, data: &[u8], out: &mut Vec<u8>) -> bool {
-        // A text that is no event says nothing: the stream has a last event of its own.
-        let Ok(head) = serde_json::from_slice::<Head<'_>>(data) else { return false };
+        let Ok(head) = serde_json::from_slice::<Head<'_>>(data) else {
+            // It may have been a part of the answer: what comes behind it would not be the whole of it.
+            self.problem = "an event of the provider cannot be read";
+            return true;
+        };
         self.last = head.sequence_number.or(self.last);
         match &*head.r#type {
             "response.created" | "response.queued" | "response.in_progress" => {
@@ -107,7 +113,10 @@ impl Adoption {
     pub(crate) fn end(mut self, out: &mut Vec<u8>) -> ResponseObject {
         match self.ended.take() {
             Some(response) => response,
-            None => self.break_off("server_error", "the provider's stream has no last event", out),
+            None => {
+                let problem = self.problem;
+                self.break_off("server_error", problem, out)
+            }
         }
     }
 
@@ -253,7 +262,7 @@ mod tests {
             r#"{"type":"response.output_text.delta",  "sequence_number":7,"delta":"a\nb","obfuscation":"x"}"#;
         let created =
             json!({ "type": "response.created", "sequence_number": 6, "response": theirs("in_progress") });
-        for data in [&created.to_string(), delta, "[DONE]"] {
+        for data in [&created.to_string(), delta] {
             assert!(!adoption.event(data.as_bytes(), &mut out));
         }
         let completed =
@@ -268,6 +277,19 @@ mod tests {
         assert_eq!(events[0]["response"]["id"], "resp_1");
         assert_eq!(events[2]["response"], json!(response));
         assert_eq!((&events[2]["sequence_number"], response.is_complete()), (&json!(8), true));
+    }
+
+    #[test]
+    fn an_event_that_cannot_be_read_ends_the_response_as_failed() {
+        for data in ["data", "[]", r#"{"delta":"x"}"#] {
+            let mut adoption = Adoption::new(ours());
+            let mut out = Vec::new();
+            assert!(adoption.event(data.as_bytes(), &mut out), "{data}");
+            let response = adoption.end(&mut out);
+            let last = events(&out).pop().unwrap();
+            assert_eq!((&last["type"], response.is_complete()), (&json!("response.failed"), false), "{data}");
+            assert_eq!(last["response"]["error"]["message"], "an event of the provider cannot be read");
+        }
     }
 
     #[test]
