@@ -46,14 +46,18 @@ async fn names(http: &Http, file: &Value) -> Vec<String> {
     lines.map(|line| line["custom_id"].as_str().expect("a name").to_owned()).collect()
 }
 
+/// The batch at its end.
 async fn ended(http: &Http, path: &str) -> Value {
-    loop {
-        let batch = http.get(path).await.json();
-        if batch["completed_at"].is_u64() {
-            return batch;
+    let polled = async {
+        loop {
+            let batch = http.get(path).await.json();
+            if batch["completed_at"].is_u64() {
+                return batch;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    };
+    tokio::time::timeout(Duration::from_secs(60), polled).await.expect("the batch ends")
 }
 
 /// Whether a text is in a file below a folder.
