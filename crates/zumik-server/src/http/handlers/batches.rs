@@ -1,6 +1,6 @@
 //! Batches (contract `v1.md`, "Batches").
 
-use zumik_types::{Batch, BatchId, CreateBatchRequest, FileId, List};
+use zumik_types::{Batch, BatchId, CreateBatchRequest, FileId, List, operations};
 
 use crate::http::call::Call;
 use crate::http::input::Fields;
@@ -10,7 +10,7 @@ use crate::store::{BatchPage, Kind};
 const LARGEST_LIMIT: u32 = 100;
 
 /// What the lines of a batch may ask for.
-const ENDPOINT: &str = "/v1/chat/completions";
+const ENDPOINT: &str = operations::CREATE_CHAT_COMPLETION.path;
 
 /// How long a batch may take.
 const COMPLETION_WINDOW: &str = "24h";
