@@ -85,18 +85,25 @@ impl Frames {
 }
 
 fn frame(block: &Bytes) -> Option<Frame> {
-    let (mut event, mut data): (Option<Bytes>, Option<Bytes>) = (None, None);
+    let (mut event, mut data): (Option<Bytes>, Option<&[u8]>) = (None, None);
+    // Of an event with more than one line of data: all of them so far.
+    let mut joined: Option<Vec<u8>> = None;
     for line in block.split(|byte| matches!(byte, b'\n' | b'\r')) {
         if let Some(value) = field(line, b"data") {
-            data = Some(match data {
-                None => block.slice_ref(value),
-                Some(earlier) => Bytes::from([&earlier, &b"\n"[..], value].concat()),
-            });
+            match data {
+                None => data = Some(value),
+                Some(first) => {
+                    let joined = joined.get_or_insert_with(|| first.to_vec());
+                    joined.push(b'\n');
+                    joined.extend_from_slice(value);
+                }
+            }
         } else if let Some(value) = field(line, b"event") {
             event = Some(block.slice_ref(value));
         }
     }
-    Some(Frame { event, data: data? })
+    let data = data?;
+    Some(Frame { event, data: joined.map_or_else(|| block.slice_ref(data), Bytes::from) })
 }
 
 /// The value of a line with this name; one space before it does not count.
@@ -130,6 +137,14 @@ mod tests {
         let stream = b": hello\n\nevent: a\ndata: 1\ndata:2\nid: 7\n\ndata: [DONE]\n\n\n\ndata: half";
         let one = (Some("a".to_owned()), "1\n2".to_owned());
         assert_eq!(all(&[stream]), [one, (None, "[DONE]".to_owned())]);
+    }
+
+    #[test]
+    fn lines_of_data_are_joined_by_line_breaks() {
+        for ending in ["\n", "\r\n", "\r"] {
+            let stream = ["data: 1", "data:", "id: x", "data:3", "", ""].join(ending) + ".";
+            assert_eq!(all(&[stream.as_bytes()]), [(None, "1\n\n3".to_owned())], "{ending:?}");
+        }
     }
 
     #[test]
