@@ -57,7 +57,7 @@ fn requests(text: &str, model: &str) -> Result<Requests, Failure> {
     for (at, line) in lines {
         let number = at + 1;
         let refuse = |why: &str| Failure::failed(format_args!("line {number}: {why}"));
-        let parsed: Line = serde_json::from_str(line).map_err(|error| refuse(&error.to_string()))?;
+        let parsed: Line = serde_json::from_str(line).map_err(|error| refuse(&unreadable(&error)))?;
         if parsed.stream == Some(true) || parsed.body.as_ref().and_then(|body| body.stream) == Some(true) {
             return Err(refuse("it asks for a stream, which a batch cannot give; take \"stream\" out"));
         }
@@ -102,6 +102,11 @@ fn requests(text: &str, model: &str) -> Result<Requests, Failure> {
         Some(endpoint) => Ok(Requests { jsonl, endpoint }),
         None => Err(Failure::failed("there is no request in it")),
     }
+}
+
+/// Why a line cannot be read, without what stands in it.
+fn unreadable(error: &serde_json::Error) -> String {
+    format!("it is no JSON object that a request could be (column {})", error.column())
 }
 
 /// Makes a batch line of a chat request, which stays as it was written.
@@ -159,7 +164,7 @@ mod tests {
             format!(r#"{{"custom_id":"{id}","method":"POST","url":"{url}","body":{{}}}}"#)
         };
         for (text, said) in [
-            (format!("{chat}\nnot json"), "line 2: "),
+            (format!("{chat}\nnot json"), "line 2: it is no JSON object that a request could be (column 2)"),
             (format!("{chat}\n\n[1]"), "line 3: "),
             ("{\"prompt\":1}".to_owned(), "neither a chat request"),
             ("{\"custom_id\":\"a\"}".to_owned(), "needs method, url and body"),
