@@ -126,7 +126,7 @@ fn ctrl_c_ends_the_answer_and_not_the_conversation() {
     terminal.wait_for("Ctrl-C once more");
     terminal.wait_for("> ");
     terminal.type_keys("\u{4}");
-    assert!(terminal.wait().success());
+    terminal.wait_for_success();
 }
 
 #[test]
@@ -141,7 +141,7 @@ fn an_answer_cannot_steer_the_terminal() {
     terminal.wait_for("\\u{1b}]0;owned\\u{7}\\u{9b}2J\\u{202e}\\u{1b}[31mred");
     terminal.wait_for("> ");
     terminal.type_keys("\u{4}");
-    assert!(terminal.wait().success());
+    terminal.wait_for_success();
     for forbidden in ["\u{1b}]0", "\u{9b}", "\u{202e}", "\u{1b}[31m"] {
         assert!(!terminal.shown().contains(forbidden), "{forbidden:?} in {:?}", terminal.shown());
     }

@@ -1,7 +1,7 @@
 //! The command on a terminal, which `script` of util-linux makes.
 
 use std::io::{Read as _, Write as _};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -65,8 +65,10 @@ impl Terminal {
         self.shown.0.lock().expect("not poisoned").clone()
     }
 
-    pub(crate) fn wait(&mut self) -> ExitStatus {
-        self.child.wait().expect("the command ends")
+    /// Waits until the command has ended, and well.
+    pub(crate) fn wait_for_success(&mut self) {
+        let status = self.child.wait().expect("the command ends");
+        assert!(status.success(), "{status} after: {:?}", self.shown());
     }
 }
 
