@@ -51,7 +51,10 @@ pub(super) async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> R
             return Ok(error(StatusCode::BAD_REQUEST, &message));
         }
     };
-    tokio::time::sleep(behaviour.delay).await;
+    // Even no delay at all would last until the timer's next tick.
+    if !behaviour.delay.is_zero() {
+        tokio::time::sleep(behaviour.delay).await;
+    }
     match behaviour.fault {
         Some(Fault::Silence) => pending().await,
         Some(Fault::HangUp) => {
