@@ -1,7 +1,7 @@
 //! The command on a terminal, which `script` of util-linux makes.
 
 use std::io::{Read as _, Write as _};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -11,6 +11,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) struct Terminal {
     child: Child,
+    /// Open as long as the terminal is: `script` takes its end for a key of its own, which the command may not live to get.
+    keyboard: ChildStdin,
     shown: Arc<(Mutex<String>, Condvar)>,
     /// What has been waited for already.
     seen: usize,
@@ -29,6 +31,7 @@ impl Terminal {
         }
         script.env("TERM", "xterm").env_remove("NO_COLOR").stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = script.spawn().expect("script of util-linux is installed");
+        let keyboard = child.stdin.take().expect("a pipe");
         let mut output = child.stdout.take().expect("a pipe");
         let shown: Arc<(Mutex<String>, Condvar)> = Arc::default();
         let told = Arc::clone(&shown);
@@ -40,12 +43,12 @@ impl Terminal {
                 grown.notify_all();
             }
         });
-        Self { child, shown, seen: 0 }
+        Self { child, keyboard, shown, seen: 0 }
     }
 
     pub(crate) fn type_keys(&mut self, keys: &str) {
-        let stdin = self.child.stdin.as_mut().expect("a pipe");
-        stdin.write_all(keys.as_bytes()).and_then(|()| stdin.flush()).expect("the terminal listens");
+        let typed = self.keyboard.write_all(keys.as_bytes()).and_then(|()| self.keyboard.flush());
+        typed.expect("the terminal listens");
     }
 
     /// Waits until this is shown, after all that was waited for before.
