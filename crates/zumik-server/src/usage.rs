@@ -15,8 +15,8 @@ use crate::store::{Store, StoreError};
 /// Events that wait at most. They wait only while the store cannot be written; one more is dropped and counted.
 const MOST_WAITING: usize = 65_536;
 
-/// Events of one transaction.
-const GROUP: usize = 512;
+/// Events of one transaction: few enough that writing them takes no processor away from answers for long.
+const GROUP: usize = 64;
 
 /// How long an event waits for others.
 const PAUSE: Duration = Duration::from_millis(200);
