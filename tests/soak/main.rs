@@ -56,10 +56,10 @@ fn soak() -> Result<(), Box<dyn Error>> {
 }
 
 fn kills(totals: &crash::Totals) -> String {
-    let crash::Totals { kills, acknowledged, in_flight, made, purged, keys, slowest_start } = totals;
+    let crash::Totals { kills, acknowledged, in_flight, made, purged, batches, keys, slowest_start } = totals;
     format!(
         "{kills} kills, {acknowledged} acknowledged writes, {in_flight} in flight ({made} had been made), {purged} \
-         purges, {keys} keys, slowest start {} ms",
+         purges, {batches} batches, {keys} keys, slowest start {} ms",
         slowest_start.as_millis(),
     )
 }

@@ -3,13 +3,17 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use rusqlite::Connection;
-use zumik_client::types::{ArtifactId, FileId, Guarantee, PurgeJobStatus};
+use zumik_client::types::{ArtifactId, BatchStatus, FileId, Guarantee, PurgeJobStatus};
 use zumik_client::{ErrorKind, Zumik};
 
-use super::lane::Lane;
+use super::lane::{LINES, Lane};
 use crate::log;
+
+/// How long a batch may take to go on after a start.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The database as the kill left it, recovered in a copy: sound, and no row refers to one that is missing.
 pub(crate) fn integrity(data: &Path) {
@@ -32,9 +36,13 @@ pub(crate) async fn lanes(zk: &Zumik, lanes: &[Lane]) {
     let listed = zk.artifacts().list().await.expect("the artifacts").data;
     let expected: Vec<&ArtifactId> = lanes.iter().flat_map(|lane| lane.artifacts.keys()).collect();
     same("artifacts", listed.iter().map(|artifact| &artifact.id), expected);
+    let mut written = Vec::new();
+    for lane in lanes {
+        written.append(&mut batches(zk, lane).await);
+    }
     let listed = zk.v1().files().list().await.expect("the files").data;
-    let expected: Vec<&FileId> = lanes.iter().flat_map(|lane| lane.files.keys()).collect();
-    same("files", listed.iter().map(|file| &file.id), expected);
+    let uploaded = lanes.iter().flat_map(|lane| lane.files.keys().chain(lane.batches.keys()));
+    same("files", listed.iter().map(|file| &file.id), uploaded.chain(&written));
     for lane in lanes {
         branches(zk, lane).await;
         files(zk, lane).await;
@@ -74,6 +82,24 @@ async fn files(zk: &Zumik, lane: &Lane) {
         let content = zk.v1().files().content(id).await.expect("the content of a file");
         assert_eq!(content, text.as_bytes(), "the content of {id}");
     }
+}
+
+/// Every batch comes to its end, whatever interrupted it, with one answer to each line. Gives the files that they wrote.
+async fn batches(zk: &Zumik, lane: &Lane) -> Vec<FileId> {
+    let mut written = Vec::new();
+    for id in lane.batches.values().flatten() {
+        let ended = tokio::time::timeout(PATIENCE, zk.v1().batches().wait(id)).await;
+        let batch = ended.expect("the batch ends").expect("the batch");
+        assert_eq!(batch.status, BatchStatus::Completed, "{id}");
+        let results = zk.v1().batches().results(id).await.expect("the results").collect().await;
+        let results = results.expect("the results");
+        let answered: Vec<_> = results.iter().map(|line| line.custom_id.as_str()).collect();
+        let asked: Vec<_> = (0..LINES).map(|number| number.to_string()).collect();
+        assert_eq!(answered, asked, "the lines of {id}");
+        assert_eq!(batch.error_file_id, None, "{id}");
+        written.extend(batch.output_file_id);
+    }
+    written
 }
 
 async fn purges(zk: &Zumik, lane: &Lane) {

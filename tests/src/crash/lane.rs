@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use tokio::sync::mpsc;
 use zumik_client::types::{
-    ArtifactId, ArtifactType, BranchId, BundleItem, EventId, EventType, FileId, MergeStrategy, NewEvent,
-    PurgeJobId, Session,
+    ArtifactId, ArtifactType, BatchId, BranchId, BundleItem, EventId, EventType, FileId, MergeStrategy,
+    NewEvent, PurgeJobId, Session,
 };
 use zumik_client::{ErrorKind, FilePart, Result, Zumik};
 
@@ -18,6 +18,12 @@ const FILES: usize = 4;
 
 /// Branches of a lane.
 const BRANCHES: usize = 4;
+
+/// Batches of a lane: each keeps two files for good.
+const BATCHES: usize = 3;
+
+/// Lines of a batch.
+pub(super) const LINES: usize = 8;
 
 /// A write, complete: sent again it is the same request under the same key.
 #[derive(Debug, Clone)]
@@ -48,6 +54,11 @@ pub(super) enum Write {
         text: String,
     },
     DeleteFile(FileId),
+    /// The file that a batch will run.
+    BatchInput,
+    Batch {
+        input: FileId,
+    },
     Purge(ArtifactId),
 }
 
@@ -77,6 +88,8 @@ pub(crate) struct Lane {
     /// Artifacts that are there, and whether an event names them.
     pub(super) artifacts: BTreeMap<ArtifactId, bool>,
     pub(super) files: BTreeMap<FileId, String>,
+    /// Input files, and the batches that run them.
+    pub(super) batches: BTreeMap<FileId, Option<BatchId>>,
     pub(super) purges: Vec<(PurgeJobId, ArtifactId)>,
 }
 
@@ -96,6 +109,7 @@ impl Lane {
             branches: Vec::new(),
             artifacts: BTreeMap::new(),
             files: BTreeMap::new(),
+            batches: BTreeMap::new(),
             purges: Vec::new(),
         }
     }
@@ -110,6 +124,11 @@ impl Lane {
 
     pub(super) fn purged(&self) -> u64 {
         self.purges.len() as u64
+    }
+
+    /// Batches that were created.
+    pub(super) fn batches(&self) -> u64 {
+        self.batches.values().flatten().count() as u64
     }
 
     /// What must not be found in any file, since the last time.
@@ -173,14 +192,14 @@ impl Lane {
             return Ok(());
         }
         let before = (self.branches.clone(), self.artifacts.clone(), self.files.clone(), self.purges.clone());
-        let session = self.session.clone();
+        let (session, batches) = (self.session.clone(), self.batches.clone());
         let replayed = match self.perform(zk, &key, &write).await {
             Ok(replayed) => replayed,
             Err(error) if is_gone(&error) => return Err(error),
             Err(error) => panic!("lane {}: {key}, {write:?}, again: {error}", self.number),
         };
         assert!(replayed, "{key} ran again");
-        assert_eq!(self.session, session, "{key}");
+        assert_eq!((&self.session, &self.batches), (&session, &batches), "{key}");
         (self.branches, self.artifacts, self.files, self.purges) = before;
         Ok(())
     }
@@ -198,6 +217,7 @@ impl Lane {
         let unnamed = self.artifacts.iter().filter(|(_, named)| !**named).map(|(id, _)| id);
         let purgeable = self.random.choice(unnamed.collect::<Vec<_>>()).cloned();
         let version = |branch: usize| self.branches[branch].events.len() as u64;
+        let waiting = self.batches.iter().find(|(_, batch)| batch.is_none()).map(|(input, _)| input.clone());
         match self.random.u8(..100) {
             0..45 => {
                 let payload = artifact.filter(|_| self.random.u8(..4) == 0);
@@ -211,6 +231,8 @@ impl Lane {
                 }
                 None => Write::Append { branch, version: version(branch), payload: None },
             },
+            60..62 if let Some(input) = waiting => Write::Batch { input },
+            60..62 if self.batches.len() < BATCHES => Write::BatchInput,
             60..65 => match artifact {
                 Some(artifact) => Write::Bundle { artifact },
                 None => Write::Artifact { text },
@@ -322,6 +344,19 @@ impl Lane {
                 self.files.remove(id);
                 made
             }
+            Write::BatchInput => {
+                let file = FilePart::bytes("batch.jsonl", batch_input());
+                let answer =
+                    zk.v1().files().upload(file).purpose("batch").idempotency_key(key).send().await?;
+                self.batches.entry(answer.id.clone()).or_default();
+                replayed(answer.meta())
+            }
+            Write::Batch { input } => {
+                let call = zk.v1().batches().create(input, "/v1/chat/completions");
+                let answer = call.idempotency_key(key).send().await?;
+                self.batches.insert(input.clone(), Some(answer.id.clone()));
+                replayed(answer.meta())
+            }
             Write::Purge(artifact) => {
                 let answer = zk.purge_jobs().create([artifact]).idempotency_key(key).send().await?;
                 self.artifacts.remove(artifact);
@@ -331,6 +366,19 @@ impl Lane {
             }
         })
     }
+}
+
+/// What a batch runs. The custom ids are the numbers of the lines.
+fn batch_input() -> String {
+    let line = |number| {
+        let messages = serde_json::json!([{ "role": "user", "content": "Count the apples." }]);
+        let line = serde_json::json!({
+            "custom_id": format!("{number}"), "method": "POST", "url": "/v1/chat/completions",
+            "body": { "model": "auto", "messages": messages },
+        });
+        format!("{line}\n")
+    };
+    (0..LINES).map(line).collect()
 }
 
 /// Whether the server went away before it answered.

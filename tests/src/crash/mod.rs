@@ -58,6 +58,8 @@ pub struct Totals {
     pub made: u64,
     /// Artifacts purged, of which nothing was left.
     pub purged: u64,
+    /// Batches, each run to its end.
+    pub batches: u64,
     /// Keys made by `zumik keys create`.
     pub keys: u64,
     /// The slowest start after a kill.
@@ -142,7 +144,7 @@ impl Subject {
     async fn load_and_kill(&mut self, server: ServeProcess, enough: u64, totals: &mut Totals) {
         let zk = client(&server.url, &self.api_key);
         let before: u64 = self.lanes.iter().map(Lane::acknowledged).sum();
-        let (purged, keys) = (self.purged(), self.keys.len());
+        let (purged, batches, keys) = (self.purged(), self.batches(), self.keys.len());
         let (told, mut acknowledgements) = mpsc::channel(1);
         let mut running = JoinSet::new();
         for mut lane in self.lanes.drain(..) {
@@ -165,11 +167,16 @@ impl Subject {
         totals.kills += 1;
         totals.acknowledged += self.lanes.iter().map(Lane::acknowledged).sum::<u64>() - before;
         totals.purged += self.purged() - purged;
+        totals.batches += self.batches() - batches;
         totals.keys += (self.keys.len() - keys) as u64;
     }
 
     fn purged(&self) -> u64 {
         self.lanes.iter().map(Lane::purged).sum()
+    }
+
+    fn batches(&self) -> u64 {
+        self.lanes.iter().map(Lane::batches).sum()
     }
 }
 
