@@ -95,7 +95,7 @@ impl fmt::Debug for CreateArtifactRequest {
             .field("content", &Redacted(&self.content))
             .field("content_media_type", &self.content_media_type)
             .field("retention_class", &self.retention_class)
-            .field("metadata", &self.metadata)
+            .field("metadata", &Redacted(&self.metadata))
             .field("extra", &self.extra)
             .finish()
     }
@@ -163,7 +163,7 @@ open_enum!(RetentionClass, Ephemeral = "ephemeral", Standard = "standard", Exten
 /// A unit of prompt content with a type.
 ///
 /// It never changes, and its content is never returned.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
 pub struct Artifact {
     /// Id of the artifact.
@@ -191,6 +191,22 @@ pub struct Artifact {
 impl Artifact {
     fn default_object() -> ObjectType {
         ObjectType::Artifact
+    }
+}
+
+impl fmt::Debug for Artifact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Artifact")
+            .field("id", &self.id)
+            .field("object", &self.object)
+            .field("artifact_type", &self.artifact_type)
+            .field("project_id", &self.project_id)
+            .field("content_media_type", &self.content_media_type)
+            .field("created_at", &self.created_at)
+            .field("retention_class", &self.retention_class)
+            .field("metadata", &Redacted(&self.metadata))
+            .field("extra", &self.extra)
+            .finish()
     }
 }
 

@@ -145,7 +145,7 @@ impl fmt::Debug for V1Response {
             .field("top_p", &self.top_p)
             .field("truncation", &self.truncation)
             .field("usage", &self.usage)
-            .field("metadata", &self.metadata)
+            .field("metadata", &Redacted(&self.metadata))
             .field("extra", &self.extra)
             .finish()
     }

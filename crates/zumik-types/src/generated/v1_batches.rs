@@ -2,14 +2,17 @@
 
 //! V1 batches.
 
+use std::fmt;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::open_enum::open_enum;
+use crate::redact::Redacted;
 use crate::{BatchId, Extra, FileId, JsonObject, ObjectType};
 
 /// A batch to create.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
 pub struct CreateBatchRequest {
     /// A file of the project with purpose `batch`.
@@ -70,8 +73,20 @@ impl CreateBatchRequest {
     }
 }
 
+impl fmt::Debug for CreateBatchRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CreateBatchRequest")
+            .field("input_file_id", &self.input_file_id)
+            .field("endpoint", &self.endpoint)
+            .field("completion_window", &self.completion_window)
+            .field("metadata", &Redacted(&self.metadata))
+            .field("extra", &self.extra)
+            .finish()
+    }
+}
+
 /// A run over the requests of a file.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
 pub struct Batch {
     /// Id of the batch.
@@ -172,6 +187,33 @@ pub struct Batch {
 impl Batch {
     fn default_object() -> ObjectType {
         ObjectType::Batch
+    }
+}
+
+impl fmt::Debug for Batch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Batch")
+            .field("id", &self.id)
+            .field("object", &self.object)
+            .field("endpoint", &self.endpoint)
+            .field("input_file_id", &self.input_file_id)
+            .field("completion_window", &self.completion_window)
+            .field("status", &self.status)
+            .field("created_at", &self.created_at)
+            .field("metadata", &Redacted(&self.metadata))
+            .field("request_counts", &self.request_counts)
+            .field("output_file_id", &self.output_file_id)
+            .field("error_file_id", &self.error_file_id)
+            .field("errors", &self.errors)
+            .field("in_progress_at", &self.in_progress_at)
+            .field("finalizing_at", &self.finalizing_at)
+            .field("completed_at", &self.completed_at)
+            .field("failed_at", &self.failed_at)
+            .field("cancelling_at", &self.cancelling_at)
+            .field("cancelled_at", &self.cancelled_at)
+            .field("expired_at", &self.expired_at)
+            .field("extra", &self.extra)
+            .finish()
     }
 }
 

@@ -3,9 +3,11 @@
 //! V1 chat completions.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::redact::Redacted;
 use crate::{
     ChatAudioOptions, ChatMessage, ChatPrediction, ChatResponseFormat, ChatStop, ChatStreamOptions, ChatTool,
     ChatToolChoice, ChatWebSearchOptions, Extra, JsonObject, ReasoningEffort, Verbosity,
@@ -14,7 +16,7 @@ use crate::{
 /// A chat completion in OpenAI's shape.
 ///
 /// Members that are not described here are OpenAI's too.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
 pub struct CreateChatCompletionRequest {
     /// An alias, for example `code.fast`, or a concrete provider model.
@@ -574,5 +576,45 @@ impl CreateChatCompletionRequest {
     pub fn user(mut self, user: impl Into<String>) -> Self {
         self.user = Some(user.into());
         self
+    }
+}
+
+impl fmt::Debug for CreateChatCompletionRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CreateChatCompletionRequest")
+            .field("model", &self.model)
+            .field("messages", &self.messages)
+            .field("stream", &self.stream)
+            .field("stream_options", &self.stream_options)
+            .field("temperature", &self.temperature)
+            .field("top_p", &self.top_p)
+            .field("max_tokens", &self.max_tokens)
+            .field("max_completion_tokens", &self.max_completion_tokens)
+            .field("n", &self.n)
+            .field("stop", &self.stop)
+            .field("presence_penalty", &self.presence_penalty)
+            .field("frequency_penalty", &self.frequency_penalty)
+            .field("logit_bias", &self.logit_bias)
+            .field("logprobs", &self.logprobs)
+            .field("top_logprobs", &self.top_logprobs)
+            .field("seed", &self.seed)
+            .field("tools", &self.tools)
+            .field("tool_choice", &self.tool_choice)
+            .field("parallel_tool_calls", &self.parallel_tool_calls)
+            .field("response_format", &self.response_format)
+            .field("reasoning_effort", &self.reasoning_effort)
+            .field("verbosity", &self.verbosity)
+            .field("modalities", &self.modalities)
+            .field("audio", &self.audio)
+            .field("prediction", &self.prediction)
+            .field("web_search_options", &self.web_search_options)
+            .field("service_tier", &self.service_tier)
+            .field("store", &self.store)
+            .field("metadata", &Redacted(&self.metadata))
+            .field("prompt_cache_key", &self.prompt_cache_key)
+            .field("safety_identifier", &self.safety_identifier)
+            .field("user", &self.user)
+            .field("extra", &self.extra)
+            .finish()
     }
 }

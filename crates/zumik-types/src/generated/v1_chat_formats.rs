@@ -2,9 +2,12 @@
 
 //! V1 chat formats.
 
+use std::fmt;
+
 use serde::de::MapAccess;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::redact::Redacted;
 use crate::union::tagged::{self, Members, Tagged};
 use crate::{Extra, JsonObject, RawMember};
 
@@ -140,7 +143,7 @@ impl ChatJsonSchemaFormat {
 }
 
 /// A JSON schema with a name.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
 pub struct ChatJsonSchema {
     /// Name of the schema: letters, digits, `_` and `-`.
@@ -198,5 +201,17 @@ impl ChatJsonSchema {
     pub fn strict(mut self, strict: bool) -> Self {
         self.strict = Some(strict);
         self
+    }
+}
+
+impl fmt::Debug for ChatJsonSchema {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChatJsonSchema")
+            .field("name", &self.name)
+            .field("description", &Redacted(&self.description))
+            .field("schema", &Redacted(&self.schema))
+            .field("strict", &self.strict)
+            .field("extra", &self.extra)
+            .finish()
     }
 }

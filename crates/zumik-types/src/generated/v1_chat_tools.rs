@@ -91,7 +91,7 @@ impl ChatFunctionTool {
 }
 
 /// A function as the model sees it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
 pub struct ChatFunction {
     /// Name of the function.
@@ -152,6 +152,18 @@ impl ChatFunction {
     }
 }
 
+impl fmt::Debug for ChatFunction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChatFunction")
+            .field("name", &self.name)
+            .field("description", &Redacted(&self.description))
+            .field("parameters", &Redacted(&self.parameters))
+            .field("strict", &self.strict)
+            .field("extra", &self.extra)
+            .finish()
+    }
+}
+
 /// A tool that the model may call with free text.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
@@ -173,7 +185,7 @@ impl ChatCustomTool {
 }
 
 /// A tool for free text, as the model sees it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
 pub struct ChatCustom {
     /// Name of the tool.
@@ -217,6 +229,17 @@ impl ChatCustom {
     pub fn format(mut self, format: JsonObject) -> Self {
         self.format = Some(format);
         self
+    }
+}
+
+impl fmt::Debug for ChatCustom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChatCustom")
+            .field("name", &self.name)
+            .field("description", &Redacted(&self.description))
+            .field("format", &Redacted(&self.format))
+            .field("extra", &self.extra)
+            .finish()
     }
 }
 

@@ -2,13 +2,16 @@
 
 //! V1 conversations.
 
+use std::fmt;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::redact::Redacted;
 use crate::{ConversationId, Extra, JsonObject, ObjectType};
 
 /// A conversation to create.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
 pub struct CreateConversationRequest {
     /// The caller's own JSON object.
@@ -43,10 +46,19 @@ impl Default for CreateConversationRequest {
     }
 }
 
+impl fmt::Debug for CreateConversationRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CreateConversationRequest")
+            .field("metadata", &Redacted(&self.metadata))
+            .field("extra", &self.extra)
+            .finish()
+    }
+}
+
 /// A container that responses can be tied to.
 ///
 /// It has no more than these members.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
 pub struct Conversation {
     /// Id of the conversation.
@@ -67,6 +79,18 @@ pub struct Conversation {
 impl Conversation {
     fn default_object() -> ObjectType {
         ObjectType::Conversation
+    }
+}
+
+impl fmt::Debug for Conversation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Conversation")
+            .field("id", &self.id)
+            .field("object", &self.object)
+            .field("created_at", &self.created_at)
+            .field("metadata", &Redacted(&self.metadata))
+            .field("extra", &self.extra)
+            .finish()
     }
 }
 

@@ -2,9 +2,12 @@
 
 //! V1 text.
 
+use std::fmt;
+
 use serde::de::MapAccess;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::redact::Redacted;
 use crate::union::tagged::{self, Members, Tagged};
 use crate::{Extra, JsonObject, RawMember, ReasoningEffort, Verbosity};
 
@@ -176,7 +179,7 @@ impl Default for V1JsonObjectFormat {
 }
 
 /// A JSON value that follows a schema.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
 pub struct V1JsonSchemaFormat {
     /// Name of the schema: letters, digits, `_` and `-`.
@@ -224,6 +227,18 @@ impl V1JsonSchemaFormat {
     pub fn strict(mut self, strict: bool) -> Self {
         self.strict = Some(strict);
         self
+    }
+}
+
+impl fmt::Debug for V1JsonSchemaFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("V1JsonSchemaFormat")
+            .field("name", &self.name)
+            .field("schema", &Redacted(&self.schema))
+            .field("description", &Redacted(&self.description))
+            .field("strict", &self.strict)
+            .field("extra", &self.extra)
+            .finish()
     }
 }
 

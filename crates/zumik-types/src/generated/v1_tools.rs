@@ -73,7 +73,7 @@ impl From<V1CustomTool> for V1Tool {
 }
 
 /// A function that the model may call with JSON arguments.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
 pub struct V1FunctionTool {
     /// Name of the function.
@@ -134,8 +134,20 @@ impl V1FunctionTool {
     }
 }
 
+impl fmt::Debug for V1FunctionTool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("V1FunctionTool")
+            .field("name", &self.name)
+            .field("description", &Redacted(&self.description))
+            .field("parameters", &Redacted(&self.parameters))
+            .field("strict", &self.strict)
+            .field("extra", &self.extra)
+            .finish()
+    }
+}
+
 /// A tool that the model may call with free text.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
 pub struct V1CustomTool {
     /// Name of the tool.
@@ -179,6 +191,17 @@ impl V1CustomTool {
     pub fn format(mut self, format: JsonObject) -> Self {
         self.format = Some(format);
         self
+    }
+}
+
+impl fmt::Debug for V1CustomTool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("V1CustomTool")
+            .field("name", &self.name)
+            .field("description", &Redacted(&self.description))
+            .field("format", &Redacted(&self.format))
+            .field("extra", &self.extra)
+            .finish()
     }
 }
 

@@ -8,6 +8,11 @@ use crate::laws::CANARY_NUMBER;
 use crate::laws::{CANARY, assert_member_redacted, assert_redacted};
 
 #[test]
+fn metadata_of_create_chat_completion_request() {
+    assert_member_redacted::<crate::CreateChatCompletionRequest>("metadata", json!({ CANARY : CANARY }));
+}
+
+#[test]
 fn text_of_chat_text_part() {
     assert_member_redacted::<crate::ChatTextPart>("text", json!(CANARY));
 }
@@ -60,6 +65,36 @@ fn text_of_chat_stop() {
 #[test]
 fn texts_of_chat_stop() {
     assert_redacted::<crate::ChatStop>(json!([CANARY]));
+}
+
+#[test]
+fn description_of_chat_function() {
+    assert_member_redacted::<crate::ChatFunction>("description", json!(CANARY));
+}
+
+#[test]
+fn parameters_of_chat_function() {
+    assert_member_redacted::<crate::ChatFunction>("parameters", json!({ CANARY : CANARY }));
+}
+
+#[test]
+fn description_of_chat_custom() {
+    assert_member_redacted::<crate::ChatCustom>("description", json!(CANARY));
+}
+
+#[test]
+fn format_of_chat_custom() {
+    assert_member_redacted::<crate::ChatCustom>("format", json!({ CANARY : CANARY }));
+}
+
+#[test]
+fn description_of_chat_json_schema() {
+    assert_member_redacted::<crate::ChatJsonSchema>("description", json!(CANARY));
+}
+
+#[test]
+fn schema_of_chat_json_schema() {
+    assert_member_redacted::<crate::ChatJsonSchema>("schema", json!({ CANARY : CANARY }));
 }
 
 #[test]
@@ -130,6 +165,16 @@ fn input_of_chat_custom_delta() {
 #[test]
 fn instructions_of_create_v1_response_request() {
     assert_member_redacted::<crate::CreateV1ResponseRequest>("instructions", json!(CANARY));
+}
+
+#[test]
+fn metadata_of_create_v1_response_request() {
+    assert_member_redacted::<crate::CreateV1ResponseRequest>("metadata", json!({ CANARY : CANARY }));
+}
+
+#[test]
+fn prompt_of_create_v1_response_request() {
+    assert_member_redacted::<crate::CreateV1ResponseRequest>("prompt", json!({ CANARY : CANARY }));
 }
 
 #[test]
@@ -213,8 +258,43 @@ fn text_of_v1_response_input() {
 }
 
 #[test]
+fn description_of_v1_function_tool() {
+    assert_member_redacted::<crate::V1FunctionTool>("description", json!(CANARY));
+}
+
+#[test]
+fn parameters_of_v1_function_tool() {
+    assert_member_redacted::<crate::V1FunctionTool>("parameters", json!({ CANARY : CANARY }));
+}
+
+#[test]
+fn description_of_v1_custom_tool() {
+    assert_member_redacted::<crate::V1CustomTool>("description", json!(CANARY));
+}
+
+#[test]
+fn format_of_v1_custom_tool() {
+    assert_member_redacted::<crate::V1CustomTool>("format", json!({ CANARY : CANARY }));
+}
+
+#[test]
+fn schema_of_v1_json_schema_format() {
+    assert_member_redacted::<crate::V1JsonSchemaFormat>("schema", json!({ CANARY : CANARY }));
+}
+
+#[test]
+fn description_of_v1_json_schema_format() {
+    assert_member_redacted::<crate::V1JsonSchemaFormat>("description", json!(CANARY));
+}
+
+#[test]
 fn instructions_of_v1_response() {
     assert_member_redacted::<crate::V1Response>("instructions", json!(CANARY));
+}
+
+#[test]
+fn metadata_of_v1_response() {
+    assert_member_redacted::<crate::V1Response>("metadata", json!({ CANARY : CANARY }));
 }
 
 #[test]
@@ -293,6 +373,16 @@ fn instructions_of_compact_v1_response_request() {
 }
 
 #[test]
+fn metadata_of_create_conversation_request() {
+    assert_member_redacted::<crate::CreateConversationRequest>("metadata", json!({ CANARY : CANARY }));
+}
+
+#[test]
+fn metadata_of_conversation() {
+    assert_member_redacted::<crate::Conversation>("metadata", json!({ CANARY : CANARY }));
+}
+
+#[test]
 fn text_of_embeddings_input_item() {
     assert_redacted::<crate::EmbeddingsInputItem>(json!(CANARY));
 }
@@ -313,8 +403,28 @@ fn items_of_embeddings_input() {
 }
 
 #[test]
+fn metadata_of_create_batch_request() {
+    assert_member_redacted::<crate::CreateBatchRequest>("metadata", json!({ CANARY : CANARY }));
+}
+
+#[test]
+fn metadata_of_batch() {
+    assert_member_redacted::<crate::Batch>("metadata", json!({ CANARY : CANARY }));
+}
+
+#[test]
 fn content_of_create_artifact_request() {
     assert_member_redacted::<crate::CreateArtifactRequest>("content", json!(CANARY));
+}
+
+#[test]
+fn metadata_of_create_artifact_request() {
+    assert_member_redacted::<crate::CreateArtifactRequest>("metadata", json!({ CANARY : CANARY }));
+}
+
+#[test]
+fn metadata_of_artifact() {
+    assert_member_redacted::<crate::Artifact>("metadata", json!({ CANARY : CANARY }));
 }
 
 #[test]
