@@ -1,8 +1,11 @@
 //! Tool calls that come in fragments.
 
+use std::fmt;
+
 use serde_json::Value;
 
 use super::join::join;
+use crate::redact::Redacted;
 use crate::{
     ChatCalledCustom, ChatCalledFunction, ChatCustomCall, ChatFunctionCall, ChatToolCall, ChatToolCallDelta,
     ChatToolCallType, Extra, RawMember,
@@ -12,7 +15,7 @@ use crate::{
 #[derive(Debug, Clone, Default)]
 pub(super) struct Calls(Vec<Call>);
 
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 struct Call {
     index: u64,
     id: String,
@@ -30,10 +33,9 @@ impl Calls {
     /// whole and number none.
     pub(super) fn push(&mut self, delta: &ChatToolCallDelta) {
         let id = delta.id.as_deref().unwrap_or_default();
-        let goes_on = |call: &&mut Call| call.index == delta.index && (id.is_empty() || id == call.id);
-        match self.0.iter_mut().rev().find(|call| call.index == delta.index).filter(goes_on) {
-            Some(call) => call.push(delta),
-            None => {
+        match self.0.iter_mut().rev().find(|call| call.index == delta.index) {
+            Some(call) if id.is_empty() || id == call.id => call.push(delta),
+            _ => {
                 let mut call = Call::new(delta.index, id.to_owned());
                 call.push(delta);
                 self.0.push(call);
@@ -44,6 +46,18 @@ impl Calls {
     /// The calls as a completion has them; `None` when there are none.
     pub(super) fn finish(self) -> Option<Vec<ChatToolCall>> {
         (!self.0.is_empty()).then(|| self.0.into_iter().map(Call::finish).collect())
+    }
+}
+
+impl fmt::Debug for Call {
+    /// The input, which a model wrote, by its size.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call")
+            .field("index", &self.index)
+            .field("id", &self.id)
+            .field("name", &self.name)
+            .field("input", &Redacted(&self.input))
+            .finish_non_exhaustive()
     }
 }
 

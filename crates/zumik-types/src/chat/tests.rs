@@ -146,6 +146,15 @@ fn unknown_members_are_joined_in_a_delta_and_replaced_outside_of_it() {
 }
 
 #[test]
+fn what_a_model_wrote_is_not_printed() {
+    let mut whole = ChatAccumulator::new();
+    let call = json!({ "index": 0, "id": "call_a", "function": { "name": "f", "arguments": "hush" } });
+    whole.push(&delta(0, json!({ "content": "hush", "reasoning_content": "hush", "tool_calls": [call] })));
+    let printed = format!("{whole:?}");
+    assert!(printed.contains("call_a") && !printed.contains("hush"), "{printed}");
+}
+
+#[test]
 fn nothing_is_no_completion() {
     assert!(ChatAccumulator::new().finish().is_none());
 }
