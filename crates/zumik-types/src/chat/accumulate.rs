@@ -1,5 +1,8 @@
 //! From chunks to a completion.
 
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
 use super::calls::Calls;
 use super::join::{join, overwrite};
 use crate::{
@@ -66,6 +69,8 @@ impl ChatAccumulator {
         let mut completion = self.completion?;
         for (choice, calls) in completion.choices.iter_mut().zip(self.calls) {
             let message = &mut choice.message;
+            settle(&mut message.annotations, &mut message.extra, "annotations");
+            settle(&mut message.audio, &mut message.extra, "audio");
             message.tool_calls = calls.finish();
             // An answer that only calls tools has no text, but its stream may begin with an empty one.
             if message.tool_calls.is_some() {
@@ -146,6 +151,16 @@ fn push_logprobs(whole: &mut Option<ChatLogprobs>, piece: &ChatLogprobs) {
 fn append(whole: &mut Option<String>, piece: Option<&str>) {
     if let Some(piece) = piece {
         whole.get_or_insert_default().push_str(piece);
+    }
+}
+
+/// Gives a message the member that only its pieces have no field for.
+fn settle<T: DeserializeOwned>(member: &mut Option<T>, extra: &mut Extra, name: &str) {
+    if let Some(value) = extra.get(name)
+        && let Ok(value) = Option::deserialize(value)
+    {
+        *member = value;
+        extra.shift_remove(name);
     }
 }
 

@@ -146,6 +146,28 @@ fn unknown_members_are_joined_in_a_delta_and_replaced_outside_of_it() {
 }
 
 #[test]
+fn annotations_and_audio_are_members_of_the_message() {
+    let audio = |audio: Value| delta(0, json!({ "audio": audio }));
+    let annotation = json!({ "type": "url_citation", "url_citation": { "url": "https://example.com" } });
+    let mut whole = ChatAccumulator::new();
+    whole.extend(&[
+        audio(json!({ "id": "audio_1", "transcript": "Good " })),
+        audio(json!({ "data": "AAAA", "transcript": "day." })),
+        audio(json!({ "expires_at": 9 })),
+        delta(0, json!({ "annotations": [annotation] })),
+        delta(0, json!({ "annotations": null })),
+    ]);
+    let whole = whole.finish().unwrap();
+    let message = &whole.choices[0].message;
+    let heard = message.audio.as_ref().unwrap();
+    assert_eq!((heard.id.as_str(), heard.transcript.as_str()), ("audio_1", "Good day."));
+    assert_eq!(message.annotations.as_ref().unwrap().len(), 1);
+    assert!(message.extra.is_empty(), "{:?}", message.extra);
+    let again: ChatCompletion = serde_json::from_value(serde_json::to_value(&whole).unwrap()).unwrap();
+    assert_eq!(again, whole);
+}
+
+#[test]
 fn what_a_model_wrote_is_not_printed() {
     let mut whole = ChatAccumulator::new();
     let call = json!({ "index": 0, "id": "call_a", "function": { "name": "f", "arguments": "hush" } });
