@@ -200,9 +200,11 @@ macro_rules! laws {
             use proptest::prelude::*;
             proptest! {
                 $(#[test]
-                fn $name(value: $name, other: bool) {
+                fn $name(value: $name, truth: bool, debt in i64::MIN..0, part in 0.01..0.99_f64) {
                     crate::laws::round_trip(&value)?;
-                    crate::laws::round_trip(&$name::Unrecognized(other.into()))?;
+                    for other in [truth.into(), debt.into(), part.into()] {
+                        crate::laws::round_trip(&$name::Unrecognized(other))?;
+                    }
                 })+
             }
         }
