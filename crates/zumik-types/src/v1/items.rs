@@ -43,6 +43,13 @@ impl From<&str> for V1InputItem {
     }
 }
 
+/// A message of the user.
+impl From<String> for V1InputItem {
+    fn from(text: String) -> Self {
+        Self::user(text)
+    }
+}
+
 impl From<&Self> for V1InputItem {
     fn from(item: &Self) -> Self {
         item.clone()
@@ -58,6 +65,18 @@ impl V1InputPart {
     /// A picture: an address, or a `data:` URL.
     pub fn image_url(url: impl Into<String>) -> Self {
         V1InputImage::new().image_url(url).into()
+    }
+}
+
+impl From<&str> for V1InputPart {
+    fn from(text: &str) -> Self {
+        Self::text(text)
+    }
+}
+
+impl From<String> for V1InputPart {
+    fn from(text: String) -> Self {
+        Self::text(text)
     }
 }
 
@@ -143,13 +162,22 @@ mod tests {
 
     #[test]
     fn an_item_may_have_parts() {
-        let parts = [V1InputPart::text("look"), V1InputPart::image_url("https://example.com/a.png")];
+        let parts = ["look".into(), V1InputPart::image_url("https://example.com/a.png")];
         assert_eq!(
             wire(V1InputItem::user(parts))["content"],
             json!([
                 { "type": "input_text", "text": "look" },
                 { "type": "input_image", "image_url": "https://example.com/a.png" },
             ])
+        );
+    }
+
+    #[test]
+    fn a_text_is_a_message_of_the_user() {
+        let request = CreateV1ResponseRequest::new("m", ["a".to_owned(), "b".to_owned()]);
+        assert_eq!(
+            request,
+            CreateV1ResponseRequest::new("m", [V1InputItem::user("a"), V1InputItem::user("b")])
         );
     }
 
