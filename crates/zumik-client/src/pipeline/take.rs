@@ -4,6 +4,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use bytes::Bytes;
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::prepare::Prepared;
@@ -91,6 +92,11 @@ impl Take for Whole {
     }
 
     fn usage(body: &Bytes) -> Option<Value> {
-        serde_json::from_slice::<Value>(body).ok()?.get_mut("usage").map(Value::take)
+        #[derive(Deserialize)]
+        struct Answer {
+            usage: Option<Value>,
+        }
+
+        serde_json::from_slice::<Answer>(body).ok()?.usage
     }
 }
