@@ -1,6 +1,7 @@
 //! The input file, checked before anything is sent.
 
 use std::collections::HashSet;
+use std::fmt;
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -14,7 +15,7 @@ use crate::multipart::{FilePart, MAX_BODY_BYTES};
 const MAX_CUSTOM_ID: usize = 256;
 
 /// Input lines, written one after the other. The first one that breaks a rule is remembered instead.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Input {
     jsonl: Vec<u8>,
     seen: HashSet<String>,
@@ -25,6 +26,17 @@ pub(super) struct Input {
 enum Broken {
     Rule(BuildError),
     TooLarge,
+}
+
+impl fmt::Debug for Input {
+    /// The size, and whether it can be sent; no request.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Input")
+            .field("requests", &self.seen.len())
+            .field("bytes", &self.jsonl.len())
+            .field("broken", &self.broken)
+            .finish()
+    }
 }
 
 impl Input {

@@ -1,12 +1,13 @@
 //! One line of the results.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use zumik_types::operations::CREATE_CHAT_COMPLETION;
 use zumik_types::{BatchResponse, BatchResult, ChatCompletion, TraceId};
 
 use crate::endpoint::DecodeError;
-use crate::error::{ApiError, Error, ErrorKind, OperationName, Outcome, Result};
-use crate::pipeline;
+use crate::error::{ApiError, Error, ErrorKind, Outcome, Result};
+use crate::pipeline::{self, Target};
 use crate::response::Meta;
 
 /// The result of one request of a batch.
@@ -35,13 +36,9 @@ impl BatchLine {
                 Err(not_run(String::new(), "the line has neither an answer nor an error".to_owned()))
             }
         };
-        Ok(Self { custom_id, trace_id, result: result.map_err(|error| error.with_operation(operation())) })
+        let as_a_call = |error: Error| error.with_operation(Target::from(&CREATE_CHAT_COMPLETION).name);
+        Ok(Self { custom_id, trace_id, result: result.map_err(as_a_call) })
     }
-}
-
-/// Lines run as this operation.
-fn operation() -> OperationName {
-    OperationName { method: Method::POST, template: "/v1/chat/completions".into() }
 }
 
 fn answer(response: BatchResponse) -> Result<ChatCompletion> {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::IntoFuture;
 
+use zumik_types::operations::CREATE_CHAT_COMPLETION;
 use zumik_types::{Batch, CreateChatCompletionRequest, JsonObject};
 
 use super::input::Input;
@@ -11,9 +12,6 @@ use super::wait::{Progress, until_ended};
 use crate::api::v1::batches::Batches;
 use crate::error::Result;
 use crate::transport::BoxFuture;
-
-/// What the requests of a batch are sent to.
-const ENDPOINT: &str = "/v1/chat/completions";
 
 impl<'c> Batches<'c> {
     /// Runs chat completion requests as one batch and gives their results: the input file is written and uploaded, the
@@ -103,7 +101,7 @@ impl<'c> IntoFuture for RunBatch<'c> {
             let mut progress = progress.unwrap_or_else(|| Box::new(|_| {}));
             let client = batches.client;
             let file = client.v1().files().upload(input.into_file()?).purpose("batch").await?;
-            let mut create = batches.create(&file.id, ENDPOINT);
+            let mut create = batches.create(&file.id, CREATE_CHAT_COMPLETION.path);
             if let Some(metadata) = metadata {
                 create = create.metadata(metadata);
             }
@@ -117,6 +115,6 @@ impl<'c> IntoFuture for RunBatch<'c> {
 
 impl fmt::Debug for RunBatch<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RunBatch").field("metadata", &self.metadata).finish_non_exhaustive()
+        f.debug_struct("RunBatch").field("input", &self.input).finish_non_exhaustive()
     }
 }

@@ -209,6 +209,14 @@ async fn a_wait_asks_ever_more_seldom_and_outlives_a_server_that_is_away() {
     assert!(last >= Duration::from_secs(15) && last <= Duration::from_secs(30), "{last:?}");
 }
 
+#[tokio::test]
+async fn a_batch_that_is_to_run_prints_neither_its_requests_nor_its_metadata() {
+    let client = FakeTransport::new().client();
+    let run = client.v1().batches().run([("a", request("hush-hush"))]);
+    let printed = format!("{:?}", run.metadata(json_object!({ "note": "hush-hush" })));
+    assert!(printed.contains("requests: 1") && !printed.contains("hush"), "{printed}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_wait_ends_with_an_error_that_waiting_cannot_change() {
     let fake = FakeTransport::new();
