@@ -16,6 +16,8 @@ use crate::transport::BoxFuture;
 const FIRST: Duration = Duration::from_millis(500);
 /// The longest pause between two questions.
 const LONGEST: Duration = Duration::from_secs(30);
+/// The longest pause that the server can ask for.
+const LONGEST_ASKED_FOR: Duration = Duration::from_secs(3600);
 /// How many questions in a row may fail before the wait fails.
 const PATIENCE: u32 = 10;
 
@@ -26,9 +28,9 @@ impl<'c> Batches<'c> {
     /// Waits until a batch has ended, in whatever way, and gives it. Ended already: at once.
     ///
     /// The server is asked seldom: after half a second, then ever later, up to every 30 seconds, at times that are a
-    /// little random. A server that cannot be reached for some minutes does not end the wait. There is no deadline but
-    /// the batch's own: put one around it with `tokio::time::timeout`. Dropping the future cancels nothing on the
-    /// server; [`cancel`](Self::cancel) does.
+    /// little random. A server that cannot be reached for some minutes does not end the wait; one that asks for a longer
+    /// pause gets it, up to an hour. There is no deadline but the batch's own: put one around it with
+    /// `tokio::time::timeout`. Dropping the future cancels nothing on the server; [`cancel`](Self::cancel) does.
     ///
     /// ```no_run
     /// # async fn example(zk: &zumik_client::Zumik, id: &zumik_client::types::BatchId) -> zumik_client::Result<()> {
@@ -90,6 +92,7 @@ pub(super) async fn until_ended(
 ) -> Result<Response<Batch>> {
     let (mut asked, mut failed) = (0, 0);
     loop {
+        let mut pause = pause(asked, batches.client.shared().ambient.jitter());
         match batches.retrieve(id).send().await {
             Ok(batch) => {
                 progress(&batch);
@@ -98,10 +101,13 @@ pub(super) async fn until_ended(
                 }
                 failed = 0;
             }
-            Err(error) if error.is_retryable() && failed < PATIENCE => failed += 1,
+            Err(error) if error.is_retryable() && failed < PATIENCE => {
+                failed += 1;
+                pause = pause.max(error.retry_after().unwrap_or_default().min(LONGEST_ASKED_FOR));
+            }
             Err(error) => return Err(error),
         }
-        sleep(pause(asked, batches.client.shared().ambient.jitter())).await;
+        sleep(pause).await;
         asked += 1;
     }
 }

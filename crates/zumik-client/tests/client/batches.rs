@@ -209,6 +209,18 @@ async fn a_wait_asks_ever_more_seldom_and_outlives_a_server_that_is_away() {
     assert!(last >= Duration::from_secs(15) && last <= Duration::from_secs(30), "{last:?}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_wait_gives_the_server_the_pause_that_it_asks_for() {
+    let fake = FakeTransport::new();
+    let limited = || Answer::error(429, "rate_limit_error", "rate_limit_exceeded");
+    fake.answer(limited().header("retry-after", "600")).answer(limited().header("retry-after", "9999999"));
+    fake.fallback(|_| Answer::json(completed()));
+    let client = fake.client();
+    client.v1().batches().wait("batch_1".parse::<BatchId>().unwrap()).await.unwrap();
+    let asked: Vec<_> = fake.requests().iter().map(|request| request.at.as_secs()).collect();
+    assert_eq!(asked, [0, 600, 600 + 3600]);
+}
+
 #[tokio::test]
 async fn a_batch_that_is_to_run_prints_neither_its_requests_nor_its_metadata() {
     let client = FakeTransport::new().client();
