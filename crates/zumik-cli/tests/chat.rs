@@ -90,6 +90,9 @@ fn what_makes_no_sense_is_refused_with_the_way_out() {
     let server = Serving::start(folder.path());
     let said = refused(&output(&mut at(server.url(), KEY, ["chat", "hi"])), 1);
     assert!(said.contains("401"), "{said}");
+    let unknown = ["chat", "hi", "--session", "ses_unknown"];
+    let said = refused(&output(&mut at(server.url(), server.key(), unknown)), 1);
+    assert!(said.contains("400") && said.contains("ses_unknown"), "{said}");
     let said = refused(&output(&mut at(server.url(), server.key(), ["chat", "hi", "--model", "nope"])), 1);
     assert!(said.contains("nope"), "{said}");
 }

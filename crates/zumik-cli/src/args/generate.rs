@@ -42,7 +42,9 @@ pub(crate) struct ChatArgs {
     #[arg(long, short, value_name = "TEXT")]
     pub system: Option<String>,
 
-    /// Count the calls to this session, `ses_…`
+    /// Put what this session holds before the messages, `ses_…`
+    ///
+    /// That is its base bundles, then the events of its default branch. Nothing is added to it.
     #[arg(long, value_name = "ID")]
     pub session: Option<String>,
 
