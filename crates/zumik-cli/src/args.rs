@@ -190,7 +190,7 @@ pub(crate) struct ServeArgs {
 
     /// Print one JSON object when ready: url, api_key, project_id, data
     ///
-    /// `api_key` is null when the folder had a key already and none was given. With --metrics also: metrics.
+    /// `api_key` is null when the folder had a key already and none was given. With --metrics also: metrics. With --store also: store.
     #[arg(long)]
     pub json: bool,
 }
