@@ -35,7 +35,7 @@ impl Answer {
         if let Some(session) = &chat.session {
             call = call.session_ref(session);
         }
-        let stream = call.stream().await.map_err(refusal)?;
+        let stream = call.stream().await.map_err(Failure::call)?;
         Ok(Self { deltas: stream.text_deltas(), model: chat.model.clone(), asked, first: None })
     }
 
@@ -50,7 +50,7 @@ impl Answer {
                 }
                 Err(error) => {
                     page.end()?;
-                    return Err(refusal(error));
+                    return Err(Failure::call(error));
                 }
             }
         }
@@ -61,7 +61,7 @@ impl Answer {
     /// Waits for the whole.
     pub(super) async fn silently(self) -> Result<(ChatCompletion, Told), Failure> {
         let meta = self.deltas.stream().meta().clone();
-        let completion = self.deltas.whole().await.map_err(refusal)?;
+        let completion = self.deltas.whole().await.map_err(Failure::call)?;
         let told = Told {
             model: meta.resolved_model().map_or(self.model, str::to_owned),
             provider: meta.resolved_provider().map(str::to_owned),
@@ -161,8 +161,4 @@ impl fmt::Display for Told {
         }
         write!(f, ", {}", term::millis(self.took.as_secs_f64() * 1e3))
     }
-}
-
-fn refusal(error: zumik_client::Error) -> Failure {
-    Failure::call(error)
 }
