@@ -22,3 +22,10 @@ pub(crate) fn client(args: &ClientArgs) -> Result<Zumik, Failure> {
     };
     builder.build().map_err(Failure::call)
 }
+
+/// ` --base-url URL` for a command that is told to the user, when the environment does not say it anyway.
+pub(crate) fn server_option(args: &ClientArgs) -> String {
+    let from_environment = env::var("ZUMIK_BASE_URL").ok();
+    let named = args.base_url.as_ref().filter(|url| from_environment.as_ref() != Some(url));
+    named.map_or_else(String::new, |url| format!(" --base-url {url}"))
+}

@@ -5,7 +5,7 @@
 mod support;
 
 use std::fs;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -76,18 +76,37 @@ fn requests_that_are_not_answered_have_a_file_of_their_own() {
 
 /// Runs a batch and interrupts the command as soon as the batch has an id, which it gives.
 fn interrupted(server: &Serving, folder: &Path) -> String {
+    interrupt(batch(server, folder, ["run", "q.jsonl"]), folder, "").0
+}
+
+/// The same with a command of its own; gives the id and what was said then.
+fn interrupt(mut run: Command, folder: &Path, options: &str) -> (String, String) {
     fs::write(folder.join("q.jsonl"), QUESTIONS).unwrap();
-    let mut run = batch(server, folder, ["run", "q.jsonl"]);
     let mut child = run.stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut told = BufReader::new(child.stderr.take().unwrap());
     let mut first = String::new();
     told.read_line(&mut first).unwrap();
     let id = first.split_whitespace().next().unwrap().to_owned();
-    assert!(id.starts_with("batch_") && first.contains(&format!("zumik batch resume {id}")), "{first}");
+    assert!(id.starts_with("batch_"), "{first}");
+    assert!(first.ends_with(&format!("zumik batch resume {id}{options}\n")), "{first}");
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    let mut rest = String::new();
+    told.read_to_string(&mut rest).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130));
     assert_eq!(fs::read_dir(folder).unwrap().count(), 1, "no result files");
-    id
+    (id, rest)
+}
+
+#[test]
+fn the_way_back_names_the_server_and_the_files_of_the_command() {
+    let (data, work) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let server = Serving::slow(data.path(), 600_000);
+    let arguments = ["run", "q.jsonl", "--out", "a.jsonl", "--errors", "b.jsonl", "--base-url", server.url()];
+    let mut run = batch(&server, work.path(), arguments);
+    run.env_remove("ZUMIK_BASE_URL");
+    let there = format!(" --base-url {}", server.url());
+    let (id, said) = interrupt(run, work.path(), &format!("{there} --out a.jsonl --errors b.jsonl"));
+    assert!(said.contains(&format!("{id} goes on; zumik batch cancel {id}{there} stops it")), "{said}");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use zumik_client::{FilePart, Zumik};
 
 use self::results::Files;
 use crate::args::{BatchCommand, BatchIdArgs, ResultArgs, ResumeBatchArgs, RunBatchArgs};
-use crate::client::client;
+use crate::client::{client, server_option};
 use crate::failure::Failure;
 use crate::logging::{self, Log};
 use crate::signals::Signals;
@@ -49,8 +49,13 @@ async fn create(zk: &Zumik, requests: requests::Requests) -> Result<Batch, Failu
 
 /// Told as soon as there is an id, so that whatever happens next, the batch can be found again.
 fn tell_way_back(id: &BatchId, args: &ResultArgs) {
-    let out = args.out.as_ref().map_or_else(String::new, |out| format!(" --out {}", out.display()));
-    let way = term::printable(&format!("zumik batch resume {id}{out}"));
+    let mut way = format!("zumik batch resume {id}{}", server_option(&args.client));
+    for (option, file) in [("--out", &args.out), ("--errors", &args.errors)] {
+        if let Some(file) = file {
+            way += &format!(" {option} {}", file.display());
+        }
+    }
+    let way = term::printable(&way);
     term::print_error(format_args!("{id}  {}", styled(FAINT, format_args!("if this is interrupted: {way}"))));
 }
 
@@ -70,20 +75,22 @@ async fn finish(
     mut signals: Signals,
 ) -> Result<(), Failure> {
     let bar = Bar::new(args.json);
-    let work = async {
-        let batch =
-            zk.v1().batches().wait(&id).on_progress(|batch| bar.show(batch)).await.map_err(Failure::call)?;
-        bar.0.finish_and_clear();
-        results::write(zk, batch, files).await
+    let ended = tokio::select! {
+        biased;
+        () = signals.stop() => None,
+        batch = zk.v1().batches().wait(&id).on_progress(|batch| bar.show(batch)) => Some(batch),
     };
+    bar.0.finish_and_clear();
+    let Some(batch) = ended else {
+        let server = term::printable(&server_option(&args.client));
+        term::print_error(format_args!("{id} goes on; zumik batch cancel {id}{server} stops it"));
+        return Err(Failure::Interrupted);
+    };
+    let batch = batch.map_err(Failure::call)?;
     let written = tokio::select! {
         biased;
-        () = signals.stop() => {
-            bar.0.finish_and_clear();
-            term::print_error(format_args!("{id} goes on; zumik batch cancel {id} stops it"));
-            return Err(Failure::Interrupted);
-        }
-        written = work => written?,
+        () = signals.stop() => return Err(Failure::Interrupted),
+        written = results::write(zk, batch, files) => written?,
     };
     match args.json {
         true => term::print_json(&written)?,

@@ -5,13 +5,14 @@ use std::path::Path;
 
 use serde::Deserialize;
 use serde_json::Value;
+use zumik_client::types::operations::CREATE_CHAT_COMPLETION;
 
 use crate::failure::Failure;
 use crate::input;
 use crate::term;
 
 /// What chat requests are sent to.
-const CHAT: &str = "/v1/chat/completions";
+const CHAT: &str = CREATE_CHAT_COMPLETION.path;
 
 /// Bytes of one upload (contract: `v1.md`, "Files"), less room for the form around the file.
 const LARGEST: usize = 2 * 1024 * 1024 - 4 * 1024;

@@ -79,7 +79,10 @@ impl Place {
     fn check(&self, force: bool) -> Result<(), Failure> {
         let Self::File(path) = self else { return Ok(()) };
         let shown = term::printable(&path.display().to_string());
-        if path.is_dir() || (path.exists() && !force) {
+        if path.is_dir() {
+            return Err(Failure::failed(format_args!("{shown} is a folder; name a file")));
+        }
+        if path.exists() && !force {
             return Err(Failure::failed(format_args!(
                 "{shown} exists; name another with --out and --errors, or replace it with --force"
             )));
