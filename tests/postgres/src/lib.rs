@@ -4,38 +4,82 @@
 //! Where PostgreSQL is not installed, tests that need it are left out, and say so; with `CI=true` that is an error.
 //! `tests/postgres/install` installs Debian's package, and `cargo xtask test` runs it.
 
+mod authority;
+
 use std::env;
 use std::fs;
-use std::io::{self, BufRead as _, BufReader};
+use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{ChildStdin, Command, Stdio};
-use std::sync::OnceLock;
+use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
-/// Makes and starts a server, says so, and stops it when standard input ends: that is when the program that it is for
-/// has ended. `$1` are the binaries, `$2` the folder, `$3` settings.
+pub use authority::{Authority, Pair};
+
+/// Makes and starts a server and says so; kills and starts it when it is told to; stops it when standard input ends: that
+/// is when the program that it is for has ended. `$1` are the binaries, `$2` the folder, `$3` the port, `$4` settings.
 const KEEPER: &str = r#"
 set -eu
 trap '' INT
-"$1/initdb" --pgdata="$2/data" --username=postgres --auth=trust --encoding=UTF8 --locale=C --no-sync >"$2/log" 2>&1
-"$1/pg_ctl" start --wait --silent --pgdata="$2/data" --log="$2/log" --options="-k '$2' $3" >>"$2/log" 2>&1 </dev/null
-echo ready
-cat >/dev/null
-"$1/pg_ctl" stop --mode=immediate --silent --pgdata="$2/data" >/dev/null 2>&1 || true
-rm -rf "$2"
+binaries=$1 folder=$2 port=$3 settings=$4
+start() {
+  # Without quotes: the settings are words.
+  "$binaries/postgres" -D "$folder/data" -k "$folder" -p "$port" $settings >>"$folder/log" 2>&1 </dev/null &
+  server=$!
+  until "$binaries/pg_isready" --quiet --host="$folder" --port="$port"; do
+    kill -0 "$server" 2>/dev/null || exit 1
+    sleep 0.02
+  done
+  echo "$server"
+}
+"$binaries/initdb" --pgdata="$folder/data" --username=postgres --auth=trust --encoding=UTF8 --locale=C --no-sync \
+  >"$folder/log" 2>&1
+start
+while read -r what; do
+  case $what in
+    kill)
+      processes="$server $(cat "/proc/$server/task/$server/children")"
+      kill -KILL $processes
+      wait "$server" 2>/dev/null || true
+      echo killed ;;
+    start) start ;;
+  esac
+done
+kill -QUIT "$server" 2>/dev/null || true
+wait "$server" 2>/dev/null || true
+rm -rf "$folder"
 "#;
 
 /// Settings of the server: no network, many small connections, and nothing that is for machines that lose power.
 const SETTINGS: &str = "-c listen_addresses= -c max_connections=400 -c shared_buffers=64MB -c fsync=off \
      -c full_page_writes=off -c autovacuum=off";
 
+/// Settings as in production, where they matter for what is kept and how fast.
+const DURABLE: &str = "-c listen_addresses= -c max_connections=200 -c shared_buffers=256MB";
+
+/// The port of a server that no network reaches: it names the socket.
+const SOCKET: u16 = 5432;
+
+/// How often another port is taken, when a program was faster to use a free one.
+const PORTS: usize = 5;
+
 /// A running server.
 pub struct Postgres {
     folder: PathBuf,
     binaries: PathBuf,
-    /// The server ends when this is closed.
-    _alive: ChildStdin,
+    port: u16,
+    keeper: Mutex<Keeper>,
+}
+
+/// Who started the server, and ends it when `orders` is closed.
+struct Keeper {
+    orders: ChildStdin,
+    said: BufReader<ChildStdout>,
+    /// The process id of the server.
+    server: u32,
 }
 
 impl Postgres {
@@ -45,33 +89,56 @@ impl Postgres {
     /// The server does not start, or is not installed where `CI=true`.
     pub fn shared() -> Option<&'static Self> {
         static SHARED: OnceLock<Option<Postgres>> = OnceLock::new();
-        SHARED.get_or_init(|| Self::start(SETTINGS)).as_ref()
+        let start = |binaries| Self::start_in(binaries, &env::temp_dir(), SOCKET, SETTINGS, None);
+        SHARED.get_or_init(|| installed(start)).as_ref()
     }
 
-    /// A server that keeps what it acknowledged through a loss of power, as in production: for measuring.
+    /// A server that keeps what it acknowledged through a loss of power, as in production, and that can be killed. It is
+    /// on a disk: where temporary files are in memory, commits would cost nothing.
     ///
     /// # Panics
     /// As [`shared`](Self::shared).
     pub fn durable() -> Option<Self> {
-        Self::start("-c listen_addresses= -c max_connections=200 -c shared_buffers=256MB")
+        installed(|binaries| Self::start_in(binaries, Path::new("/var/tmp"), SOCKET, DURABLE, None))
     }
 
-    fn start(settings: &str) -> Option<Self> {
-        let Some(binaries) = binaries() else {
-            let missing = "PostgreSQL is not installed: tests/postgres/install does that on Debian";
-            assert!(env::var("CI").as_deref() != Ok("true"), "{missing}");
-            eprintln!("left out: {missing}");
-            return None;
-        };
-        match Self::start_with(binaries, settings) {
-            Ok(server) => Some(server),
-            Err(error) => panic!("PostgreSQL did not start: {error}"),
+    /// A server at a port of this machine with this certificate; it takes connections with TLS and without.
+    ///
+    /// # Panics
+    /// As [`shared`](Self::shared).
+    pub fn encrypted(pair: &Pair) -> Option<Self> {
+        installed(|binaries| {
+            let mut last = io::Error::other("no port is free");
+            for _ in 0..PORTS {
+                let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+                let settings = SETTINGS.replace("listen_addresses=", "listen_addresses=127.0.0.1");
+                match Self::start_in(binaries.clone(), &env::temp_dir(), port, &settings, Some(pair)) {
+                    Ok(server) => return Ok(server),
+                    Err(error) => last = error,
+                }
+            }
+            Err(last)
+        })
+    }
+
+    fn start_in(
+        binaries: PathBuf,
+        place: &Path,
+        port: u16,
+        settings: &str,
+        pair: Option<&Pair>,
+    ) -> io::Result<Self> {
+        let folder = tempfile::Builder::new().prefix("zumik-pg-").tempdir_in(place)?;
+        let mut settings = settings.to_owned();
+        if let Some(Pair { certificate, key }) = pair {
+            let (at, key_at) = (folder.path().join("server.crt"), folder.path().join("server.key"));
+            fs::write(&at, certificate)?;
+            fs::write(&key_at, key)?;
+            fs::set_permissions(&key_at, fs::Permissions::from_mode(0o600))?;
+            let (at, key_at) = (at.display(), key_at.display());
+            settings.push_str(&format!(" -c ssl=on -c ssl_cert_file={at} -c ssl_key_file={key_at}"));
         }
-    }
-
-    fn start_with(binaries: PathBuf, settings: &str) -> io::Result<Self> {
-        let folder = tempfile::Builder::new().prefix("zumik-pg-").tempdir()?;
-        let mut keeper = match unprivileged(folder.path())? {
+        let mut command = match unprivileged(folder.path())? {
             None => Command::new("sh"),
             Some(user) => {
                 let mut command = Command::new("runuser");
@@ -79,26 +146,62 @@ impl Postgres {
                 command
             }
         };
-        keeper.args(["-c", KEEPER, "keeper"]).arg(&binaries).arg(folder.path()).arg(settings);
-        let keeper = keeper.current_dir(folder.path()).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut keeper = keeper.spawn()?;
-        let (Some(stdin), Some(stdout)) = (keeper.stdin.take(), keeper.stdout.take()) else {
+        command.args(["-c", KEEPER, "keeper"]).arg(&binaries).arg(folder.path());
+        command.arg(port.to_string()).arg(settings);
+        let command = command.current_dir(folder.path()).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut keeper = command.spawn()?;
+        let (Some(orders), Some(said)) = (keeper.stdin.take(), keeper.stdout.take()) else {
             return Err(io::Error::other("no pipes to the keeper"));
         };
-        let mut line = String::new();
-        BufReader::new(stdout).read_line(&mut line)?;
-        if line != "ready\n" {
-            let log = fs::read_to_string(folder.path().join("log")).unwrap_or_default();
-            return Err(io::Error::other(log));
+        let mut keeper = Keeper { orders, said: BufReader::new(said), server: 0 };
+        match keeper.listen()?.parse() {
+            Ok(server) => keeper.server = server,
+            Err(_) => {
+                return Err(io::Error::other(
+                    fs::read_to_string(folder.path().join("log")).unwrap_or_default(),
+                ));
+            }
         }
         // From now on the keeper removes it.
-        Ok(Self { folder: folder.keep(), binaries, _alive: stdin })
+        Ok(Self { folder: folder.keep(), binaries, port, keeper: Mutex::new(keeper) })
     }
 
-    /// The URL of a database on the server.
+    /// The URL of a database on the server, by its socket.
     pub fn url(&self, database: &str) -> String {
         let socket = self.folder.display().to_string().replace('/', "%2F");
-        format!("postgres://postgres@{socket}/{database}")
+        format!("postgres://postgres@{socket}:{}/{database}", self.port)
+    }
+
+    /// The port of a server that has one.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The process id of the server; its other processes are children of it.
+    pub fn id(&self) -> u32 {
+        self.keeper.lock().unwrap_or_else(PoisonError::into_inner).server
+    }
+
+    /// Ends all of its processes as a crash does (SIGKILL), and waits until the server is gone.
+    ///
+    /// # Panics
+    /// It cannot be killed.
+    pub fn kill(&self) {
+        let mut keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
+        let said = keeper.order("kill");
+        assert!(said.as_ref().is_ok_and(|said| said == "killed"), "the server was not killed: {said:?}");
+    }
+
+    /// Starts it again, and waits until it has recovered.
+    ///
+    /// # Panics
+    /// It does not start.
+    pub fn start(&self) {
+        let mut keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
+        match keeper.order("start").map(|said| said.parse()) {
+            Ok(Ok(server)) => keeper.server = server,
+            other => panic!("the server did not start again: {other:?}"),
+        }
     }
 
     /// The URL of a database with nothing in it.
@@ -110,6 +213,7 @@ impl Postgres {
         let status = Command::new(self.binaries.join("createdb"))
             .args(["--username=postgres", "--template=template0"])
             .arg(format!("--host={}", self.folder.display()))
+            .arg(format!("--port={}", self.port))
             .arg(&name)
             .status();
         assert!(status.is_ok_and(|status| status.success()), "the database {name} could not be made");
@@ -120,6 +224,33 @@ impl Postgres {
     pub fn name(&self, kind: &str) -> String {
         static NAMES: AtomicUsize = AtomicUsize::new(0);
         format!("{kind}_{}", NAMES.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+impl Keeper {
+    fn order(&mut self, what: &str) -> io::Result<String> {
+        writeln!(self.orders, "{what}")?;
+        self.listen()
+    }
+
+    fn listen(&mut self) -> io::Result<String> {
+        let mut line = String::new();
+        self.said.read_line(&mut line)?;
+        Ok(line.trim_end().to_owned())
+    }
+}
+
+/// What is started with the installed binaries.
+fn installed(start: impl FnOnce(PathBuf) -> io::Result<Postgres>) -> Option<Postgres> {
+    let Some(binaries) = binaries() else {
+        let missing = "PostgreSQL is not installed: tests/postgres/install does that on Debian";
+        assert!(env::var("CI").as_deref() != Ok("true"), "{missing}");
+        eprintln!("left out: {missing}");
+        return None;
+    };
+    match start(binaries) {
+        Ok(server) => Some(server),
+        Err(error) => panic!("PostgreSQL did not start: {error}"),
     }
 }
 
@@ -143,17 +274,17 @@ fn binaries() -> Option<PathBuf> {
 }
 
 fn is_complete(folder: &Path) -> bool {
-    ["initdb", "pg_ctl", "postgres", "createdb"].iter().all(|name| folder.join(name).is_file())
+    ["initdb", "postgres", "createdb", "pg_isready"].iter().all(|name| folder.join(name).is_file())
 }
 
-/// The user to run the server as: PostgreSQL refuses to run as root. Gives the folder to it.
+/// The user to run the server as: PostgreSQL refuses to run as root. Gives the folder to it, with what is in it.
 fn unprivileged(folder: &Path) -> io::Result<Option<&'static str>> {
     if fs::metadata(folder)?.uid() != 0 {
         return Ok(None);
     }
     // The user of Debian's package, else the one that owns nothing.
     for user in ["postgres", "nobody"] {
-        if Command::new("chown").arg(user).arg(folder).stderr(Stdio::null()).status()?.success() {
+        if Command::new("chown").args(["-R", user]).arg(folder).stderr(Stdio::null()).status()?.success() {
             return Ok(Some(user));
         }
     }
