@@ -1,124 +1,119 @@
-//! Durable appends a second: over HTTP at 64 connections, the load included, against the same store called in process.
-//!
-//! Each writer has a branch of its own, so that every append succeeds and what is measured is the path of one append: its
-//! guards, its event, its commit.
+//! Durable appends: over HTTP at 64 connections, the load included, against the same store called in process, on SQLite
+//! and on PostgreSQL.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use tokio::runtime::Runtime;
+use zumik_test_postgres::Postgres;
 use zumik_tests::process::ServeProcess;
 
-use crate::loader::{Connection, text_member};
+use crate::cpu;
 use crate::local::Local;
-use crate::report::{Report, Row, median};
+use crate::report::{Report, Row, median, micros, millis, percentile, ratio};
+use crate::writers::{HttpWriters, Round, WRITERS, store_round};
 use crate::{Plan, Result};
 
-/// Writers at once.
-pub const WRITERS: usize = 64;
+/// The issue's bounds on the slowest appends but one in a hundred.
+const SQLITE_TAIL: Duration = Duration::from_millis(10);
+const POSTGRES_TAIL: Duration = Duration::from_millis(25);
 
-/// Runs rounds of both sides in turns.
-pub fn measure(plan: &Plan, report: &mut Report) -> Result {
-    let time = Duration::from_millis(plan.pick(2_000, 300));
-    let rounds = plan.pick(7, 1);
+/// Appends over HTTP and in process, in turns.
+struct Turns {
+    time: Duration,
+    load: Runtime,
+    writers: HttpWriters,
+    here: Runtime,
+    store: Local,
+    plain: Vec<Round>,
+    keyed: Vec<Round>,
+    in_process: Vec<Round>,
+}
 
+/// On SQLite.
+pub fn sqlite(plan: &Plan, report: &mut Report) -> Result {
     let folder = plan.folder()?;
     let server = ServeProcess::start(&plan.zumik, folder.path());
-    let load = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let mut writers = load.block_on(HttpWriter::open_all(&server))?;
-
-    let folder = plan.folder()?;
-    let here = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let store = here.block_on(Local::open(folder.path()))?;
-
-    let (mut plain, mut keyed, mut in_process) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..rounds {
-        plain.push(load.block_on(http_round(&mut writers, time, false))?);
-        in_process.push(here.block_on(store_round(&store, time))?);
-        keyed.push(load.block_on(http_round(&mut writers, time, true))?);
-    }
-    let baseline = median(&in_process);
-    for (what, rates) in [("", &plain), (", each with an idempotency key", &keyed)] {
-        let rate = median(rates);
-        report.add(Row {
-            what: format!("Durable appends over HTTP, {WRITERS} connections{what}"),
-            value: format!("{rate:.0}/s"),
-            baseline: format!("the same store in process, {WRITERS} tasks: {baseline:.0}/s"),
-            ratio: Some(rate / baseline),
-        });
-    }
+    let beside = plan.folder()?;
+    let mut turns = Turns::new(plan, &server, |here| here.block_on(Local::open(beside.path())))?;
+    turns.run(plan)?;
+    turns.report("", SQLITE_TAIL, report);
     Ok(())
 }
 
-/// One connection with its branch.
-struct HttpWriter {
-    connection: Connection,
-    events: String,
-    version: u64,
-    head: Option<String>,
+/// On PostgreSQL, where it is installed.
+pub fn postgres(plan: &Plan, report: &mut Report) -> Result {
+    let Some(database) = Postgres::durable() else { return Ok(()) };
+    let folder = plan.folder()?;
+    let server = ServeProcess::start_on(&plan.zumik, folder.path(), &database.database());
+    let beside = database.database();
+    let mut turns = Turns::new(plan, &server, |here| here.block_on(Local::open_database(&beside)))?;
+    turns.run(plan)?;
+    turns.report(", PostgreSQL", POSTGRES_TAIL, report);
+
+    let programs = || -> Result<[Duration; 3]> {
+        Ok([cpu::of(server.id())?, cpu::of_family(database.id())?, cpu::of(std::process::id())?])
+    };
+    let before = programs()?;
+    let round = turns.writers.round(&turns.load, turns.time * 2, false)?;
+    let after = programs()?;
+    let appends = u32::try_from(round.times.len())?;
+    let [server, database, load] = [0, 1, 2].map(|at| (after[at] - before[at]) / appends);
+    report.add(Row {
+        what: "Processor time of a durable append over HTTP, PostgreSQL".to_owned(),
+        value: micros(server + database),
+        baseline: format!(
+            "the server alone: {}; the database {}, the load beside them {}",
+            micros(server),
+            micros(database),
+            micros(load)
+        ),
+        ratio: ratio(server + database, server),
+    });
+    Ok(())
 }
 
-impl HttpWriter {
-    async fn open_all(server: &ServeProcess) -> Result<Vec<Self>> {
-        let mut writers = Vec::new();
-        for _ in 0..WRITERS {
-            let mut connection = Connection::open(&server.url, &server.api_key).await?;
-            let session = connection.post("/v2/sessions", "{}", None).await?;
-            let id = text_member(session, "id").ok_or("a session without an id")?;
-            let branch = text_member(session, "default_branch_id").ok_or("a session without a branch")?;
-            let events = format!("/v2/sessions/{id}/branches/{branch}/events");
-            writers.push(Self { connection, events, version: 0, head: None });
-        }
-        Ok(writers)
+impl Turns {
+    fn new(plan: &Plan, server: &ServeProcess, open: impl FnOnce(&Runtime) -> Result<Local>) -> Result<Self> {
+        let load = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let writers = HttpWriters::open(&load, server)?;
+        let here = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        let store = open(&here)?;
+        let time = Duration::from_millis(plan.pick(2_000, 300));
+        let (plain, keyed, in_process) = (Vec::new(), Vec::new(), Vec::new());
+        Ok(Self { time, load, writers, here, store, plain, keyed, in_process })
     }
 
-    async fn append(&mut self, keyed: bool) -> Result {
-        let head = self.head.as_ref().map_or_else(|| "null".to_owned(), |head| format!("\"{head}\""));
-        let version = self.version;
-        let body = format!(
-            r#"{{"expected_version":{version},"expected_head_event_id":{head},"event":{{"event_type":"note"}}}}"#
-        );
-        // The path has the branch, so path and version name this append once.
-        let key = keyed.then(|| format!("append-{version}"));
-        let event = self.connection.post(&self.events, &body, key.as_deref()).await?;
-        self.head = Some(text_member(event, "id").ok_or("an event without an id")?.to_owned());
-        self.version += 1;
+    fn run(&mut self, plan: &Plan) -> Result {
+        for _ in 0..plan.pick(7, 1) {
+            self.plain.push(self.writers.round(&self.load, self.time, false)?);
+            self.in_process.push(self.here.block_on(store_round(&self.store, self.time))?);
+            self.keyed.push(self.writers.round(&self.load, self.time, true)?);
+        }
         Ok(())
     }
-}
 
-/// Appends of all writers a second, over HTTP.
-async fn http_round(writers: &mut [HttpWriter], time: Duration, keyed: bool) -> Result<f64> {
-    let start = Instant::now();
-    let work = writers.iter_mut().map(|writer| async move {
-        let mut appends = 0u64;
-        while start.elapsed() < time {
-            writer.append(keyed).await?;
-            appends += 1;
+    fn report(&self, on: &str, bound: Duration, report: &mut Report) {
+        let rate = |rounds: &[Round]| median(&rounds.iter().map(|round| round.rate).collect::<Vec<_>>());
+        let baseline = rate(&self.in_process);
+        let sides = [("", &self.plain), (", each with an idempotency key", &self.keyed)];
+        for (what, rounds) in sides {
+            let rate = rate(rounds);
+            report.add(Row {
+                what: format!("Durable appends over HTTP{on}, {WRITERS} connections{what}"),
+                value: format!("{rate:.0}/s"),
+                baseline: format!("the same store in process, {WRITERS} tasks: {baseline:.0}/s"),
+                ratio: Some(rate / baseline),
+            });
         }
-        Result::Ok(appends)
-    });
-    let appends: u64 = futures_util::future::try_join_all(work).await?.iter().sum();
-    Ok(appends as f64 / start.elapsed().as_secs_f64())
-}
-
-/// Appends of as many tasks a second, in process.
-async fn store_round(store: &Local, time: Duration) -> Result<f64> {
-    let mut tasks = tokio::task::JoinSet::new();
-    let mut branches = Vec::new();
-    for _ in 0..WRITERS {
-        branches.push(store.branch().await?);
+        for (what, rounds) in sides {
+            let times: Vec<Duration> = rounds.iter().flat_map(|round| round.times.clone()).collect();
+            let tail = percentile(&times, 99);
+            report.add(Row {
+                what: format!("A durable append over HTTP{on}, {WRITERS} connections{what}, p99"),
+                value: millis(tail),
+                baseline: format!("bound of {}; p50 {}", millis(bound), millis(percentile(&times, 50))),
+                ratio: ratio(tail, bound),
+            });
+        }
     }
-    let start = Instant::now();
-    for mut branch in branches {
-        let store = store.clone();
-        tasks.spawn(async move {
-            let mut appends = 0u64;
-            while start.elapsed() < time {
-                store.append(&mut branch).await.map_err(|error| error.to_string())?;
-                appends += 1;
-            }
-            std::result::Result::<u64, String>::Ok(appends)
-        });
-    }
-    let appends: u64 = tasks.join_all().await.into_iter().sum::<std::result::Result<u64, String>>()?;
-    Ok(appends as f64 / start.elapsed().as_secs_f64())
 }

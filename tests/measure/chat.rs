@@ -7,7 +7,7 @@ use tokio::runtime::Runtime;
 use zumik_tests::upstream::Upstream;
 
 use crate::loader::Connection;
-use crate::report::{Report, Row, percentile, ratio};
+use crate::report::{Report, Row, millis, percentile, ratio};
 use crate::{Plan, Result};
 
 /// Requests a second.
@@ -95,8 +95,4 @@ fn round_of(load: &Runtime, connections: &mut [Connection], time: Duration) -> R
     });
     let times = load.block_on(futures_util::future::try_join_all(work))?;
     Ok(times.concat())
-}
-
-fn millis(time: Duration) -> String {
-    format!("{:.2} ms", time.as_secs_f64() * 1e3)
 }

@@ -9,6 +9,9 @@ use zumik_client::types::{
 };
 use zumik_server::clock::{Clock, SystemClock};
 use zumik_server::domain::Scopes;
+use zumik_server::mint::RandomMint;
+use zumik_server::seal::MasterKey;
+use zumik_server::store::postgres::{self, PostgresStore};
 use zumik_server::store::sqlite::{Options, SqliteStore};
 use zumik_server::store::{EventPage, NewKey, ProjectCtx, Store, Written};
 
@@ -38,14 +41,24 @@ pub struct Branch {
 impl Local {
     /// Opens the store of a fresh folder, with a project and a key to ask with.
     pub async fn open(folder: &Path) -> Result<Self> {
-        let store = SqliteStore::open(Options::new(folder)).await?;
+        Self::over(Arc::new(SqliteStore::open(Options::new(folder)).await?)).await
+    }
+
+    /// The same of a fresh PostgreSQL database, by its URL.
+    pub async fn open_database(url: &str) -> Result<Self> {
+        let key = MasterKey::mint(&RandomMint::default());
+        let options = postgres::Options::new(url.parse()?).master_key(key);
+        Self::over(Arc::new(PostgresStore::open(options).await?)).await
+    }
+
+    async fn over(store: Arc<dyn Store>) -> Result<Self> {
         let now = SystemClock.now();
         let project = store.ensure_project("measure", now).await?.id;
         let scopes = Scopes::INFERENCE_ONLY;
         let key = NewKey { name: "measure".to_owned(), scopes, hash: [7; 32], masked: "none".to_owned() };
         let key = store.create_key(&project, key, now).await?.id;
         let ctx = ProjectCtx { project, key, scopes, trace: TraceId::with_suffix("measure"), now };
-        Ok(Self { store: Arc::new(store), ctx })
+        Ok(Self { store, ctx })
     }
 
     /// A new session's root branch.

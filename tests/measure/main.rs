@@ -1,11 +1,12 @@
 //! The numbers of the whole system, each beside a baseline of the same run. Started by `cargo xtask bench`.
 //!
-//! `--zumik PATH` names the command to measure, `--quick` takes fewer rounds, `--write` puts the page into
-//! `docs/benchmarks.md`.
+//! `--zumik PATH` names the command to measure, `--quick` takes fewer rounds, `--only NAME` takes one group of rows (again
+//! for another one), `--write` puts the page into `docs/benchmarks.md`.
 
 mod append;
 mod call;
 mod chat;
+mod cpu;
 mod history;
 mod idle;
 mod loader;
@@ -14,6 +15,7 @@ mod memory;
 mod report;
 mod sse;
 mod streams;
+mod writers;
 
 use std::error::Error;
 use std::fs;
@@ -27,10 +29,27 @@ use zumik_tests::upstream::Upstream;
 /// What a measurement may fail with.
 type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
 
+/// A group of rows.
+type Measurement = fn(&Plan, &mut Report) -> Result;
+
+/// All groups by name, in the order of the page.
+const MEASUREMENTS: [(&str, Measurement); 8] = [
+    ("idle", idle::measure),
+    ("call", call::measure),
+    ("sse", sse::measure),
+    ("chat", chat::measure),
+    ("streams", streams::measure),
+    ("append", append::sqlite),
+    ("postgres", append::postgres),
+    ("history", history::measure),
+];
+
 /// How this run measures.
 struct Plan {
     /// The `zumik` command.
     zumik: PathBuf,
+    /// The groups of rows to take; empty for all.
+    only: Vec<String>,
     /// Whether to take fewer rounds: to see that everything works, not to quote.
     quick: bool,
     /// Whether to write the page.
@@ -40,10 +59,11 @@ struct Plan {
 impl Plan {
     fn from_arguments() -> Result<Self> {
         let mut arguments = std::env::args().skip(1);
-        let (mut zumik, mut quick, mut write) = (None, false, false);
+        let (mut zumik, mut only, mut quick, mut write) = (None, Vec::new(), false, false);
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
                 "--zumik" => zumik = arguments.next().map(PathBuf::from),
+                "--only" => only.push(arguments.next().ok_or("--only needs a name")?),
                 "--quick" => quick = true,
                 "--write" => write = true,
                 // What cargo gives to every benchmark.
@@ -52,7 +72,18 @@ impl Plan {
             }
         }
         let zumik = zumik.ok_or("--zumik PATH is missing; run this through `cargo xtask bench`")?;
-        Ok(Self { zumik, quick, write })
+        if let Some(unknown) = only.iter().find(|only| MEASUREMENTS.iter().all(|(name, _)| name != only)) {
+            let names = MEASUREMENTS.map(|(name, _)| name).join(", ");
+            return Err(format!("there is no group {unknown}; there are {names}").into());
+        }
+        if write && !only.is_empty() {
+            return Err("--write needs all rows, --only leaves some out".into());
+        }
+        Ok(Self { zumik, only, quick, write })
+    }
+
+    fn takes(&self, name: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|only| only == name)
     }
 
     /// One of two numbers: the thorough one, or the quick one.
@@ -88,13 +119,9 @@ fn main() -> ExitCode {
 fn measure() -> Result {
     let plan = Plan::from_arguments()?;
     let mut report = Report::default();
-    idle::measure(&plan, &mut report)?;
-    call::measure(&plan, &mut report)?;
-    sse::measure(&plan, &mut report)?;
-    chat::measure(&plan, &mut report)?;
-    streams::measure(&plan, &mut report)?;
-    append::measure(&plan, &mut report)?;
-    history::measure(&plan, &mut report)?;
+    for (_, measurement) in MEASUREMENTS.iter().filter(|(name, _)| plan.takes(name)) {
+        measurement(&plan, &mut report)?;
+    }
     let page = report.page();
     println!("\n{page}");
     if plan.write {

@@ -92,6 +92,11 @@ pub fn micros(duration: Duration) -> String {
     format!("{:.1} µs", duration.as_secs_f64() * 1e6)
 }
 
+/// A duration in milliseconds.
+pub fn millis(duration: Duration) -> String {
+    format!("{:.2} ms", duration.as_secs_f64() * 1e3)
+}
+
 /// One duration divided by another.
 pub fn ratio(value: Duration, baseline: Duration) -> Option<f64> {
     Some(value.as_secs_f64() / baseline.as_secs_f64())

@@ -53,6 +53,13 @@ impl ServeProcess {
         Self::spawn(Command::new(zumik).args(["serve", "--log-level", "error", "--data"]).arg(data))
     }
 
+    /// The same, with its state in a database. It logs nothing: where the database is taken away, that would be much.
+    pub fn start_on(zumik: &Path, data: &Path, store: &str) -> Self {
+        let mut command = Command::new(zumik);
+        command.args(["serve", "--log-level", "off", "--data"]).arg(data);
+        Self::spawn(command.env("ZUMIK_STORE", store))
+    }
+
     /// The same with metrics, and with all that it can log in a file.
     pub fn start_logging(zumik: &Path, data: &Path, log: File) -> Self {
         let mut command = Command::new(zumik);
