@@ -1,8 +1,10 @@
 //! Where the database is: a `postgres://` URL that never shows its password.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use thiserror::Error;
 use tokio_postgres::Config;
@@ -14,13 +16,16 @@ use tokio_postgres::config::{Host, SslMode};
 ///
 /// | `sslmode` | |
 /// | --- | --- |
-/// | `require` | TLS, and the server's certificate must be valid for its host by the system's certificates |
+/// | `verify-full`, `verify-ca`, `require` | TLS, and the server's certificate must be valid for its host |
 /// | `disable` | no TLS |
 /// | absent, `prefer` | as `require`, but to this machine (loopback, Unix socket) as `disable` |
+///
+/// Who may sign that certificate: the authorities in the PEM file `sslrootcert`, or else those of the system.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Address {
     config: Config,
+    authorities: Option<PathBuf>,
 }
 
 /// A text that is no URL of a PostgreSQL database. It does not show the text, which may hold a password.
@@ -39,6 +44,11 @@ impl Address {
         config
     }
 
+    /// The file with the authorities that may sign the certificate of the database, when it is not left to the system.
+    pub(super) fn authorities(&self) -> Option<&Path> {
+        self.authorities.as_deref()
+    }
+
     /// Whether connections use TLS.
     pub fn is_encrypted(&self) -> bool {
         match self.config.get_ssl_mode() {
@@ -47,6 +57,29 @@ impl Address {
             _ => true,
         }
     }
+}
+
+/// The URL as the library reads it, which knows neither the modes that check a certificate nor the file of its
+/// authorities; and that file.
+fn split_tls(url: &str) -> Result<(String, Option<PathBuf>), AddressError> {
+    // Before the `@` a question mark belongs to the password.
+    let host = url.find('@').unwrap_or_default();
+    let Some(query) = url[host..].find('?').map(|at| host + at + 1) else {
+        return Ok((url.to_owned(), None));
+    };
+    let (mut kept, mut authorities) = (Vec::new(), None);
+    for parameter in url[query..].split('&') {
+        match parameter.split_once('=') {
+            Some(("sslmode", "verify-full" | "verify-ca")) => kept.push("sslmode=require"),
+            Some(("sslrootcert", "system")) => authorities = None,
+            Some(("sslrootcert", file)) => {
+                let file = percent_decode_str(file).decode_utf8().map_err(|_| AddressError)?;
+                authorities = Some(PathBuf::from(&*file));
+            }
+            _ => kept.push(parameter),
+        }
+    }
+    Ok((format!("{}{}", &url[..query], kept.join("&")), authorities))
 }
 
 fn is_local(host: &Host) -> bool {
@@ -66,8 +99,9 @@ impl FromStr for Address {
         if !text.starts_with("postgres://") && !text.starts_with("postgresql://") {
             return Err(AddressError);
         }
-        let config = Config::from_str(text).map_err(|_| AddressError)?;
-        if config.get_hosts().is_empty() { Err(AddressError) } else { Ok(Self { config }) }
+        let (text, authorities) = split_tls(text)?;
+        let config = Config::from_str(&text).map_err(|_| AddressError)?;
+        if config.get_hosts().is_empty() { Err(AddressError) } else { Ok(Self { config, authorities }) }
     }
 }
 
@@ -138,10 +172,23 @@ mod tests {
         let encrypted = |text: &str| text.parse::<Address>().unwrap().is_encrypted();
         for text in ["localhost", "127.0.0.1", "[::1]", "%2Fvar%2Frun%2Fpostgresql"] {
             assert!(!encrypted(&format!("postgres://zumik@{text}/zumik")), "{text}");
-            assert!(encrypted(&format!("postgres://zumik@{text}/zumik?sslmode=require")), "{text}");
+            for mode in ["require", "verify-ca", "verify-full", "verify-full&application_name=a"] {
+                assert!(encrypted(&format!("postgres://zumik@{text}/zumik?sslmode={mode}")), "{text} {mode}");
+            }
         }
         assert!(encrypted("postgres://zumik@db.example.com/zumik"));
         assert!(encrypted("postgres://zumik@localhost,db.example.com/zumik"));
         assert!(!encrypted("postgres://zumik@db.example.com/zumik?sslmode=disable"));
+    }
+
+    #[test]
+    fn a_file_of_authorities_is_taken_from_the_url() {
+        let file = |text: &str| text.parse::<Address>().unwrap().authorities().map(Path::to_owned);
+        let url = "postgres://zumik:a?b&sslrootcert=c@db.example.com/zumik";
+        assert_eq!(file(url), None);
+        assert_eq!(file(&format!("{url}?sslrootcert=system")), None);
+        let found = file(&format!("{url}?sslrootcert=%2Fetc%2Fan%20authority.pem&sslmode=verify-full"));
+        assert_eq!(found.as_deref(), Some(Path::new("/etc/an authority.pem")));
+        assert!("postgres://zumik@db.example.com/zumik?sslmode=verify-nothing".parse::<Address>().is_err());
     }
 }

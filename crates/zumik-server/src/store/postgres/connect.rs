@@ -1,19 +1,24 @@
 //! Connections to the database: the pool, their settings, TLS.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime, Timeouts};
-use rustls::ClientConfig;
 use rustls::crypto::CryptoProvider;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::BuilderVerifierExt as _;
 use tokio_postgres::NoTls;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::OpenError;
 use super::address::Address;
+use super::fault::ReadOnly;
+use crate::store::{Result, StoreError};
 
-/// How long an operation waits for a connection that is free, or for a new one.
+/// How long an operation waits for a connection that is free, or for a new one; and `/readyz` for an answer.
 const WAIT: Duration = Duration::from_secs(5);
 
 /// Settings of every connection.
@@ -46,7 +51,7 @@ pub(super) fn pool(address: &Address, schema: &str, connections: usize) -> Resul
     config.keepalives_idle(Duration::from_secs(15));
     let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
     let manager = if address.is_encrypted() {
-        Manager::from_config(config, MakeRustlsConnect::new(tls()?), recycling)
+        Manager::from_config(config, MakeRustlsConnect::new(tls(address.authorities())?), recycling)
     } else {
         Manager::from_config(config, NoTls, recycling)
     };
@@ -63,15 +68,45 @@ pub(super) fn pool(address: &Address, schema: &str, connections: usize) -> Resul
         .map_err(|error| OpenError::Setup(error.into()))
 }
 
-/// TLS with the certificates of the system, by the provider that the process has installed, else by ring.
-fn tls() -> Result<ClientConfig, OpenError> {
+/// Whether the database answers and takes writes.
+pub(super) async fn check(pool: &Pool) -> Result<()> {
+    // A database that hangs closes no connection.
+    tokio::time::timeout(WAIT, ask(pool)).await.map_err(StoreError::unavailable)?
+}
+
+async fn ask(pool: &Pool) -> Result<()> {
+    let connection = pool.get().await?;
+    let sql = "SELECT NOT pg_is_in_recovery() AND current_setting('transaction_read_only') = 'off'
+               FROM receipt_keys LIMIT 1";
+    let statement = connection.prepare_cached(sql).await?;
+    match connection.query_one(&statement, &[]).await?.try_get(0)? {
+        true => Ok(()),
+        false => Err(StoreError::unavailable(ReadOnly)),
+    }
+}
+
+/// TLS that trusts the authorities of a file, else those of the system, by the provider that the process has installed,
+/// else by ring.
+fn tls(authorities: Option<&Path>) -> Result<ClientConfig, OpenError> {
     let provider = CryptoProvider::get_default()
         .map_or_else(|| Arc::new(rustls::crypto::ring::default_provider()), Arc::clone);
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .and_then(|builder| builder.with_platform_verifier());
-    match builder {
-        Ok(builder) => Ok(builder.with_no_client_auth()),
-        Err(error) => Err(OpenError::Setup(error.into())),
+    let setup = |error: rustls::Error| OpenError::Setup(error.into());
+    let builder =
+        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(setup)?;
+    let builder = match authorities {
+        None => builder.with_platform_verifier().map_err(setup)?,
+        Some(file) => builder.with_root_certificates(read_authorities(file)?),
+    };
+    Ok(builder.with_no_client_auth())
+}
+
+fn read_authorities(file: &Path) -> Result<RootCertStore, OpenError> {
+    let unreadable =
+        |error: Box<dyn std::error::Error + Send + Sync>| OpenError::Authorities(file.to_owned(), error);
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(file).map_err(|error| unreadable(error.into()))? {
+        let certificate = certificate.map_err(|error| unreadable(error.into()))?;
+        roots.add(certificate).map_err(|error| unreadable(error.into()))?;
     }
+    if roots.is_empty() { Err(unreadable("it holds no certificate in PEM form".into())) } else { Ok(roots) }
 }

@@ -65,6 +65,21 @@ impl From<PoolError> for StoreError {
     }
 }
 
+/// Why TLS refused the certificate of the database, if that is what went wrong.
+pub(super) fn refused_certificate(error: &tokio_postgres::Error) -> Option<rustls::Error> {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        // What an I/O error wraps is no source of it.
+        let inner = error.downcast_ref::<std::io::Error>().and_then(|error| error.get_ref());
+        let tls = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        if let Some(refused @ rustls::Error::InvalidCertificate(_)) = tls {
+            return Some(refused.clone());
+        }
+        cause = error.source();
+    }
+    None
+}
+
 fn has_io(error: &tokio_postgres::Error) -> bool {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = cause {

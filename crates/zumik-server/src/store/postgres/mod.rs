@@ -46,6 +46,7 @@ use thiserror::Error;
 pub use address::{Address, AddressError};
 
 use db::Env;
+use fault::refused_certificate;
 use keys::Callers;
 use presence::Presence;
 
@@ -79,6 +80,15 @@ pub enum OpenError {
     /// No connection could be made.
     #[error("the database could not be connected to")]
     Connect(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The database showed a certificate that is not accepted.
+    #[error(
+        "the certificate of the database is refused; when an authority of your own signed it, name the file of that \
+         authority with sslrootcert=FILE in the URL"
+    )]
+    Certificate(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The authorities that the URL names could not be read.
+    #[error("the certificates in {} could not be used", .0.display())]
+    Authorities(PathBuf, #[source] Box<dyn std::error::Error + Send + Sync>),
     /// The pool or TLS could not be set up.
     #[error("connections to the database could not be set up")]
     Setup(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -119,7 +129,10 @@ pub enum OpenError {
 impl From<PoolError> for OpenError {
     fn from(error: PoolError) -> Self {
         match error {
-            PoolError::Backend(error) => Self::Connect(error.into()),
+            PoolError::Backend(error) => match refused_certificate(&error) {
+                Some(refused) => Self::Certificate(refused.into()),
+                None => Self::Connect(error.into()),
+            },
             other => Self::Connect(other.into()),
         }
     }

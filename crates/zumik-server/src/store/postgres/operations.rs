@@ -17,16 +17,16 @@ use super::PostgresStore;
 use super::answers::Found;
 use super::append::Append;
 use super::artifacts::SealedArtifact;
+use super::connect;
 use super::conversations::SealedConversation;
-use super::fault::ReadOnly;
 use super::files::SealedFile;
 use super::responses::SealedResponse;
 use crate::domain::{CompactionKey, Prompt, ResponseObject};
 use crate::store::durable::responses::ResponseName;
 use crate::store::{
     Answer, Caller, Continued, EventPage, FilePage, Generation, Idempotency, KeyRecord, LEASE, Lease,
-    NewFile, NewKey, Page, Project, ProjectCtx, PromptState, Reserved, Result, Store, StoreError,
-    StoredResponse, Swept, Written,
+    NewFile, NewKey, Page, Project, ProjectCtx, PromptState, Reserved, Result, Store, StoredResponse, Swept,
+    Written,
 };
 
 #[async_trait]
@@ -432,14 +432,7 @@ impl Store for PostgresStore {
     }
 
     async fn check_ready(&self) -> Result<()> {
-        let connection = self.connection().await?;
-        let sql = "SELECT NOT pg_is_in_recovery() AND current_setting('transaction_read_only') = 'off'
-                   FROM receipt_keys LIMIT 1";
-        let statement = connection.prepare_cached(sql).await?;
-        match connection.query_one(&statement, &[]).await?.try_get(0)? {
-            true => Ok(()),
-            false => Err(StoreError::unavailable(ReadOnly)),
-        }
+        connect::check(&self.pool).await
     }
 
     async fn close(&self) {

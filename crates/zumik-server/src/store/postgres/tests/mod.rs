@@ -1,5 +1,7 @@
 //! What only the store of several servers can get wrong: replicas, migrations, the master key, lost connections.
 
+mod tls;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 
