@@ -1,15 +1,14 @@
-//! Appends: one statement, which is a transaction of its own.
+//! Appends: compared and swapped together with others that come in (`groups`).
 //!
-//! It compares and swaps the branch's row, inserts the event and keeps the answer, or does nothing at all. What it
-//! compares with is remembered from the append before, or read first. When it does nothing, a transaction does the same
-//! step by step: it replays, tells what is wrong, or appends after all.
+//! What an append compares with is remembered from the one before, or read first. When it was passed over, a transaction
+//! does the same step by step: it replays, tells what is wrong, or appends after all.
 
 use zumik_types::{AppendEventRequest, ArtifactId, BranchId, Event, EventId, Extra, ObjectType, SessionId};
 
 use super::PostgresStore;
 use super::db::{Db, count, key, optional_id, stored};
 use super::events::NewRow;
-use super::fault::Race;
+use super::groups::{KeptAnswer, Swap};
 use super::heads::{Head, Owner};
 use super::history::{Node, Spine};
 use crate::store::durable::answers::encode;
@@ -32,26 +31,6 @@ const READ: &str = "WITH RECURSIVE
     SELECT branch.id, branch.version, spine.id, spine.sequence, spine.public_id
     FROM branch LEFT JOIN spine ON true ORDER BY spine.sequence";
 
-const SWAP: &str = "WITH
-    new AS MATERIALIZED (SELECT nextval('event_rows') AS id),
-    artifact AS (
-      SELECT id FROM artifacts
-      WHERE public_id = $5 AND project = $6 AND state = 0 AND (expires_at IS NULL OR expires_at > $7)
-      FOR SHARE),
-    moved AS (
-      UPDATE branches SET version = $2 + 1, head = (SELECT id FROM new)
-      WHERE id = $1 AND version = $2 AND head IS NOT DISTINCT FROM $3 AND status = 0
-        AND ($5::bytea IS NULL OR EXISTS (SELECT 1 FROM artifact))
-      RETURNING id, head),
-    event AS (
-      INSERT INTO events (id, public_id, branch, sequence, parent, jump, jump_sequence, event_type, payload_ref,
-        artifact, created_at)
-      SELECT head, $4, id, $2 + 1, $3, $8, $9, $10, $11, (SELECT id FROM artifact), $7 FROM moved),
-    kept AS (
-      INSERT INTO answers (lookup, fingerprint, expires_at, epoch, sealed)
-      SELECT $12, $13, $14, 1, $15 FROM moved WHERE $12::bytea IS NOT NULL)
-    SELECT head FROM moved";
-
 /// An append as it was asked for, with the id that its event will have.
 pub(super) struct Append<'r> {
     pub(super) ctx: &'r ProjectCtx,
@@ -64,11 +43,8 @@ pub(super) struct Append<'r> {
 impl PostgresStore {
     pub(super) async fn append(&self, append: &Append<'_>) -> Result<Written<Event>> {
         let minted = self.env.mint::<EventId>(append.ctx);
-        match self.swap(append, &minted).await {
-            Ok(Some(written)) => return Ok(written),
-            Ok(None) => {}
-            Err(error) if Race::is(&error) => {}
-            Err(error) => return Err(error),
+        if let Some(written) = self.swap(append, &minted).await? {
+            return Ok(written);
         }
         self.env.heads.forget(append.branch);
         let Append { ctx, session, branch, request, key } = *append;
@@ -88,10 +64,9 @@ impl PostgresStore {
             return Ok(None);
         };
         let owner = (project, session);
-        let connection = self.connection().await?;
         let known = match self.env.heads.at(owner, branch, request.expected_version) {
             Some(known) => Some(known),
-            None => read_head(&connection, owner, branch).await?,
+            None => read_head(&self.connection().await?, owner, branch).await?,
         };
         let Some(mut known) = known.filter(|known| {
             let expected_head = request.expected_head_event_id.as_sent();
@@ -103,45 +78,36 @@ impl PostgresStore {
 
         let event = append.event(id.clone(), known.head.clone());
         let answer = Answer::json(&ctx.trace, &event)?;
-        let lookup = append.key.map(|key| key.lookup(&ctx.project));
-        let sealed = match &lookup {
-            None => None,
-            Some(lookup) => {
-                Some(self.env.vault.seal(&*self.env.mint, &place("answer", lookup), &encode(&answer)?)?)
-            }
-        };
-        let artifact = append.artifact();
+        let kept = append.key.map(|key| self.kept_answer(ctx, key, &answer)).transpose()?;
         // An id that this server never gave names no artifact: it must not look like none was named.
-        let artifact = artifact.as_ref().map(|id| key(id).unwrap_or_default());
-        let statement = connection.prepare_cached(SWAP).await?;
-        let moved = connection
-            .query_opt(
-                &statement,
-                &[
-                    &known.branch,
-                    &stored(known.version),
-                    &known.spine.head().map(|node| node.row),
-                    &&id_key[..],
-                    &artifact,
-                    &project,
-                    &seconds(ctx.now),
-                    &known.spine.next_jump().map(|node| node.row),
-                    &stored(jump_sequence(known.version + 1)),
-                    &request.event.event_type.as_str().as_bytes(),
-                    &request.event.payload_ref.as_deref().map(str::as_bytes),
-                    &lookup.as_ref().map(|lookup| &lookup[..]),
-                    &append.key.map(|key| &key.fingerprint[..]),
-                    &(ctx.now + ANSWER_LIFETIME).timestamp_millis(),
-                    &sealed,
-                ],
-            )
-            .await?;
-        let Some(moved) = moved else { return Ok(None) };
-        known.spine.push(moved.try_get(0)?);
+        let artifact = append.artifact().map(|id| key(&id).unwrap_or_default());
+        let swap = Swap {
+            branch: known.branch,
+            version: stored(known.version),
+            head: known.spine.head().map(|node| node.row),
+            public_id: *id_key,
+            artifact,
+            project,
+            created_at: seconds(ctx.now),
+            jump: known.spine.next_jump().map(|node| node.row),
+            jump_sequence: stored(jump_sequence(known.version + 1)),
+            event_type: request.event.event_type.as_str().to_owned(),
+            payload_ref: request.event.payload_ref.clone(),
+            answer: kept,
+        };
+        let Some(row) = self.groups.append(swap).await? else { return Ok(None) };
+        known.spine.push(row);
         known.version += 1;
         known.head = Some(id.clone());
         self.env.heads.remember(owner, branch, known);
         Ok(Some(Written::Fresh { value: event, answer }))
+    }
+
+    fn kept_answer(&self, ctx: &ProjectCtx, key: &Idempotency, answer: &Answer) -> Result<KeptAnswer> {
+        let lookup = key.lookup(&ctx.project);
+        let sealed = self.env.vault.seal(&*self.env.mint, &place("answer", &lookup), &encode(answer)?)?;
+        let expires_at = (ctx.now + ANSWER_LIFETIME).timestamp_millis();
+        Ok(KeptAnswer { lookup, fingerprint: key.fingerprint, expires_at, sealed })
     }
 }
 

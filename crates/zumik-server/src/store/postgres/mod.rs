@@ -18,6 +18,7 @@ mod db;
 mod events;
 mod fault;
 mod files;
+mod groups;
 mod heads;
 mod history;
 mod keys;
@@ -47,6 +48,7 @@ pub use address::{Address, AddressError};
 
 use db::Env;
 use fault::refused_certificate;
+use groups::Groups;
 use keys::Callers;
 use presence::Presence;
 
@@ -205,6 +207,7 @@ impl Options {
 pub struct PostgresStore {
     env: Arc<Env>,
     pool: Pool,
+    groups: Arc<Groups>,
     callers: Callers,
 }
 
@@ -227,7 +230,8 @@ impl PostgresStore {
         let presence = Presence::new(number, schema);
         let project_rows = parking_lot::RwLock::default();
         let env = Env { vault, mint, clock, presence, heads: heads::Heads::default(), project_rows };
-        let store = Self { env: Arc::new(env), pool, callers: Callers::default() };
+        let groups = Groups::new(pool.clone());
+        let store = Self { env: Arc::new(env), pool, groups, callers: Callers::default() };
         let key = store.write(|db| Box::pin(db.ensure_signing_key())).await?;
         if key.is_test_key() {
             return Err(OpenError::TestKey);
