@@ -1,5 +1,7 @@
 //! The worker, over the plain store and in virtual time. What answers lines is scripted here: it must fail at will.
 
+mod replicas;
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -13,7 +15,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use zumik_types::{Batch, BatchId, BatchStatus, CreateBatchRequest};
+use zumik_types::{Batch, BatchId, BatchStatus, CreateBatchRequest, FileId};
 
 use super::*;
 use crate::clock::Clock;
@@ -73,7 +75,7 @@ impl Drop for Ends<'_> {
 
 struct World {
     store: Arc<dyn Store>,
-    clock: Arc<VirtualClock>,
+    clock: Arc<dyn Clock>,
     ctx: ProjectCtx,
     script: Arc<Script>,
     bell: Bell,
@@ -84,6 +86,15 @@ impl World {
     async fn new(takes: Duration, statuses: &[(&'static str, &[u16])]) -> Self {
         let clock = Arc::new(VirtualClock(Utc::now(), Instant::now()));
         let store = MemoryStore::new(clock.clone(), Arc::new(RandomMint::default()));
+        Self::over(Arc::new(store), clock, takes, statuses).await
+    }
+
+    async fn over(
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        takes: Duration,
+        statuses: &[(&'static str, &[u16])],
+    ) -> Self {
         let project = store.ensure_project("test", clock.now()).await.unwrap().id;
         let key = NewKey {
             name: "test".to_owned(),
@@ -103,7 +114,7 @@ impl World {
             most_at_once: AtomicUsize::new(0),
         };
         Self {
-            store: Arc::new(store),
+            store,
             clock,
             ctx,
             script: Arc::new(script),
@@ -177,10 +188,14 @@ impl World {
         }
     }
 
+    async fn content(&self, file: &FileId) -> Bytes {
+        self.store.retrieve_file_content(&self.ctx(), file).await.unwrap()
+    }
+
     async fn lines(&self, batch: &Batch, output: bool) -> Vec<Value> {
         let file = if output { &batch.output_file_id } else { &batch.error_file_id };
         let Some(file) = file else { return Vec::new() };
-        let content = self.store.retrieve_file_content(&self.ctx(), file).await.unwrap();
+        let content = self.content(file).await;
         content
             .trim_ascii_end()
             .split(|byte| *byte == b'\n')
