@@ -1,6 +1,7 @@
 //! Tests that run as long as one likes. Started by `cargo xtask soak`.
 //!
-//! - `crash --zumik PATH [--cycles N] [--seed N]`: kills the server under load, again and again.
+//! - `crash --zumik PATH [--cycles N] [--seed N] [--store postgres]`: kills the server under load, again and again; or
+//!   two servers on one PostgreSQL, and the database.
 //! - `power --zumik PATH [--states N] [--seed N]`: starts from what a loss of power may leave.
 
 use std::error::Error;
@@ -39,7 +40,12 @@ fn soak() -> Result<(), Box<dyn Error>> {
             // Beside the command: a folder in memory would never be as slow, or as busy, as a disk.
             let folder = zumik.parent().ok_or("the command has no folder")?.to_owned();
             let plan = crash::Plan { zumik, folder, cycles, seed };
-            let totals = runtime.block_on(crash::run(&plan, |totals| clock.show(|| kills(totals))));
+            let progress = |totals: &crash::Totals| clock.show(|| kills(totals));
+            let totals = match arguments.store.as_deref() {
+                None => runtime.block_on(crash::run(&plan, progress)),
+                Some("postgres") => runtime.block_on(crash::replicas::run(&plan, progress)),
+                Some(other) => return Err(format!("{other} is no store; there is postgres").into()),
+            };
             clock.end(&kills(&totals));
         }
         Some("power") => {
@@ -102,6 +108,7 @@ struct Arguments {
     zumik: Option<PathBuf>,
     times: Option<u64>,
     seed: Option<u64>,
+    store: Option<String>,
 }
 
 impl Arguments {
@@ -114,6 +121,7 @@ impl Arguments {
                 "--bench" => {}
                 "--zumik" => read.zumik = Some(PathBuf::from(value()?)),
                 "--cycles" | "--states" => read.times = Some(value()?.parse()?),
+                "--store" => read.store = Some(value()?),
                 "--seed" => read.seed = Some(value()?.parse()?),
                 what if read.what.is_none() && !what.starts_with('-') => read.what = Some(argument),
                 other => return Err(format!("unknown argument {other}").into()),

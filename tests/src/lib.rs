@@ -13,6 +13,7 @@ pub mod power;
 pub mod process;
 pub mod server;
 pub mod upstream;
+pub mod writers;
 
 use std::error::Error;
 

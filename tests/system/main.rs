@@ -12,6 +12,7 @@ mod linearizable;
 mod owner;
 mod power;
 mod race;
+mod replicas;
 mod responses;
 mod restart;
 mod thread;

@@ -16,9 +16,11 @@ usage: cargo xtask TASK
   codegen [--check]                write the generated code; --check only says whether it is up to date
   coverage                         say what every operation has: client, server, sample, test
   test [ARGUMENTS OF cargo test]   prepare what the tests need and run them all
-  bench [--quick] [--write]        measure the whole system; --write puts the table into docs/benchmarks.md
-  soak crash [--cycles N] [--seed N] [--release]
-                                   kill the server under load, again and again, and check what it acknowledged
+  bench [--quick] [--only GROUP]… [--write]
+                                   measure the whole system; --write puts the table into docs/benchmarks.md
+  soak crash [--cycles N] [--seed N] [--store postgres] [--release]
+                                   kill the server under load, again and again, and check what it acknowledged; or two
+                                   servers on one PostgreSQL, and the database
   soak power [--states N] [--seed N] [--release]
                                    start from what a loss of power may leave, and check what was acknowledged
   wasm                             check that zumik-types builds for wasm32-unknown-unknown";

@@ -12,8 +12,8 @@ use zumik_client::{ErrorKind, Zumik};
 use super::lane::{LINES, Lane};
 use crate::log;
 
-/// How long a batch may take to go on after a start.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a batch may take to go on after a start: of servers on one database, until the leases of a dead one end.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The database as the kill left it, recovered in a copy: sound, and no row refers to one that is missing.
 pub(crate) fn integrity(data: &Path) {
@@ -31,8 +31,8 @@ pub(crate) fn integrity(data: &Path) {
     assert!(!dangling.exists([]).expect("a check"), "a row refers to one that is missing");
 }
 
-/// What the lanes were told is what can be read, no more and no less.
-pub(crate) async fn lanes(zk: &Zumik, lanes: &[Lane]) {
+/// What the lanes were told is what can be read, no more and no less; receipts of purges guarantee at least this.
+pub(crate) async fn lanes(zk: &Zumik, lanes: &[Lane], guarantee: Guarantee) {
     let listed = zk.artifacts().list().await.expect("the artifacts").data;
     let expected: Vec<&ArtifactId> = lanes.iter().flat_map(|lane| lane.artifacts.keys()).collect();
     same("artifacts", listed.iter().map(|artifact| &artifact.id), expected);
@@ -46,7 +46,7 @@ pub(crate) async fn lanes(zk: &Zumik, lanes: &[Lane]) {
     for lane in lanes {
         branches(zk, lane).await;
         files(zk, lane).await;
-        purges(zk, lane).await;
+        purges(zk, lane, &guarantee).await;
     }
 }
 
@@ -102,7 +102,7 @@ async fn batches(zk: &Zumik, lane: &Lane) -> Vec<FileId> {
     written
 }
 
-async fn purges(zk: &Zumik, lane: &Lane) {
+async fn purges(zk: &Zumik, lane: &Lane, guarantee: &Guarantee) {
     let keys = zk.receipt_keys().list().await.expect("the keys that sign");
     for (job, artifact) in &lane.purges {
         let found = zk.purge_jobs().retrieve(job).await.expect("the purge job");
@@ -114,8 +114,7 @@ async fn purges(zk: &Zumik, lane: &Lane) {
         let receipt = zk.purge_jobs().receipt(job).send().await.expect("the receipt");
         let receipt = zumik_receipt::read(receipt.bytes()).expect("a receipt");
         let receipt = zumik_receipt::verify(&receipt, &keys).expect("a receipt that verifies");
-        let receipt =
-            receipt.require(Guarantee::VerifiedNamespaceInvalidation).expect("what the server can prove");
+        let receipt = receipt.require(guarantee.clone()).expect("what the server can prove");
         assert_eq!(receipt.scope.artifact_ids, std::slice::from_ref(artifact));
         let gone = zk.artifacts().retrieve(artifact).await.expect_err("a purged artifact");
         assert_eq!(gone.kind(), ErrorKind::NotFound, "{gone}");

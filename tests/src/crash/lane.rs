@@ -74,7 +74,8 @@ pub(super) struct Branch {
 pub(crate) struct Lane {
     number: usize,
     random: fastrand::Rng,
-    data: PathBuf,
+    /// The data folder of the server; nothing when its state is in a database.
+    data: Option<PathBuf>,
     writes: u64,
     acknowledged: u64,
     pending: Option<(String, Write)>,
@@ -94,11 +95,18 @@ pub(crate) struct Lane {
 }
 
 impl Lane {
+    /// A lane over a server with a data folder.
     pub(crate) fn new(number: usize, seed: u64, data: &Path) -> Self {
+        Self { data: Some(data.to_owned()), ..Self::elsewhere(number, seed) }
+    }
+
+    /// A lane over a server whose state is in a database. It ends when nobody wants to be told any more, and takes a
+    /// refusal for the lack of a store as the end of the server.
+    pub(super) fn elsewhere(number: usize, seed: u64) -> Self {
         Self {
             number,
             random: fastrand::Rng::with_seed(seed.wrapping_add(number as u64)),
-            data: data.to_owned(),
+            data: None,
             writes: 0,
             acknowledged: 0,
             pending: None,
@@ -138,7 +146,7 @@ impl Lane {
 
     /// The same lane over another folder.
     pub(crate) fn at(&self, data: &Path) -> Self {
-        Self { data: data.to_owned(), ..self.clone() }
+        Self { data: Some(data.to_owned()), ..self.clone() }
     }
 
     /// Writes until the server is gone; the write in flight stays pending. `see` is shown the lane before each write and
@@ -151,8 +159,8 @@ impl Lane {
             let key = format!("lane-{}-{}", self.number, self.writes);
             let write = self.choose();
             self.writes += 1;
-            if let Write::Purge(artifact) = &write {
-                self.probes = remains::of(&self.data, artifact);
+            if let (Write::Purge(artifact), Some(data)) = (&write, &self.data) {
+                self.probes = remains::of(data, artifact);
             }
             self.pending = Some((key, write));
             see(self);
@@ -161,7 +169,9 @@ impl Lane {
             }
             see(self);
             // The receiver has gone when enough are counted.
-            let _ = told.send(()).await;
+            if told.send(()).await.is_err() && self.data.is_none() {
+                return;
+            }
         }
     }
 
@@ -177,7 +187,7 @@ impl Lane {
         let Some((key, write)) = self.pending.clone() else { return Ok(false) };
         let replayed = match self.perform(zk, &key, &write).await {
             Ok(replayed) => replayed,
-            Err(error) if is_gone(&error) => return Err(error),
+            Err(error) if self.is_gone(&error) => return Err(error),
             Err(error) => panic!("lane {}: {key}, {write:?}: {error}", self.number),
         };
         self.acknowledged += 1;
@@ -195,7 +205,7 @@ impl Lane {
         let (session, batches) = (self.session.clone(), self.batches.clone());
         let replayed = match self.perform(zk, &key, &write).await {
             Ok(replayed) => replayed,
-            Err(error) if is_gone(&error) => return Err(error),
+            Err(error) if self.is_gone(&error) => return Err(error),
             Err(error) => panic!("lane {}: {key}, {write:?}, again: {error}", self.number),
         };
         assert!(replayed, "{key} ran again");
@@ -366,6 +376,14 @@ impl Lane {
             }
         })
     }
+
+    /// Whether the server, or its database, went away before the answer.
+    fn is_gone(&self, error: &zumik_client::Error) -> bool {
+        match error.status() {
+            None => true,
+            Some(status) => status.is_success() || (self.data.is_none() && status.as_u16() == 503),
+        }
+    }
 }
 
 /// What a batch runs. The custom ids are the numbers of the lines.
@@ -379,9 +397,4 @@ fn batch_input() -> String {
         format!("{line}\n")
     };
     (0..LINES).map(line).collect()
-}
-
-/// Whether the server went away before it answered.
-fn is_gone(error: &zumik_client::Error) -> bool {
-    error.status().is_none_or(|status| status.is_success())
 }

@@ -8,6 +8,7 @@ pub(crate) mod check;
 mod keys;
 mod lane;
 mod remains;
+pub mod replicas;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use zumik_client::Zumik;
+use zumik_client::types::Guarantee;
 
 use self::keys::Keys;
 pub(crate) use self::lane::Lane;
@@ -26,8 +28,8 @@ use crate::process::ServeProcess;
 /// Lanes that write at once.
 const LANES: usize = 12;
 
-/// Kills that one data folder goes through before the next begins: what is checked grows with each.
-const KILLS_PER_FOLDER: u64 = 20;
+/// Kills that one store goes through before the next begins: what is checked grows with each.
+const KILLS_PER_STORE: u64 = 20;
 
 /// The most writes that are acknowledged before the server is killed; the fewest is none.
 const MOST: u64 = 600;
@@ -62,7 +64,7 @@ pub struct Totals {
     pub batches: u64,
     /// Keys made by `zumik keys create`.
     pub keys: u64,
-    /// The slowest start after a kill.
+    /// The slowest start after a kill, of everything that was killed.
     pub slowest_start: Duration,
 }
 
@@ -75,7 +77,7 @@ pub async fn run(plan: &Plan, mut progress: impl FnMut(&Totals)) -> Totals {
     let mut totals = Totals::default();
     while totals.kills < plan.cycles {
         let mut subject = Subject::new(plan, random.u64(..)).expect("a data folder");
-        let kills = KILLS_PER_FOLDER.min(plan.cycles - totals.kills);
+        let kills = KILLS_PER_STORE.min(plan.cycles - totals.kills);
         for _ in 0..kills {
             let server = subject.start_and_check(&mut totals).await;
             subject.load_and_kill(server, random.u64(..MOST), &mut totals).await;
@@ -133,7 +135,7 @@ impl Subject {
                 totals.made += u64::from(made);
             }
         }
-        check::lanes(&zk, &self.lanes).await;
+        check::lanes(&zk, &self.lanes, Guarantee::VerifiedNamespaceInvalidation).await;
         self.keys.check(&server.url, &self.zumik, self.data.path(), totals.kills).await;
         self.remains.extend(self.lanes.iter_mut().flat_map(Lane::take_remains));
         self.remains.check(self.folder());

@@ -18,6 +18,7 @@ use rustix::time::{ClockId, clock_gettime};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use zumik_client::types::Guarantee;
 use zumik_server::Server;
 
 use self::disk::{Disk, Loss, Remnant};
@@ -204,7 +205,7 @@ impl Recording {
             }
         }
         if time >= self.ready {
-            check::lanes(&zk, &lanes).await;
+            check::lanes(&zk, &lanes, Guarantee::VerifiedNamespaceInvalidation).await;
         }
         server.shutdown().await;
     }

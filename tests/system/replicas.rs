@@ -1,0 +1,70 @@
+//! Two servers on one PostgreSQL: the database is killed and comes back, then one of the servers is killed.
+
+use std::path::Path;
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::json;
+use zumik_client::Zumik;
+use zumik_test_postgres::Postgres;
+use zumik_tests::faults::FaultyProxy;
+use zumik_tests::http::{Http, answer};
+use zumik_tests::process::{ServeProcess, zumik};
+use zumik_tests::seed;
+use zumik_tests::writers::{ALL, Writers};
+
+/// Two servers on one database; the second has the master key of the first.
+fn start_both(database: &Postgres, folders: [&Path; 2]) -> [ServeProcess; 2] {
+    let (url, zumik) = (database.database(), zumik());
+    let one = ServeProcess::start_on(&zumik, folders[0], &url);
+    std::fs::copy(folders[0].join("master.key"), folders[1].join("master.key")).expect("a copy of the key");
+    let two = ServeProcess::start_on(&zumik, folders[1], &url);
+    [one, two]
+}
+
+fn client(server: &ServeProcess, key: &str) -> Zumik {
+    Zumik::builder().base_url(&server.url).api_key(key).build().expect("a client")
+}
+
+/// Waits until a server says that it is ready, or that it is not.
+async fn until_ready(http: &Http, status: u16) {
+    let asked = async {
+        while http.get("/readyz").await.status != status {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), asked).await.expect("a server notices");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn appends_are_linearizable_though_the_database_and_one_of_two_servers_are_killed() {
+    let Some(database) = Postgres::durable() else { return };
+    let seed = seed("killed database and server");
+    let folders = [(); 2].map(|()| tempfile::tempdir().expect("a temporary folder"));
+    let [one, two] = start_both(&database, [folders[0].path(), folders[1].path()]);
+    let key = one.api_key.clone();
+    let proxies = [FaultyProxy::start(&one.url, seed).await, FaultyProxy::start(&two.url, !seed).await];
+    let urls = [proxies[0].url(), proxies[1].url()];
+    let mut writers = Writers::start(&client(&one, &key), &urls, &key, seed).await;
+
+    writers.until(ALL / 4).await;
+    database.kill();
+    for server in [&one, &two] {
+        let http = Http::new(&server.url, &key);
+        until_ready(&http, 503).await;
+        assert_eq!(http.get("/healthz").await.status, 200, "the server itself is well");
+        let refused = answer(http.request(Method::POST, "/v2/sessions").json(&json!({}))).await;
+        assert_eq!(refused.status, 503, "{refused:?}");
+        assert_eq!(refused.error()["type"], "api_error", "{refused:?}");
+        assert!(refused.headers.contains_key("retry-after"), "{refused:?}");
+    }
+    database.start();
+    for server in [&one, &two] {
+        until_ready(&Http::new(&server.url, &key), 200).await;
+    }
+
+    writers.until(ALL / 2).await;
+    one.kill();
+    proxies[0].redirect(&two.url);
+    writers.check(&client(&two, &key)).await;
+}
