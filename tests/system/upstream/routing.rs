@@ -2,12 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use reqwest::RequestBuilder;
 use serde_json::json;
+use zumik_client::types::{AgentHints, HintRouting};
 use zumik_tests::http::answer;
 use zumik_tests::server::{TestServer, configured};
 use zumik_tests::upstream::{Behaviour, Fault, Upstream};
 
-use super::{CHAT, NATIVE, ask, header, input, post, provider, question, served, streamed, with_qos};
+use super::{
+    CHAT, NATIVE, RESPONSES, ask, header, input, post, provider, question, served, streamed, with_qos,
+};
 
 /// A server whose alias `code.fast` has two targets of one provider, by weight.
 async fn weighted(upstream: &Upstream) -> TestServer {
@@ -121,4 +125,42 @@ async fn a_name_that_is_no_alias_goes_through_with_its_slashes() {
     let answer = ask(&server.http(), CHAT, &question(model)).await;
     assert_eq!((answer.status.as_u16(), &answer.json()["model"]), (200, &json!(model)));
     assert_eq!(upstream.requests()[0].json()["model"], model);
+}
+
+/// Hints that allow one region, as they are sent in a header.
+fn only_in(request: RequestBuilder, region_policy: &str) -> RequestBuilder {
+    let hints = AgentHints::new().routing(HintRouting::new().region_policy(region_policy));
+    request.header("Agent-Hints", hints.to_header_value().unwrap())
+}
+
+#[tokio::test]
+async fn hints_narrow_the_targets_to_their_region_and_nothing_is_asked_elsewhere() {
+    let (us, eu) = (Upstream::start().await, Upstream::start().await);
+    let at = |name, upstream, region: &str| {
+        provider(name, upstream).replace("region = \"eu\"", &format!("region = \"{region}\""))
+    };
+    let alias = "[aliases.\"code.fast\"]\ntargets = [\n\
+         { upstream = \"a\", model = \"gpt-test\", weight = 99 },\n\
+         { upstream = \"b\", model = \"gpt-test\", weight = 1 },\n]\n";
+    let server = configured(&format!("{}{}{alias}", at("a", &us, "us"), at("b", &eu, "eu"))).await;
+    let http = server.http();
+    for (path, body) in
+        [(CHAT, question("code.fast")), (RESPONSES, input("gpt-test")), (NATIVE, input("auto"))]
+    {
+        let allowed = if body["model"] == "auto" { "us" } else { "eu" };
+        let answer = answer(only_in(post(&http, path, &body), &format!("{allowed}_only"))).await;
+        assert_eq!((answer.status.as_u16(), header(&answer, "agent-region")), (200, allowed), "{path}");
+        let refused = zumik_tests::http::answer(only_in(post(&http, path, &body), "ap_only")).await;
+        assert_eq!((refused.status.as_u16(), &refused.error()["code"]), (403, &json!("region_not_allowed")));
+    }
+    assert_eq!((us.requests().len(), eu.requests().len()), (1, 2));
+
+    let mut body = input("code.fast");
+    body["agent_hints"] = json!({ "routing": { "execution_profiles": ["byok"] } });
+    let refused = ask(&http, NATIVE, &body).await;
+    assert_eq!((refused.status.as_u16(), &refused.error()["code"]), (502, &json!("provider_error")));
+    let hints = http.post("/v2/agent-hints", json!({ "routing": { "region_policy": "eu_only" } })).await;
+    let stored =
+        post(&http, CHAT, &question("code.fast")).header("Agent-Hints-Ref", hints["id"].as_str().unwrap());
+    assert_eq!(header(&answer(stored).await, "agent-region"), "eu");
 }

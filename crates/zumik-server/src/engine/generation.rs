@@ -13,8 +13,8 @@ use super::chat::{Collected, Delta};
 use super::reuse::{Past, of_messages};
 use super::upstream::times;
 use super::{
-    Api, Asked, Generated, Measured, ModelBody, ModelCall, Prompted, ProviderError, Route, Settled, Surface,
-    Target, Wanted, count_tokens,
+    Api, Asked, Generated, Measured, ModelBody, ModelCall, Prompted, ProviderError, Route, Routing, Settled,
+    Surface, Target, Wanted, count_tokens,
 };
 use crate::app::App;
 use crate::domain::{Block, Message, PromptError, Role, Source, compile};
@@ -30,6 +30,8 @@ pub(crate) struct Generation {
     pub(crate) own: Vec<Part>,
     /// What the caller wants of the call.
     pub(crate) qos: Qos,
+    /// Where the caller lets it go.
+    pub(crate) routing: Routing,
     /// Most tokens of the answer.
     pub(crate) max_output_tokens: Option<u64>,
 }
@@ -89,6 +91,9 @@ pub(crate) enum Failure {
     /// No one knows the model.
     #[error("the model '{0}' does not exist")]
     UnknownModel(String),
+    /// The model is served in this region alone, which the caller does not allow.
+    #[error("the region '{0}' is not allowed")]
+    Region(String),
     /// The call was aborted at its deadline of so many milliseconds.
     #[error("the call passed its deadline of {0} ms")]
     Deadline(u64),
@@ -117,7 +122,13 @@ impl Generation {
             eligible.push(part.eligible);
         }
         let own = messages.last().map_or("", |message| &*message.text);
-        let wanted = Wanted { ctx, model: &self.model, session: prompt.session_id.as_ref(), prompt: own };
+        let wanted = Wanted {
+            ctx,
+            model: &self.model,
+            session: prompt.session_id.as_ref(),
+            prompt: own,
+            routing: &self.routing,
+        };
         let route = app.engine.resolve(&wanted).await?;
         Ok(Prepared {
             past,

@@ -1,4 +1,4 @@
-//! Inference. Which target a model name means (`models`, `draw`, `semantic`, `target`), one call of a model's API (`call`)
+//! Inference. Which target a model name means (`models`, `routing`, `draw`, `semantic`, `target`), one call of a model's API (`call`)
 //! over the providers that are configured (`upstream`), the engine that is there without any (`placeholder`), one
 //! generation of text from state to outcome (`generation`), and keeping account of it (`meter`, `accounts`, `usage`,
 //! `blocks`, `reuse`, `tokens`, `qos`).
@@ -21,6 +21,7 @@ mod models;
 mod placeholder;
 pub(crate) mod qos;
 mod reuse;
+mod routing;
 mod semantic;
 mod target;
 mod tokens;
@@ -43,6 +44,7 @@ pub(crate) use meter::Meter;
 pub(crate) use models::{Models, Release};
 pub(crate) use placeholder::Placeholder;
 pub(crate) use reuse::{Past, ReuseWindow};
+pub(crate) use routing::Routing;
 pub(crate) use target::{Route, Target};
 pub(crate) use tokens::count as count_tokens;
 pub(crate) use upstream::{Frame, ModelStream, ProviderError, Upstreams};
@@ -76,6 +78,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) session: Option<&'a SessionId>,
     /// The text of the prompt, as it stands in the body: what `auto.semantic` chooses by.
     pub(crate) prompt: &'a str,
+    /// Where the caller lets it go.
+    pub(crate) routing: &'a Routing,
 }
 
 impl Engine {
@@ -100,7 +104,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`Failure::UnknownModel`] when there is no upstream and the name is no alias; [`Failure::Provider`] when an alias
-    /// leads nowhere.
+    /// leads nowhere, or nowhere that the caller allows; [`Failure::Region`] when that is for the region.
     pub(crate) async fn resolve(&self, wanted: &Wanted<'_>) -> Result<Route, Failure> {
         let requested: Arc<str> = wanted.model.into();
         let alias = match wanted.model {
@@ -113,14 +117,16 @@ impl Engine {
             Some(own) => Some(models::own(&own, &self.upstreams)),
             None => self.models.release(alias, &self.upstreams).await?,
         };
-        if let Some(release) = release {
+        if let Some(mut release) = release {
+            release.targets = wanted.routing.narrow(release.targets)?;
             let chance = wanted.session.map_or_else(|| self.chance(), draw::chance_of);
             let (first, others) = draw::draw(release, chance).ok_or(ProviderError::NoTarget)?;
             return Ok(Route { requested, first, others });
         }
-        match self.upstreams.serving(wanted.model).await {
+        match self.upstreams.serving(wanted.model, wanted.routing).await {
             Some(endpoint) => {
                 let first = models::live(&endpoint, Arc::clone(&requested));
+                wanted.routing.permit(&first)?;
                 Ok(Route { requested, first, others: Vec::new() })
             }
             None => Err(Failure::UnknownModel(wanted.model.to_owned())),

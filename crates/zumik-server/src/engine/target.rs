@@ -37,6 +37,11 @@ impl Target {
         }
     }
 
+    /// Whether no model is behind it.
+    pub(crate) fn is_placeholder(&self) -> bool {
+        self.mode == ExecutionMode::Placeholder
+    }
+
     /// `Agent-Resolved-Model`: the model, and behind an `@` the revision if there is one.
     pub(crate) fn resolved_model(&self) -> String {
         match &self.revision {
@@ -60,6 +65,6 @@ pub(crate) struct Route {
 impl Route {
     /// Whether no model is there to answer: the server has no upstream.
     pub(crate) fn is_placeholder(&self) -> bool {
-        self.first.mode == ExecutionMode::Placeholder
+        self.first.is_placeholder()
     }
 }

@@ -235,6 +235,16 @@ impl ApiError {
         self
     }
 
+    /// 403: the region that a model is served in is not among those that the caller allows.
+    pub(crate) fn region_not_allowed(region: &str) -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            ErrorType::InvalidRequestError,
+            format!("Region '{region}' is not allowed by the agent hints of this request."),
+        )
+        .code("region_not_allowed")
+    }
+
     /// 504: the call passed its deadline of `deadline_ms` milliseconds and was aborted.
     pub(crate) fn deadline_exceeded(deadline_ms: u64) -> Self {
         let mut error = Self::new(

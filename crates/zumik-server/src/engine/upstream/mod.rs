@@ -32,6 +32,7 @@ pub(crate) use sse::Frame;
 pub(crate) use stream::ModelStream;
 
 use crate::config::{UpstreamError, UpstreamSettings, check_name};
+use crate::engine::Routing;
 use breaker::Breaker;
 use discovery::Discovery;
 
@@ -88,19 +89,26 @@ impl Upstreams {
     }
 
     /// Who takes a model that is no alias: the upstream that has it, by its settings or by its own list, else the first
-    /// that has no list in its settings, else the first.
-    pub(crate) async fn serving(&self, model: &str) -> Option<Arc<Endpoint>> {
+    /// that has no list in its settings, else the first. Of several that have it, the first that the caller allows.
+    pub(crate) async fn serving(&self, model: &str, routing: &Routing) -> Option<Arc<Endpoint>> {
         if let [(endpoint, _)] = self.endpoints.as_slice() {
             return Some(Arc::clone(endpoint));
         }
         let has = |models: &[Arc<str>]| models.iter().any(|known| **known == *model);
         let all = || self.endpoints.iter().map(|(endpoint, _)| endpoint);
-        if let Some(endpoint) = all().find(|endpoint| has(&endpoint.models)) {
-            return Some(Arc::clone(endpoint));
+        let best = |having: Vec<&Arc<Endpoint>>| {
+            let allowed = having.iter().find(|endpoint| routing.allows_region(&endpoint.region));
+            allowed.or(having.first()).map(|endpoint| Arc::clone(endpoint))
+        };
+        if let Some(endpoint) = best(all().filter(|endpoint| has(&endpoint.models)).collect()) {
+            return Some(endpoint);
         }
         let known = self.models().await;
-        let found = known.into_iter().find(|(_, models)| has(models)).map(|(endpoint, _)| endpoint);
-        found.or_else(|| all().find(|endpoint| endpoint.models.is_empty()).or_else(|| all().next()).cloned())
+        let found =
+            best(known.iter().filter(|(_, models)| has(models)).map(|(endpoint, _)| endpoint).collect());
+        found
+            .or_else(|| best(all().filter(|endpoint| endpoint.models.is_empty()).collect()))
+            .or_else(|| best(all().collect()))
     }
 }
 

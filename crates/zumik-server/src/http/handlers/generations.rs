@@ -213,6 +213,7 @@ impl From<Failure> for ApiError {
                 Self::invalid(error.param, message)
             }
             Failure::UnknownModel(model) => Self::model_not_found(&model),
+            Failure::Region(region) => Self::region_not_allowed(&region),
             Failure::Deadline(deadline) => Self::deadline_exceeded(deadline),
             Failure::Provider(error) => error.into(),
             Failure::Internal(cause) => Self::internal(cause),

@@ -9,43 +9,64 @@ use zumik_types::{
     Qos, QosClass, ReusePreference, ReuseScope,
 };
 
-use crate::engine::qos;
+use crate::engine::{Routing, qos};
 use crate::http::ApiError;
 use crate::http::call::Call;
 use crate::http::input::Fields;
 
-/// The `qos` that a generation asks for: of the body, else of the body's hints, else of the stored hints that
-/// `Agent-Hints-Ref` names, else of the header `Agent-Hints`.
+/// What the caller of a generation wishes.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Wishes {
+    /// How the call is served.
+    pub(super) qos: Qos,
+    /// Where it may go.
+    pub(super) routing: Routing,
+}
+
+impl Wishes {
+    /// What these leave open, hints fill. Where a call may go, each of them narrows.
+    fn and(self, qos: Option<Qos>, routing: Option<&HintRouting>) -> Self {
+        let Self { qos: wanted, routing: mut narrowed } = self;
+        if let Some(hints) = routing {
+            narrowed.narrow_by(hints);
+        }
+        Self { qos: qos::or(wanted, qos.unwrap_or_default()), routing: narrowed }
+    }
+}
+
+/// What a generation asks for: `qos` of the body, else of the body's hints, else of the stored hints that
+/// `Agent-Hints-Ref` names, else of the header `Agent-Hints`; and the `routing` of hints.
 ///
-/// Where the hints that the reference names are there, the header `Agent-Hints` is not looked at. Of the other sections
-/// none has an effect yet; in a body they are checked all the same.
-pub(super) fn wanted(call: &Call, body: Option<&Fields<'_, '_>>) -> Result<Qos, ApiError> {
-    let mut wanted = Qos::default();
+/// Where the hints that the reference names are there, the header `Agent-Hints` is not looked at. The other sections have
+/// no effect yet; in a body they are checked all the same.
+pub(super) fn wanted(call: &Call, body: Option<&Fields<'_, '_>>) -> Result<Wishes, ApiError> {
+    let mut wanted = Wishes::default();
     if let Some(body) = body {
         if let Some(fields) = body.optional_object("qos")? {
-            wanted = read_qos(&fields)?;
+            wanted.qos = read_qos(&fields)?;
         }
         if let Some(fields) = body.optional_object("agent_hints")? {
-            wanted = qos::or(wanted, read(&fields)?.qos.unwrap_or_default());
+            let hints = read(&fields)?;
+            wanted = wanted.and(hints.qos, hints.routing.as_ref());
         }
     }
     if let Some(stored) = call.stored_hints() {
-        return Ok(qos::or(wanted, stored.qos.clone().unwrap_or_default()));
+        return Ok(wanted.and(stored.qos.clone(), stored.routing.as_ref()));
     }
     Ok(match call.header("agent-hints").and_then(from_header) {
-        Some(hinted) => qos::or(wanted, hinted),
+        Some(hints) => wanted.and(hints.qos, hints.routing.as_ref()),
         None => wanted,
     })
 }
 
-/// The `qos` of hints in a header; nothing when they cannot be read.
-fn from_header(value: &str) -> Option<Qos> {
+/// The hints in a header; nothing when they cannot be read.
+fn from_header(value: &str) -> Option<AgentHints> {
     if value.len() > AgentHints::MAX_HEADER_BYTES {
         return None;
     }
     let json = URL_SAFE_NO_PAD.decode(value).ok()?;
     let Value::Object(members) = serde_json::from_slice(&json).ok()? else { return None };
-    Some(read(&Fields::of(&members)).ok()?.qos.unwrap_or_default())
+    read(&Fields::of(&members)).ok()
 }
 
 /// Reads every section of hints. What is not known is left out.
@@ -131,7 +152,7 @@ mod tests {
     #[test]
     fn the_documented_header_value_is_read() {
         let value = "eyJ2ZXJzaW9uIjoiMjAyNi0wNi0wMSIsInFvcyI6eyJjbGFzcyI6ImludGVyYWN0aXZlIiwidGFyZ2V0X3R0ZnRfbXMiOjUwMH19";
-        let qos = from_header(value).unwrap();
+        let qos = from_header(value).unwrap().qos.unwrap();
         assert_eq!((qos.class, qos.target_ttft_ms), (Some(QosClass::Interactive), Some(500)));
     }
 
@@ -153,6 +174,6 @@ mod tests {
         ] {
             assert_eq!(from_header(value), None, "{value}");
         }
-        assert_eq!(from_header(&encode("{}")), Some(Qos::default()));
+        assert_eq!(from_header(&encode("{}")), Some(AgentHints::default()));
     }
 }

@@ -3,7 +3,7 @@
 use zumik_types::{Extra, NativeResponse, NativeUsage, ObjectType, ResponseId, ResponseStatus};
 
 use super::generations::{Kept, headers, keep, privacy_mode};
-use super::hints;
+use super::hints::{self, Wishes};
 use crate::domain::{Message, Role};
 use crate::engine::{Generation, Held, Outcome, Part, Prepared, Reservation, Surface};
 use crate::http::call::Call;
@@ -64,11 +64,13 @@ fn read(call: &Call) -> Result<Generation, ApiError> {
     if bundle_id.is_some() && snapshot_id.is_some() {
         return Err(fields.invalid("snapshot_id", "must not stand together with 'bundle_id'"));
     }
+    let Wishes { qos, routing } = hints::wanted(call, Some(&fields))?;
     Ok(Generation {
         model,
         state: PromptState { session_id, branch_id, bundle_id, snapshot_id },
         own: vec![Part { message: Message { role: Role::User, text: input }, eligible: false }],
-        qos: hints::wanted(call, Some(&fields))?,
+        qos,
+        routing,
         max_output_tokens: None,
     })
 }

@@ -7,7 +7,7 @@ use zumik_types::{Qos, SessionId};
 use super::Identity;
 use super::request::Request;
 use crate::domain::{Message, Role};
-use crate::engine::{Generation, Outcome, Part};
+use crate::engine::{Generation, Outcome, Part, Routing};
 use crate::http::ApiError;
 use crate::http::input::{Fields, Item};
 use crate::store::PromptState;
@@ -41,6 +41,7 @@ pub(super) fn generation(
         state: PromptState { session_id, ..PromptState::default() },
         own,
         qos,
+        routing: Routing::default(),
         max_output_tokens: request.max_tokens,
     })
 }

@@ -17,7 +17,8 @@ use zumik_types::{ArtifactId, ChatCompletionId, Qos, QosClass, SessionId, TraceI
 use super::generations::{
     Kept, headers, in_session_ref, keep_answer, privacy_mode, session_prefix, session_ref, with_prefix,
 };
-use super::{hints, streams};
+use super::hints::{self, Wishes};
+use super::streams;
 use crate::app::App;
 use crate::engine::{
     Api, Asked, Failure, Held, ModelAnswer, ModelBody, ModelCall, Outcome, ProviderError, Reservation,
@@ -52,7 +53,7 @@ struct Chat<'a> {
     bytes: &'a Bytes,
     request: &'a Request,
     session: Option<SessionId>,
-    qos: Qos,
+    wishes: Wishes,
 }
 
 /// A chat completion that is complete.
@@ -79,10 +80,18 @@ pub(crate) async fn create(call: &mut Call) -> Result<Reply, ApiError> {
     let request = Request::read(&body)?;
     let session = session_ref(call)?;
     privacy_mode(call)?;
-    let qos = hints::wanted(call, None)?;
+    let wishes = hints::wanted(call, None)?;
     let (app, ctx, bytes) = (Arc::clone(&call.app), call.ctx.clone(), call.body.clone());
-    let chat =
-        Chat { app: &app, ctx: &ctx, started, body: &body, bytes: &bytes, request: &request, session, qos };
+    let chat = Chat {
+        app: &app,
+        ctx: &ctx,
+        started,
+        body: &body,
+        bytes: &bytes,
+        request: &request,
+        session,
+        wishes,
+    };
     chat.check()?;
     let held = match Held::reserve(&app, &ctx, call.key.take()).await? {
         Reservation::Held(held) => held,
@@ -125,7 +134,8 @@ async fn complete_line(app: &Arc<App>, ctx: &ProjectCtx, bytes: &Bytes) -> Resul
         return Err(ApiError::invalid("stream", "'stream' must be false in a line of a batch."));
     }
     let qos = Qos { class: Some(QosClass::Batch), ..Qos::default() };
-    let chat = Chat { app, ctx, started, body: &body, bytes, request: &request, session: None, qos };
+    let wishes = Wishes { qos, ..Wishes::default() };
+    let chat = Chat { app, ctx, started, body: &body, bytes, request: &request, session: None, wishes };
     chat.check()?;
     Ok(chat.complete().await?.body)
 }
@@ -181,7 +191,7 @@ impl Chat<'_> {
 
     /// Asks a provider.
     async fn ask(self) -> Result<(Identity, Vec<ArtifactId>, ModelAnswer), ApiError> {
-        let Self { app, ctx, started, request, session, qos, bytes, .. } = self;
+        let Self { app, ctx, started, request, session, wishes: Wishes { qos, routing }, bytes, .. } = self;
         let past = app.reuse.past(&ctx.project);
         let prefix = match &session {
             Some(session) => Some(session_prefix(app, ctx, session).await?),
@@ -194,7 +204,8 @@ impl Chat<'_> {
             None => (bytes.clone(), None, Vec::new()),
         };
         let prompt = std::str::from_utf8(bytes).unwrap_or_default();
-        let wanted = Wanted { ctx, model: &request.model, session: session.as_ref(), prompt };
+        let wanted =
+            Wanted { ctx, model: &request.model, session: session.as_ref(), prompt, routing: &routing };
         let route = app.engine.resolve(&wanted).await?;
         app.limits.generation(&ctx.key)?;
         let identity = identity(app, ctx, request);
@@ -214,7 +225,7 @@ impl Chat<'_> {
 
     /// Makes a placeholder.
     async fn fill(self) -> Result<(Completed, Identity, Outcome), ApiError> {
-        let generation = filler::generation(self.body, self.request, self.session, self.qos)?;
+        let generation = filler::generation(self.body, self.request, self.session, self.wishes.qos)?;
         let prepared = generation.prepare(self.app, self.ctx).await.map_err(in_session_ref)?;
         self.app.limits.generation(&self.ctx.key)?;
         let identity = identity(self.app, self.ctx, self.request);

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use zumik_types::{EmbeddingEncoding, ResponseId};
 
 use super::generations::{Kept, headers, keep_answer, privacy_mode, session_ref};
-use super::hints;
+use super::hints::{self, Wishes};
 use crate::app::App;
 use crate::engine::members::{Members, json};
 use crate::engine::{
@@ -47,12 +47,13 @@ pub(crate) async fn create(call: &mut Call) -> Result<Reply, ApiError> {
     let request = Request::read(&call.json()?, call.app.engine.is_live())?;
     session_ref(call)?;
     privacy_mode(call)?;
-    let qos = hints::wanted(call, None)?;
+    let Wishes { qos, routing } = hints::wanted(call, None)?;
     let held = match Held::reserve(&call.app, &call.ctx, call.key.take()).await? {
         Reservation::Held(held) => held,
         Reservation::Replayed(answer) => return Ok(Reply::replayed(answer)),
     };
-    let wanted = Wanted { ctx: &call.ctx, model: &request.model, session: None, prompt: "" };
+    let wanted =
+        Wanted { ctx: &call.ctx, model: &request.model, session: None, prompt: "", routing: &routing };
     let route = call.app.engine.resolve(&wanted).await.map_err(|failure| match failure {
         Failure::UnknownModel(model) => ApiError::no_such_model(&model),
         other => other.into(),

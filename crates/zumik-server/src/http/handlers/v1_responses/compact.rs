@@ -65,7 +65,7 @@ fn read(call: &Call) -> Result<(Request, Option<String>), ApiError> {
         continues,
         retains_input: false,
         session_id: session_ref(call)?,
-        qos: hints::wanted(call, None)?,
+        wishes: hints::wanted(call, None)?,
         members: Map::new(),
     };
     Ok((request, guide))
@@ -89,9 +89,9 @@ async fn summarize(
     if !call.app.engine.is_live() {
         return placeholder::write(call, &request, &items, response).await;
     }
-    let Request { members, model, session_id, qos, .. } = request;
+    let Request { members, model, session_id, wishes, .. } = request;
     let body = serde_json::to_vec(&members).map_err(ApiError::internal)?.into();
-    let asking = Asking { id: response.id(), model: &model, session_id, qos, body, members, items };
+    let asking = Asking { id: response.id(), model: &model, session_id, wishes, body, members, items };
     let question = Question::prepare(call, asking).await?;
     let answered = ask(&call.app, &question, response).await?;
     let headers = headers(&answered.target, &answered.qos);

@@ -28,9 +28,16 @@ pub(super) async fn create(
     response: ResponseObject,
     input_items: Option<Vec<Value>>,
 ) -> Result<Reply, ApiError> {
-    let Request { members, model, session_id, qos, stream, store, background, .. } = request;
-    let asking =
-        Asking { id: response.id(), model: &model, session_id, qos, body: call.body.clone(), members, items };
+    let Request { members, model, session_id, wishes, stream, store, background, .. } = request;
+    let asking = Asking {
+        id: response.id(),
+        model: &model,
+        session_id,
+        wishes,
+        body: call.body.clone(),
+        members,
+        items,
+    };
     let question = Question::prepare(call, asking).await?;
     let mut kept = Kept { input_items, materialized: question.materialized.clone(), ..Kept::default() };
     if background {

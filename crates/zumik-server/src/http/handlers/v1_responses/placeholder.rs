@@ -118,7 +118,8 @@ async fn prepare(call: &Call, request: &Request, items: &Items) -> Result<Prepar
         model: request.model.clone(),
         state: PromptState { session_id: request.session_id.clone(), ..PromptState::default() },
         own: own(&request.members, items)?,
-        qos: request.qos.clone(),
+        qos: request.wishes.qos.clone(),
+        routing: request.wishes.routing.clone(),
         max_output_tokens: request.members.get("max_output_tokens").and_then(Value::as_u64),
     };
     generation.prepare(&call.app, &call.ctx).await.map_err(in_session_ref)

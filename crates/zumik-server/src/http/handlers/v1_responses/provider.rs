@@ -6,6 +6,7 @@ use tokio::time::Instant;
 use zumik_types::{ArtifactId, BranchId, Qos, SessionId, V1ResponseId};
 
 use super::super::generations::{SESSION_REF, session_prefix};
+use super::super::hints::Wishes;
 use super::history::Items;
 use crate::app::App;
 use crate::engine::members::Members;
@@ -51,7 +52,7 @@ pub(super) struct Asking<'a> {
     pub(super) id: &'a V1ResponseId,
     pub(super) model: &'a str,
     pub(super) session_id: Option<SessionId>,
-    pub(super) qos: Qos,
+    pub(super) wishes: Wishes,
     /// The body, and its members.
     pub(super) body: Bytes,
     pub(super) members: Map<String, Value>,
@@ -73,7 +74,7 @@ impl Question {
     pub(super) async fn prepare(call: &Call, asking: Asking<'_>) -> Result<Self, ApiError> {
         let started = Instant::now();
         let past = call.app.reuse.past(&call.ctx.project);
-        let Asking { id, model, session_id, qos, body, members, items } = asking;
+        let Asking { id, model, session_id, wishes: Wishes { qos, routing }, body, members, items } = asking;
         let (mut before, mut materialized, mut branch_id) = (Vec::new(), Vec::new(), None);
         if let Some(session) = &session_id {
             let prefix = session_prefix(&call.app, &call.ctx, session).await?;
@@ -85,7 +86,8 @@ impl Question {
         let prompt =
             Members::of(&body).ok().and_then(|members| std::str::from_utf8(members.get("input")?).ok());
         let session = session_id.as_ref();
-        let wanted = Wanted { ctx: &call.ctx, model, session, prompt: prompt.unwrap_or_default() };
+        let wanted =
+            Wanted { ctx: &call.ctx, model, session, prompt: prompt.unwrap_or_default(), routing: &routing };
         let route = call.app.engine.resolve(&wanted).await?;
         call.app.limits.generation(&call.ctx.key)?;
         Ok(Self {

@@ -1,12 +1,12 @@
 //! The body and headers of `POST /v1/responses`, as far as they mean the same to every engine.
 
 use serde_json::{Map, Value};
-use zumik_types::{ConversationId, PrivacyMode, Qos, SessionId};
+use zumik_types::{ConversationId, PrivacyMode, SessionId};
 
 use crate::http::ApiError;
 use crate::http::call::Call;
 use crate::http::handlers::generations::{privacy_mode, session_ref};
-use crate::http::handlers::hints;
+use crate::http::handlers::hints::{self, Wishes};
 use crate::http::input::Fields;
 use crate::store::Continued;
 
@@ -27,7 +27,7 @@ pub(super) struct Request {
     pub(super) retains_input: bool,
     /// The session in the header.
     pub(super) session_id: Option<SessionId>,
-    pub(super) qos: Qos,
+    pub(super) wishes: Wishes,
 }
 
 impl Request {
@@ -52,7 +52,7 @@ impl Request {
         fields.optional_object("metadata")?;
         let mode = privacy_mode(call)?;
         let session_id = session_ref(call)?;
-        let qos = hints::wanted(call, None)?;
+        let wishes = hints::wanted(call, None)?;
         let retains_input = store && mode == PrivacyMode::EncryptedFullFidelity;
         Ok(Self {
             input,
@@ -63,7 +63,7 @@ impl Request {
             continues,
             retains_input,
             session_id,
-            qos,
+            wishes,
             members,
         })
     }
