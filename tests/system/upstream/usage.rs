@@ -86,6 +86,28 @@ async fn what_failed_expired_or_was_left_is_counted_as_such() {
 }
 
 #[tokio::test]
+async fn finding_out_that_a_provider_has_no_responses_counts_as_one_generation() {
+    let upstream = Upstream::start().await;
+    let server = served(&upstream).await;
+    let http = server.http();
+    let missing =
+        || Behaviour { body: Some(r#"{"detail":"Not Found"}"#.to_owned()), ..Behaviour::status(404) };
+    upstream.next(missing());
+    upstream.next(Behaviour::status(500));
+    upstream.next(Behaviour::status(500));
+    upstream.next(Behaviour::status(500));
+    let failed = ask(&http, RESPONSES, &input("gpt-test")).await;
+    assert_eq!(failed.status, 502);
+    upstream.next(missing());
+    let answer = ask(&http, RESPONSES, &input("gpt-test")).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    event(&http, header(&answer, "agent-trace-id")).await;
+    let usage = http.get("/v2/usage").await.json();
+    let statuses: Vec<_> = usage["data"].as_array().unwrap().iter().map(|event| &event["status"]).collect();
+    assert_eq!(statuses, ["completed", "failed"], "{usage}");
+}
+
+#[tokio::test]
 async fn a_placeholder_is_counted_and_claims_nothing() {
     let server = durable().await;
     let http = server.http();

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 use zumik_types::{BranchId, Qos, SessionId};
 
+use super::Failure;
 use super::meter::Meter;
 use super::reuse::Past;
 use super::target::{Route, Target};
@@ -79,6 +80,28 @@ pub(crate) struct ModelAnswer {
     /// Keeps account of it. Whoever holds it says how the generation ended; dropped without a word, the generation was
     /// cancelled.
     pub(crate) meter: Meter,
+}
+
+/// A call that no provider answered.
+pub(crate) struct Unanswered {
+    /// Why.
+    pub(crate) failure: Failure,
+    /// Keeps account of the generation.
+    pub(crate) meter: Meter,
+}
+
+impl Unanswered {
+    /// That was the end of the generation.
+    pub(crate) fn count(self) -> Failure {
+        self.meter.fail(&self.failure);
+        self.failure
+    }
+
+    /// The generation goes on in another call, which keeps account of it.
+    pub(crate) fn pass_on(self) -> Failure {
+        self.meter.pass_on();
+        self.failure
+    }
 }
 
 /// The two forms of an answer.

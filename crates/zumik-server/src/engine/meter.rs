@@ -162,6 +162,11 @@ impl Meter {
         }
     }
 
+    /// Another account is opened for the same generation.
+    pub(crate) fn pass_on(mut self) {
+        self.open = None;
+    }
+
     fn close(&mut self, end: End) -> Option<Box<Account>> {
         let mut account = self.open.take()?;
         account.end = end;

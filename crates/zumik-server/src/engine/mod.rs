@@ -35,7 +35,7 @@ use zumik_types::SessionId;
 
 pub(crate) use accounts::{Accounts, Settled};
 pub(crate) use background::{Background, Work};
-pub(crate) use call::{Api, Asked, ModelAnswer, ModelBody, ModelCall, Surface};
+pub(crate) use call::{Api, Asked, ModelAnswer, ModelBody, ModelCall, Surface, Unanswered};
 pub(crate) use chat::Delta;
 pub(crate) use event::Measured;
 pub(crate) use generation::{ChatMessage, Failure, Generation, Outcome, Part, Prepared};
@@ -141,6 +141,14 @@ impl Engine {
     /// # Errors
     /// [`Failure::Deadline`], or [`Failure::Provider`] with the failure of the last attempt.
     pub(crate) async fn call(&self, call: ModelCall) -> Result<ModelAnswer, Failure> {
+        self.ask(call).await.map_err(Unanswered::count)
+    }
+
+    /// As [`call`](Self::call), but whether a failure is the end of the generation is left to the caller.
+    ///
+    /// # Errors
+    /// The failure, with the account that is still open.
+    pub(crate) async fn ask(&self, call: ModelCall) -> Result<ModelAnswer, Unanswered> {
         let ModelCall { api, asked, route, body, stream } = call;
         let (qos, started) = (asked.qos.clone(), asked.started);
         let prompt = Some((api, body.clone()));
@@ -151,10 +159,7 @@ impl Engine {
                 meter.answered(&forwarded.target, forwarded.fallback_used);
                 Ok(ModelAnswer { target: forwarded.target, body: forwarded.body, meter })
             }
-            Err(failure) => {
-                meter.fail(&failure);
-                Err(failure)
-            }
+            Err(failure) => Err(Unanswered { failure, meter }),
         }
     }
 

@@ -10,9 +10,9 @@ use super::super::hints::Wishes;
 use super::history::Items;
 use crate::app::App;
 use crate::engine::members::Members;
-use crate::engine::upstream::error::Refusal;
 use crate::engine::{
-    Api, Asked, ChatMessage, Failure, ModelAnswer, ModelCall, Past, ProviderError, Route, Surface, Wanted,
+    Api, Asked, ChatMessage, Failure, ModelAnswer, ModelCall, Past, ProviderError, Route, Surface,
+    Unanswered, Wanted,
 };
 use crate::http::ApiError;
 use crate::http::call::Call;
@@ -117,7 +117,7 @@ impl Question {
     pub(super) async fn ask(&self, app: &App, stream: bool) -> Result<(Spoken, ModelAnswer), ApiError> {
         let provider = &self.route.first.provider;
         let known = app.engine.speaks_responses(provider);
-        let mut refused = None;
+        let mut tried = None;
         if known != Some(false) {
             let mut route = self.route.clone();
             route.others.retain(|other| app.engine.speaks_responses(&other.provider) != Some(false));
@@ -126,30 +126,33 @@ impl Question {
                     app.engine.learn_responses(&answer.target.provider, true);
                     return Ok((Spoken::Responses, answer));
                 }
-                Err(Failure::Provider(ProviderError::Refused(refusal)))
-                    if known.is_none() && has_no_such_api(&refusal) =>
-                {
-                    refused = Some(refusal);
+                Err(unanswered) if known.is_none() && has_no_such_api(&unanswered.failure) => {
+                    tried = Some(unanswered);
                 }
-                Err(failure) => return Err(failure.into()),
+                Err(unanswered) => return Err(unanswered.count().into()),
             }
         }
-        let answer =
-            self.call(app, Api::ChatCompletions, self.route.clone(), self.chat_body()?, stream).await;
-        match (answer, refused) {
-            (Ok(answer), refused) => {
-                if refused.is_some() && answer.target.provider == *provider {
+        let (body, first) = match (self.chat_body(), tried) {
+            (Ok(body), tried) => (body, tried.map(Unanswered::pass_on)),
+            (Err(error), tried) => {
+                tried.map(Unanswered::count);
+                return Err(error);
+            }
+        };
+        let answer = self.call(app, Api::ChatCompletions, self.route.clone(), body, stream).await;
+        match (answer.map_err(Unanswered::count), first) {
+            (Ok(answer), first) => {
+                if first.is_some() && answer.target.provider == *provider {
                     tracing::info!(%provider, "a provider has no Responses API and is asked for chat completions");
                     app.engine.learn_responses(provider, false);
                 }
                 Ok((Spoken::Chat, answer))
             }
             // It refuses this one in the same way: the model is what it does not have.
-            (Err(Failure::Provider(ProviderError::Refused(second))), Some(first))
-                if second.status == first.status =>
-            {
-                Err(Failure::from(ProviderError::Refused(first)).into())
-            }
+            (
+                Err(Failure::Provider(ProviderError::Refused(second))),
+                Some(Failure::Provider(ProviderError::Refused(first))),
+            ) if second.status == first.status => Err(Failure::from(ProviderError::Refused(first)).into()),
             (Err(failure), _) => Err(failure.into()),
         }
     }
@@ -161,7 +164,7 @@ impl Question {
         route: Route,
         body: Bytes,
         stream: bool,
-    ) -> Result<ModelAnswer, Failure> {
+    ) -> Result<ModelAnswer, Unanswered> {
         let asked = Asked {
             ctx: self.ctx.clone(),
             surface: Surface::V1Responses,
@@ -172,7 +175,7 @@ impl Question {
             started: self.started,
             past: self.past.clone(),
         };
-        app.engine.call(ModelCall { api, asked, route, body, stream }).await
+        app.engine.ask(ModelCall { api, asked, route, body, stream }).await
     }
 
     /// The body for the Responses API: as it was sent but for what this server answers for, and for what comes before
@@ -198,8 +201,9 @@ impl Question {
     }
 }
 
-/// Whether a refusal says that there is nothing at this address, and not that there is no such model.
-fn has_no_such_api(refusal: &Refusal) -> bool {
+/// Whether a provider says that there is nothing at this address, and not that there is no such model.
+fn has_no_such_api(failure: &Failure) -> bool {
+    let Failure::Provider(ProviderError::Refused(refusal)) = failure else { return false };
     match refusal.status {
         405 => true,
         404 => {
