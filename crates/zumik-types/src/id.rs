@@ -145,6 +145,15 @@ macro_rules! id {
             fn absent() -> Self {
                 Self("".into())
             }
+
+            /// An empty id is one that is missing.
+            fn or_absent<'de, D>(deserializer: D) -> Result<Self, D::Error>
+            where
+                D: serde::Deserializer<'de>,
+            {
+                let text: Option<crate::text::Text<'_>> = serde::Deserialize::deserialize(deserializer)?;
+                Ok(text.map_or_else(Self::absent, |crate::text::Text(text)| Self(text.into())))
+            }
         }
 
         #[cfg(any(test, feature = "proptest"))]

@@ -1,6 +1,7 @@
-//! What an answer is read as when a member is missing that the documentation does not promise.
+//! What an answer is read as when a member is missing that the documentation does not promise, or that real services
+//! leave out.
 //!
-//! The contract marks such members as inferred: this project's server always sends them, another service may not. A
+//! The contract marks the former as inferred: this project's server always sends them, another service may not. A
 //! missing one must not cost the caller the rest of the answer, so it reads as an empty value of its type.
 
 use chrono::{DateTime, Utc};
@@ -13,15 +14,24 @@ use crate::JsonObject;
 pub(crate) trait Absent {
     /// The value that a missing member is read as.
     fn absent() -> Self;
+
+    /// Reads `null` as a member that is missing: some services write one for the other.
+    fn or_absent<'de, D>(deserializer: D) -> Result<Self, D::Error>
+    where
+        Self: Sized + Deserialize<'de>,
+        D: Deserializer<'de>,
+    {
+        Ok(Option::deserialize(deserializer)?.unwrap_or_else(Self::absent))
+    }
 }
 
-/// Reads `null` as a member that is missing: some services write one for the other.
+/// Reads a member that may be missing.
 pub(crate) fn or_absent<'de, T, D>(deserializer: D) -> Result<T, D::Error>
 where
     T: Absent + Deserialize<'de>,
     D: Deserializer<'de>,
 {
-    Ok(Option::deserialize(deserializer)?.unwrap_or_else(T::absent))
+    T::or_absent(deserializer)
 }
 
 macro_rules! absent_is_default {

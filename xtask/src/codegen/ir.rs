@@ -83,6 +83,10 @@ pub(crate) struct Field {
     /// Its content is never printed.
     pub(crate) sensitive: bool,
     pub(crate) inferred: bool,
+    /// An answer of a real service may lack it, whatever the documentation promises.
+    pub(crate) lenient: bool,
+    /// Written as `null` when there is no value, although it may be left out.
+    pub(crate) sent_as_null: bool,
     /// Sentences about default and limits.
     pub(crate) rules: Vec<String>,
 }

@@ -13,7 +13,7 @@ use crate::{
 /// Makes a whole completion of the chunks of a stream, while they are shown.
 ///
 /// Text, refusals and logprobs are joined for each choice, tool calls for each index; role, finish reason and usage are
-/// those that came last. Of members that this version does not know, text inside of a delta is joined, and everything
+/// those that came last; id and model are the first that are not empty. Of members that this version does not know, text inside of a delta is joined, and everything
 /// else is what came last.
 ///
 /// ```
@@ -45,6 +45,7 @@ impl ChatAccumulator {
     pub fn push(&mut self, chunk: &ChatCompletionChunk) {
         let Self { completion, calls } = self;
         let completion = completion.get_or_insert_with(|| begin(chunk));
+        name(completion, chunk);
         last(&mut completion.usage, &chunk.usage);
         last(&mut completion.service_tier, &chunk.service_tier);
         last(&mut completion.system_fingerprint, &chunk.system_fingerprint);
@@ -98,6 +99,17 @@ fn begin(chunk: &ChatCompletionChunk) -> ChatCompletion {
         service_tier: None,
         system_fingerprint: None,
         extra: Extra::new(),
+    }
+}
+
+/// Some services say who answers only after a first chunk about the question.
+fn name(completion: &mut ChatCompletion, chunk: &ChatCompletionChunk) {
+    if completion.id.as_str().is_empty() {
+        completion.id = chunk.id.clone();
+        completion.created = completion.created.max(chunk.created);
+    }
+    if completion.model.is_empty() {
+        completion.model.clone_from(&chunk.model);
     }
 }
 

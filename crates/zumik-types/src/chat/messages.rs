@@ -195,7 +195,7 @@ mod tests {
         });
         let answer: ChatCompletionMessage = serde_json::from_value(answer).unwrap();
         let message = json!({
-            "role": "assistant", "audio": { "id": "audio_1" },
+            "role": "assistant", "content": null, "audio": { "id": "audio_1" },
             "tool_calls": [{ "id": "call_1", "type": "function", "function": { "name": "f", "arguments": "{}" } }],
         });
         assert_eq!(wire(answer.into()), message);

@@ -177,6 +177,29 @@ fn what_a_model_wrote_is_not_printed() {
 }
 
 #[test]
+fn the_chunks_of_a_service_that_leaves_members_out_are_read() {
+    let chunks: Vec<ChatCompletionChunk> = [
+        json!({ "id": "", "object": "", "created": 0, "model": "", "choices": [], "prompt_filter_results": [] }),
+        json!({
+            "id": "chatcmpl-1", "created": 7, "model": "gpt-test",
+            "choices": [{ "index": 0, "delta": { "role": "assistant", "content": "Hello" } }],
+        }),
+        json!({ "id": null, "model": null, "choices": [{ "content_filter_results": {}, "delta": null }] }),
+        json!({ "choices": null, "usage": null }),
+        json!({ "usage": { "prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7 } }),
+    ]
+    .into_iter()
+    .map(|chunk| serde_json::from_value(chunk).unwrap())
+    .collect();
+    let whole = fold(&chunks);
+    assert_eq!((&whole["id"], &whole["model"]), (&json!("chatcmpl-1"), &json!("gpt-test")));
+    assert_eq!((&whole["created"], &whole["usage"]["total_tokens"]), (&json!(7), &json!(7)));
+    assert_eq!(whole["choices"][0]["message"]["content"], "Hello");
+    let whole = json!({ "choices": [{ "index": 0, "message": { "role": "assistant", "content": "Hi" }, "finish_reason": "stop" }] });
+    assert_eq!(serde_json::from_value::<ChatCompletion>(whole).unwrap().text(), Some("Hi"));
+}
+
+#[test]
 fn nothing_is_no_completion() {
     assert!(ChatAccumulator::new().finish().is_none());
 }

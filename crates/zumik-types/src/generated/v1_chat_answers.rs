@@ -16,16 +16,18 @@ use crate::{ChatCompletionId, ChatToolCall, Extra, JsonObject, ObjectType};
 #[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
 pub struct ChatCompletion {
     /// Id of the completion.
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub id: ChatCompletionId,
     /// Always `chat.completion`.
     #[serde(default = "ChatCompletion::default_object")]
     pub object: ObjectType,
     /// When it was created, in Unix seconds.
-    #[serde(with = "crate::time::UnixSeconds")]
+    #[serde(default = "crate::lenient::Absent::absent", with = "crate::time::UnixSeconds")]
     pub created: DateTime<Utc>,
     /// The model as requested.
     ///
     /// What it resolved to is in the headers.
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub model: String,
     /// The answers, one unless `n` asked for more.
     pub choices: Vec<ChatChoice>,

@@ -18,16 +18,19 @@ use crate::{ChatCompletionId, ChatFinishReason, ChatLogprobs, ChatRole, ChatUsag
 #[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
 pub struct ChatCompletionChunk {
     /// Id of the completion.
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub id: ChatCompletionId,
     /// Always `chat.completion.chunk`.
     #[serde(default = "ChatCompletionChunk::default_object")]
     pub object: ObjectType,
     /// When the completion was created, in Unix seconds.
-    #[serde(with = "crate::time::UnixSeconds")]
+    #[serde(default = "crate::lenient::Absent::absent", with = "crate::time::UnixSeconds")]
     pub created: DateTime<Utc>,
     /// The model as requested.
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub model: String,
     /// Pieces of the answers; empty in the chunk with the usage.
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub choices: Vec<ChatChunkChoice>,
     /// Tokens used, in the last chunk, if `include_usage` was set.
     ///
@@ -64,8 +67,10 @@ impl ChatCompletionChunk {
 #[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
 pub struct ChatChunkChoice {
     /// Position among the answers, from 0.
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub index: u64,
     /// The piece.
+    #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub delta: ChatDelta,
     /// Why the model stopped, `null` before the end.
     pub finish_reason: Option<ChatFinishReason>,
@@ -117,6 +122,12 @@ impl fmt::Debug for ChatDelta {
             .field("tool_calls", &self.tool_calls)
             .field("extra", &self.extra)
             .finish()
+    }
+}
+
+impl crate::lenient::Absent for ChatDelta {
+    fn absent() -> Self {
+        Self { role: None, content: None, refusal: None, tool_calls: None, extra: Extra::new() }
     }
 }
 

@@ -211,8 +211,8 @@ impl ChatUserMessage {
 pub struct ChatAssistantMessage {
     /// The answer.
     ///
-    /// It may be missing only beside `tool_calls`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// It may be missing or `null` only beside `tool_calls`.
+    #[serde(default)]
     pub content: Option<ChatContent>,
     /// What the model said instead of an answer.
     ///
@@ -249,7 +249,7 @@ impl ChatAssistantMessage {
 
     /// The answer.
     ///
-    /// It may be missing only beside `tool_calls`.
+    /// It may be missing or `null` only beside `tool_calls`.
     #[must_use]
     pub fn content(mut self, content: impl Into<ChatContent>) -> Self {
         self.content = Some(content.into());

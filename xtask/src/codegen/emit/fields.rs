@@ -85,7 +85,9 @@ fn serde(api: &Api, def: &TypeDef, field: &Field) -> TokenStream {
             if is_time {
                 options.push(quote!(with = "crate::time::OptionalUnixSeconds"));
             }
-            options.push(quote!(skip_serializing_if = "Option::is_none"));
+            if !field.sent_as_null {
+                options.push(quote!(skip_serializing_if = "Option::is_none"));
+            }
         }
         Presence::Patch => {
             options.push(quote!(default));

@@ -185,9 +185,9 @@ fn redacted_debug(name: &proc_macro2::Ident, object: &Object) -> TokenStream {
 pub(super) fn is_lenient(api: &Api, def: &TypeDef, field: &Field) -> bool {
     let by_name = api.by_name();
     !def.in_requests
-        && field.inferred
+        && (field.inferred || field.lenient)
         && field.presence == Presence::Required
-        && can_be_absent(&by_name, &field.ty)
+        && (can_be_absent(&by_name, &field.ty) || field.lenient && matches!(field.ty, Type::List(_)))
 }
 
 fn can_be_absent(by_name: &BTreeMap<&str, &TypeDef>, ty: &Type) -> bool {

@@ -59,7 +59,8 @@ impl<'d> Lowering<'d> {
             Some(Constant::ObjectType(_)) => Type::Named(super::OBJECT_TYPE.to_owned()),
             _ => shape.ty,
         };
-        let presence = presence(&fields, required, shape.nullable)?;
+        let null = null(&fields, required, shape.nullable)?;
+        let presence = presence(null, required, shape.nullable);
         let field = Field {
             wire: wire.to_owned(),
             setter: fields.text("x-rust-setter")?.unwrap_or(&name).to_owned(),
@@ -70,6 +71,8 @@ impl<'d> Lowering<'d> {
             constant,
             sensitive: shape.sensitive,
             inferred: inferred(&fields)?,
+            lenient: fields.flag("x-lenient")?,
+            sent_as_null: null == Null::Sent,
             rules: shape.rules,
         };
         fields.finish()?;
@@ -101,24 +104,39 @@ impl<'d> Lowering<'d> {
     }
 }
 
-fn presence(fields: &Fields<'_>, required: bool, nullable: bool) -> Result<Presence> {
-    let null_is_absent = match fields.get("x-null") {
-        None => false,
-        Some(node) if node.text()? == "absent" => true,
-        Some(node) => return Err(node.error("unknown meaning of null", "the only known one is `absent`")),
+/// What `null` means in a member that may be left out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Null {
+    /// Something of its own.
+    Meant,
+    /// The same as leaving it out, which is what clients do.
+    Absent,
+    /// The same as leaving it out, and what clients send instead.
+    Sent,
+}
+
+/// `x-null`.
+fn null(fields: &Fields<'_>, required: bool, nullable: bool) -> Result<Null> {
+    let Some(node) = fields.get("x-null") else { return Ok(Null::Meant) };
+    let null = match node.text()? {
+        "absent" => Null::Absent,
+        "sent" => Null::Sent,
+        _ => return Err(node.error("unknown meaning of null", "the known ones are `absent` and `sent`")),
     };
-    if null_is_absent && (required || !nullable) {
+    if required || !nullable {
         let hint = "drop it, or make the member optional and nullable";
-        return Err(fields
-            .node()
-            .error("`x-null: absent` on a member that is required or not nullable", hint));
+        return Err(fields.node().error("`x-null` on a member that is required or not nullable", hint));
     }
-    Ok(match (required, nullable) {
+    Ok(null)
+}
+
+fn presence(null: Null, required: bool, nullable: bool) -> Presence {
+    match (required, nullable) {
         (true, false) => Presence::Required,
         (true, true) => Presence::Nullable,
-        (false, true) if !null_is_absent => Presence::Patch,
+        (false, true) if null == Null::Meant => Presence::Patch,
         (false, _) => Presence::Optional,
-    })
+    }
 }
 
 /// `x-evidence: inferred`.

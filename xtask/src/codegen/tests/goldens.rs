@@ -69,6 +69,7 @@ fn the_four_combinations_of_required_and_nullable_in_a_request() {
         c: { type: integer, minimum: 1, maximum: 255, default: 7, description: Optional. }
         d: { type: [string, 'null'], description: Optional and nullable. }
         e: { type: [boolean, 'null'], x-null: absent, description: Null means absent. }
+        f: { type: [boolean, 'null'], x-null: sent, description: Null is sent for absent. }
         at: { type: string, format: date-time, description: RFC 3339. }
         seen_at: { type: integer, format: unix-time, description: Unix seconds. }
         gone_at: { type: integer, format: unix-time, description: Optional Unix seconds. }
@@ -77,16 +78,17 @@ fn the_four_combinations_of_required_and_nullable_in_a_request() {
 }
 
 #[test]
-fn an_answer_is_read_leniently_where_it_is_inferred() {
+fn an_answer_is_read_leniently_where_it_is_inferred_or_services_are_careless() {
     let schemas = "
     Answer:
       type: object
       description: An answer.
-      required: [object, id, size, share, label, scope, gone_at]
+      required: [object, id, size, parts, share, label, scope, gone_at]
       properties:
         object: { type: string, const: answer.done, description: Always `answer.done`. }
         id: { $ref: '#/components/schemas/ThingId', x-evidence: inferred, description: Its id. }
         size: { type: integer, format: uint64, description: Bytes. }
+        parts: { type: array, items: { type: string }, x-lenient: true, description: Parts. }
         share: { type: number, x-evidence: inferred, description: From 0 to 1. }
         label: { type: [string, 'null'], x-evidence: inferred, description: A label. }
         scope: { $ref: '#/components/schemas/Scope', x-evidence: inferred, description: What it covers. }

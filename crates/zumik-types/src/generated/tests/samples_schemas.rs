@@ -54,7 +54,7 @@ fn chat_content_part_1() {
 #[test]
 fn chat_message_0() {
     assert_sample::<crate::ChatMessage>(
-        r#"{"role":"assistant","tool_calls":[{"id":"call_9f2a3c1e7b4d","type":"function","function":{"name":"run_tests","arguments":"{\"path\":\"tests/\"}"}}]}"#,
+        r#"{"role":"assistant","content":null,"tool_calls":[{"id":"call_9f2a3c1e7b4d","type":"function","function":{"name":"run_tests","arguments":"{\"path\":\"tests/\"}"}}]}"#,
     );
 }
 
