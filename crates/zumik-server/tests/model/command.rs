@@ -14,6 +14,7 @@ use zumik_types::{
     SessionId, SessionStatus, SortOrder, UpdateSessionRequest,
 };
 
+use crate::inference::{Inference, inference};
 use crate::known::{Known, Pick};
 use crate::request::{Request, Write};
 use crate::subject::Subject;
@@ -62,9 +63,10 @@ pub(crate) enum Command {
     FailOpenResponses,
     Sweep,
     Advance(TimeDelta),
+    Inference(Inference),
 }
 
-type Key = Option<&'static str>;
+pub(crate) type Key = Option<&'static str>;
 
 /// How a write guards the branch.
 #[derive(Debug, Clone)]
@@ -94,7 +96,7 @@ pub(crate) fn step() -> impl Strategy<Value = Step> {
     })
 }
 
-fn pick() -> impl Strategy<Value = Pick> {
+pub(crate) fn pick() -> impl Strategy<Value = Pick> {
     (any::<Index>(), proptest::bool::weighted(0.05)).prop_map(|(index, stranger)| Pick { index, stranger })
 }
 
@@ -106,7 +108,7 @@ fn few() -> impl Strategy<Value = Vec<Pick>> {
     vec(pick(), 0..3)
 }
 
-fn key() -> impl Strategy<Value = Key> {
+pub(crate) fn key() -> impl Strategy<Value = Key> {
     option::weighted(0.3, select(&KEYS[..]))
 }
 
@@ -194,6 +196,7 @@ fn command() -> impl Strategy<Value = Command> {
         1 => Just(Command::FailOpenResponses),
         2 => Just(Command::Sweep),
         5 => advance(),
+        60 => inference().prop_map(Command::Inference),
     ]
 }
 
@@ -313,6 +316,7 @@ impl Command {
             Self::FailOpenResponses => return Some(Request::FailOpenResponses),
             Self::Sweep => return Some(Request::Sweep),
             Self::Advance(by) => return Some(Request::Advance(*by)),
+            Self::Inference(command) => return command.request(known, foreign),
         };
         Some(Request::Write(write, key.map(str::to_owned)))
     }

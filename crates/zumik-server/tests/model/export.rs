@@ -1,8 +1,9 @@
 //! Everything that can be read: of both projects, what is listed and every id that was ever given, as its owner and
 //! as a stranger.
 
+use chrono::TimeDelta;
 use serde_json::{Value, json};
-use zumik_server::store::{EventPage, FilePage, PromptState};
+use zumik_server::store::{BatchPage, Continued, EventPage, FilePage, PromptState, UsageQuery};
 use zumik_types::SortOrder;
 
 use crate::command::KEYS;
@@ -10,6 +11,9 @@ use crate::known::Known;
 use crate::outcome;
 use crate::request::generation_key;
 use crate::subject::Subject;
+
+/// More than any history of a run.
+const MOST: usize = 1 << 20;
 
 /// What of the receipts of purges is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +42,10 @@ async fn lists(subject: &Subject, foreign: bool) -> Value {
         outcome::read(store.list_artifacts(&ctx).await),
         outcome::page(store.list_files(&ctx, files).await),
     ];
+    let all = UsageQuery::between(ctx.now - TimeDelta::days(60), ctx.now);
+    lists.push(outcome::read(store.usage(&ctx, all).await));
+    lists.push(outcome::read(store.list_alias_releases(&ctx).await));
+    lists.push(outcome::page(store.list_batches(&ctx, BatchPage { after: None, limit: None }).await));
     for name in KEYS {
         lists.push(match store.recall(&ctx, &generation_key(name)).await {
             Ok(answer) => json!(answer.as_ref().map(outcome::kept)),
@@ -88,6 +96,27 @@ async fn objects(subject: &Subject, known: &Known, receipts: Receipts, owner: bo
             drop_claims(&mut receipt);
         }
         all.push(receipt);
+    }
+    for id in &objects.v1_responses {
+        all.push(outcome::read(store.retrieve_v1_response(&ctx, id).await));
+        all.push(outcome::read(store.retrieve_input_items(&ctx, id).await));
+        all.push(outcome::read(store.read_history(&ctx, Continued::Response(id.clone()), MOST).await));
+    }
+    for id in &objects.conversations {
+        all.push(outcome::read(store.retrieve_conversation(&ctx, id).await));
+        all.push(outcome::read(store.read_history(&ctx, Continued::Conversation(id.clone()), MOST).await));
+    }
+    for id in &objects.hints {
+        all.push(outcome::read(store.retrieve_agent_hints(&ctx, id).await));
+    }
+    for id in &objects.batches {
+        let batch = store.retrieve_batch(&ctx, id).await;
+        let files = batch.as_ref().map(|batch| [batch.output_file_id.clone(), batch.error_file_id.clone()]);
+        for file in files.into_iter().flatten().flatten() {
+            let content = store.retrieve_file_content(&ctx, &file).await;
+            all.push(outcome::read(content.map(|bytes| String::from_utf8_lossy(&bytes).into_owned())));
+        }
+        all.push(outcome::read(batch));
     }
     for id in &objects.responses {
         all.push(outcome::read(store.retrieve_response(&ctx, id).await));

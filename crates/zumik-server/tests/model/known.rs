@@ -3,13 +3,18 @@
 use proptest::sample::Index;
 use serde_json::Value;
 use zumik_types::{
-    ArtifactId, ArtifactType, BranchId, BundleId, EventId, FileId, PurgeJobId, ResponseId, SessionId,
-    SnapshotId,
+    AgentHintsId, ArtifactId, ArtifactType, BatchId, BranchId, BundleId, ConversationId, EventId, FileId,
+    PurgeJobId, ResponseId, SessionId, SnapshotId, V1ResponseId,
 };
 
-/// The objects that the answers so far have named, deleted ones included: of the own project, and of the other.
+/// What the answers so far have named, deleted objects included.
 #[derive(Debug, Default)]
-pub(crate) struct Known([Objects; 2]);
+pub(crate) struct Known {
+    /// Objects of the own project, and of the other.
+    objects: [Objects; 2],
+    /// Lines of batches that were claimed; only their number is known.
+    pub(crate) lines: usize,
+}
 
 /// The objects of one project, oldest first.
 #[derive(Debug, Default)]
@@ -23,6 +28,10 @@ pub(crate) struct Objects {
     pub(crate) files: Vec<FileId>,
     pub(crate) purges: Vec<PurgeJobId>,
     pub(crate) responses: Vec<ResponseId>,
+    pub(crate) v1_responses: Vec<V1ResponseId>,
+    pub(crate) conversations: Vec<ConversationId>,
+    pub(crate) hints: Vec<AgentHintsId>,
+    pub(crate) batches: Vec<BatchId>,
     /// Leases that were given out; only their number is known.
     pub(crate) leases: usize,
 }
@@ -37,7 +46,7 @@ pub(crate) struct Pick {
 impl Known {
     /// The objects of a project.
     pub(crate) fn of(&self, foreign: bool) -> &Objects {
-        &self.0[usize::from(foreign)]
+        &self.objects[usize::from(foreign)]
     }
 
     /// The object that a command of a project means, if there is any of its kind.
@@ -53,7 +62,8 @@ impl Known {
 
     /// Takes in what an answer shows.
     pub(crate) fn learn(&mut self, foreign: bool, answer: &Value) {
-        let objects = &mut self.0[usize::from(foreign)];
+        self.lines += answer["claimed"].as_array().map_or(0, Vec::len);
+        let objects = &mut self.objects[usize::from(foreign)];
         if answer["lease"] == "held" {
             objects.leases += 1;
         }
@@ -83,7 +93,11 @@ impl Objects {
             }
             "file" => add(&mut self.files, id_of(id)),
             "purge_job" => add(&mut self.purges, id_of(id)),
+            "response" if id.starts_with(V1ResponseId::PREFIXES[0]) => add(&mut self.v1_responses, id_of(id)),
             "response" => add(&mut self.responses, id_of(id)),
+            "conversation" => add(&mut self.conversations, id_of(id)),
+            "agent_hints" => add(&mut self.hints, id_of(id)),
+            "batch" => add(&mut self.batches, id_of(id)),
             _ => {}
         }
     }

@@ -3,16 +3,19 @@
 //! The stores get the same ids and the same time, so that answers are compared as they are, ids and signatures
 //! included. A run prints its seed when it fails; `PROPTEST_RNG_SEED` repeats it, `PROPTEST_CASES` asks for more.
 
+#![recursion_limit = "256"]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod command;
 mod export;
+mod inference;
 mod known;
 mod mint;
 mod outcome;
 mod request;
 mod responses;
 mod subject;
+mod usage;
 
 use std::env;
 

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 use zumik_server::domain::Prompt;
-use zumik_server::store::{Answer, Page, Result, StoreError, Written};
+use zumik_server::store::{Answer, ClaimedLine, Page, Result, StoreError, Written};
 
 /// The answer of a read.
 pub(crate) fn read<T: Serialize>(result: Result<T>) -> Value {
@@ -38,6 +38,12 @@ pub(crate) fn prompt(result: Result<Prompt>) -> Value {
         });
         json!([prompt.session_id, prompt.branch_id, Value::from_iter(blocks)])
     }))
+}
+
+/// A claimed line, but for what names it in its store.
+pub(crate) fn line(line: &ClaimedLine) -> Value {
+    let body = String::from_utf8_lossy(&line.body);
+    json!([line.batch, line.project, line.key, line.scopes.names().collect::<Vec<_>>(), line.attempt, body])
 }
 
 /// A kept answer.

@@ -1,8 +1,9 @@
 //! Responses as an engine would hand them to the store.
 
-use serde_json::json;
-use zumik_server::store::ProjectCtx;
-use zumik_types::{NativeResponse, ResponseId};
+use serde_json::{Value, json};
+use zumik_server::domain::ResponseObject;
+use zumik_server::store::{Continued, ProjectCtx};
+use zumik_types::{NativeResponse, ResponseId, V1ResponseId, V1ResponseStatus};
 
 /// A native response, running or complete.
 pub(crate) fn native(ctx: &ProjectCtx, id: &ResponseId, open: bool) -> NativeResponse {
@@ -40,6 +41,32 @@ pub(crate) fn native(ctx: &ProjectCtx, id: &ResponseId, open: bool) -> NativeRes
             "reason_code": null,
         },
         "error": null,
+    }))
+    .unwrap()
+}
+
+/// A response of `/v1` that continues something.
+pub(crate) fn v1(
+    ctx: &ProjectCtx,
+    id: &V1ResponseId,
+    status: &V1ResponseStatus,
+    after: Option<&Continued>,
+) -> ResponseObject {
+    let (previous, conversation) = match after {
+        Some(Continued::Response(id)) => (json!(id), Value::Null),
+        Some(Continued::Conversation(id)) => (Value::Null, json!({ "id": id })),
+        None => (Value::Null, Value::Null),
+    };
+    serde_json::from_value(json!({
+        "id": id,
+        "object": "response",
+        "created_at": ctx.now.timestamp(),
+        "status": status,
+        "model": "code.balanced",
+        "output": [{ "type": "message", "id": "msg_1", "role": "assistant", "content": id }],
+        "previous_response_id": previous,
+        "conversation": conversation,
+        "zeta": 1.0,
     }))
     .unwrap()
 }

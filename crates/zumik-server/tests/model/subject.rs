@@ -10,12 +10,12 @@ use zumik_server::seal::MasterKey;
 use zumik_server::store::memory::MemoryStore;
 use zumik_server::store::postgres::{self, Address, PostgresStore};
 use zumik_server::store::sqlite::{self, SqliteStore};
-use zumik_server::store::{Lease, NewKey, ProjectCtx, Store};
+use zumik_server::store::{NewKey, ProjectCtx, Store};
 use zumik_test_postgres::Postgres;
 use zumik_types::TraceId;
 
 use crate::mint::StepMint;
-use crate::request::{self, Request};
+use crate::request::{self, Held, Request};
 
 /// A store under test.
 pub(crate) struct Subject {
@@ -24,7 +24,7 @@ pub(crate) struct Subject {
     mint: Arc<StepMint>,
     /// Of the own project, and of the other.
     projects: Vec<ProjectCtx>,
-    leases: [Vec<Lease>; 2],
+    held: Held,
     place: Place,
 }
 
@@ -75,7 +75,7 @@ impl Subject {
         for name in ["own", "other"] {
             assert!(store.authenticate(&key_hash(name.as_bytes())).await.unwrap().is_some());
         }
-        Self { store, clock, mint, projects, leases: [Vec::new(), Vec::new()], place }
+        Self { store, clock, mint, projects, held: Held::default(), place }
     }
 
     /// Closes the store and opens it again where its state is.
@@ -98,7 +98,7 @@ impl Subject {
             self.clock.advance(*by);
         }
         let ctx = ProjectCtx { trace: TraceId::with_suffix(&step.to_string()), ..self.ctx(foreign) };
-        request::run(&*self.store, &ctx, &*self.mint, request, &mut self.leases[usize::from(foreign)]).await
+        request::run(&*self.store, &ctx, &*self.mint, request, foreign, &mut self.held).await
     }
 }
 
