@@ -377,6 +377,19 @@ async fn a_response_in_the_background_completes_fails_or_is_cancelled() {
 }
 
 #[tokio::test]
+async fn deleting_a_response_that_is_worked_on_ends_the_call_of_the_provider() {
+    let rig = Rig::start().await;
+    rig.upstream.next(Behaviour::fault(Fault::Silence));
+    let mut body = hi();
+    body["background"] = json!(true);
+    let endless = rig.ask(body, &[]).await;
+    rig.upstream.until(|requests| requests.len() == 1).await;
+    let path = format!("/v1/responses/{}", endless["id"].as_str().unwrap());
+    assert_eq!(rig.http.request(Method::DELETE, &path).send().await.unwrap().status(), 200);
+    rig.upstream.until(|requests| requests[0].cancelled()).await;
+}
+
+#[tokio::test]
 async fn a_compacted_context_comes_back_as_its_summary_for_this_project_only() {
     let rig = Rig::start().await;
     let input = json!([

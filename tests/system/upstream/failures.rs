@@ -89,6 +89,20 @@ async fn a_provider_that_fails_or_talks_rubbish_is_a_bad_gateway() {
 }
 
 #[tokio::test]
+async fn an_error_in_the_place_of_the_first_event_is_answered_as_one() {
+    let upstream = Upstream::start().await;
+    upstream.always(Behaviour::fault(Fault::Error(0)));
+    let server = served(&upstream).await;
+    for path in [CHAT, RESPONSES] {
+        let mut body = if path == CHAT { question("gpt-test") } else { input("gpt-test") };
+        body["stream"] = true.into();
+        let answer = ask(&server.http(), path, &body).await;
+        assert_eq!(answer.status, 502, "{path}: {answer:?}");
+        assert_eq!(answer.error()["type"], "api_error", "{path}");
+    }
+}
+
+#[tokio::test]
 async fn a_provider_that_is_not_there_is_a_bad_gateway() {
     let upstream = Upstream::start().await;
     let server = served(&upstream).await;
