@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 
 use serde_json::Value;
 
@@ -75,7 +75,31 @@ impl ServeProcess {
         Self::spawn(&mut command)
     }
 
+    /// The same with this key, under a shim that lets its files fail as `control` says; nothing when it ends instead.
+    ///
+    /// # Panics
+    /// When it ends with a panic.
+    pub fn start_failing(zumik: &Path, data: &Path, key: &str, shim: &Path, control: &Path) -> Option<Self> {
+        let log = tempfile::NamedTempFile::new().expect("a temporary file");
+        let mut command = Command::new(zumik);
+        command.args(["serve", "--log-level", "off", "--api-key", key, "--data"]).arg(data);
+        command.env("LD_PRELOAD", shim).env("FAULT_FOLDER", data).env("FAULT_CONTROL", control);
+        command.stderr(log.reopen().expect("the same file"));
+        let started = Self::try_spawn(&mut command);
+        let said = std::fs::read_to_string(log.path()).expect("what it said");
+        assert!(!said.contains("panicked"), "{said}");
+        if let Err(status) = &started {
+            assert_eq!(status.code(), Some(1), "{said}");
+            assert!(said.starts_with("error: "), "{said}");
+        }
+        started.ok()
+    }
+
     fn spawn(command: &mut Command) -> Self {
+        Self::try_spawn(command).unwrap_or_else(|status| panic!("zumik serve ended: {status}"))
+    }
+
+    fn try_spawn(command: &mut Command) -> Result<Self, ExitStatus> {
         let mut child = command
             .args(["--listen", "127.0.0.1:0", "--json"])
             .stdin(Stdio::null())
@@ -84,10 +108,12 @@ impl ServeProcess {
             .expect("zumik serve starts");
         let stdout = child.stdout.take().expect("standard output is a pipe");
         let mut line = String::new();
-        BufReader::new(stdout).read_line(&mut line).expect("zumik serve prints a line");
+        if BufReader::new(stdout).read_line(&mut line).expect("standard output") == 0 {
+            return Err(child.wait().expect("zumik serve ends"));
+        }
         let ready: Value = serde_json::from_str(&line).expect("the first line is JSON");
         let text = |member: &str| ready[member].as_str().unwrap_or_default().to_owned();
-        Self { url: text("url"), api_key: text("api_key"), metrics: text("metrics"), child }
+        Ok(Self { url: text("url"), api_key: text("api_key"), metrics: text("metrics"), child })
     }
 
     /// The process id.

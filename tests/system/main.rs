@@ -9,6 +9,7 @@ mod hostile;
 mod isolation;
 mod leaks;
 mod linearizable;
+mod migrate;
 mod owner;
 mod power;
 mod race;

@@ -3,6 +3,7 @@
 mod backup;
 mod generate;
 mod keys;
+mod migrate;
 mod tools;
 
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -20,6 +21,7 @@ pub(crate) use self::keys::{
     CreateKeyArgs, KeysArgs, KeysCommand, ListKeysArgs, ListReceiptKeysArgs, ReceiptKeysArgs,
     ReceiptKeysCommand, RevokeKeyArgs, RotateReceiptKeyArgs, Scope,
 };
+pub(crate) use self::migrate::MigrateArgs;
 pub(crate) use self::tools::{DiagnoseArgs, LintArgs, QuickstartArgs};
 
 const STYLES: Styles = Styles::styled()
@@ -71,6 +73,7 @@ pub(crate) enum Command {
     ReceiptKeys(ReceiptKeysArgs),
     Backup(BackupArgs),
     Restore(RestoreArgs),
+    Migrate(MigrateArgs),
     Quickstart(QuickstartArgs),
     Diagnose(DiagnoseArgs),
     Lint(LintArgs),

@@ -87,8 +87,8 @@ async fn check(source: PathBuf, key: RestoreKey, json: bool) -> Result<(), Failu
     }
 }
 
-/// The key named on the command line, else that of the environment, else that of the backup.
-fn restore_key(file: Option<&Path>) -> Result<RestoreKey, Failure> {
+/// The key named on the command line, else that of the environment, else the one beside what is copied.
+pub(crate) fn restore_key(file: Option<&Path>) -> Result<RestoreKey, Failure> {
     if let Some(path) = file {
         let unusable = |why: &dyn std::fmt::Display| {
             Failure::failed(format_args!("--master-key-file {}: {why}", shown(path)))
@@ -99,7 +99,7 @@ fn restore_key(file: Option<&Path>) -> Result<RestoreKey, Failure> {
             Err(error) => Err(unusable(&failure::chain(&error))),
         };
     }
-    Ok(data::master_key()?.map_or(RestoreKey::FromBackup, RestoreKey::Given))
+    Ok(data::master_key()?.map_or(RestoreKey::FromSource, RestoreKey::Given))
 }
 
 /// Runs it on a thread of its own, with a bar on the terminal, until it is done or Ctrl-C ends it. What was begun is
@@ -108,10 +108,10 @@ async fn watched<T: Send + 'static>(
     work: impl FnOnce(Watch<'_>) -> Result<T, BackupError> + Send + 'static,
     silent: bool,
 ) -> Result<Result<T, BackupError>, Failure> {
-    let mut signals = Signals::listen()?;
+    let signals = Signals::listen()?;
     let stop = Arc::new(AtomicBool::new(false));
     let asked = Arc::clone(&stop);
-    let mut running = tokio::task::spawn_blocking(move || {
+    let running = tokio::task::spawn_blocking(move || {
         let bar = Bar::new(silent);
         let done = work(&mut |progress| {
             bar.show(progress);
@@ -120,19 +120,8 @@ async fn watched<T: Send + 'static>(
         bar.0.finish_and_clear();
         done
     });
-    loop {
-        tokio::select! {
-            biased;
-            () = signals.stop() => {
-                if stop.swap(true, Ordering::Relaxed) {
-                    return Err(Failure::Interrupted);
-                }
-            }
-            done = &mut running => {
-                return done.map_err(|error| Failure::because("the work broke off", &error));
-            }
-        }
-    }
+    let done = signals.until_done(running, &stop).await?;
+    done.map_err(|error| Failure::because("the work broke off", &error))
 }
 
 /// How far it is, on the terminal.
@@ -193,7 +182,7 @@ fn moment(manifest: &Manifest) -> String {
     manifest.created_at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
-fn absolute(folder: &Path) -> Result<PathBuf, Failure> {
+pub(crate) fn absolute(folder: &Path) -> Result<PathBuf, Failure> {
     std::path::absolute(folder).map_err(|error| Failure::because("cannot tell where the folder is", &error))
 }
 

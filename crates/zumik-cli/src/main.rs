@@ -13,6 +13,7 @@ mod input;
 mod keys;
 mod lint;
 mod logging;
+mod migrate;
 mod models;
 mod quickstart;
 mod receipt_keys;
@@ -56,6 +57,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
             Command::ReceiptKeys(args) => receipt_keys::run(args.command, log),
             Command::Backup(args) => backup::back_up(args, log).await,
             Command::Restore(args) => backup::restore(args, log).await,
+            Command::Migrate(args) => migrate::run(args, log).await,
             Command::Diagnose(args) => diagnose::run(args, log).await,
             Command::Lint(args) => lint::run(&args, log),
             Command::Quickstart(args) => quickstart::run(args, log).await,

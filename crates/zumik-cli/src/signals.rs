@@ -1,6 +1,8 @@
 //! Being asked to stop: Ctrl-C, SIGTERM, and a terminal that was closed.
 
 use std::io;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::failure::Failure;
 
@@ -32,6 +34,26 @@ impl Signals {
     #[cfg(not(unix))]
     fn install() -> io::Result<Self> {
         Ok(Self {})
+    }
+
+    /// Waits for work that looks at `stop` and puts away what it began; asked to stop once more, the command ends at once.
+    pub(crate) async fn until_done<T>(
+        mut self,
+        work: impl Future<Output = T>,
+        stop: &AtomicBool,
+    ) -> Result<T, Failure> {
+        let mut work = pin!(work);
+        loop {
+            tokio::select! {
+                biased;
+                () = self.stop() => {
+                    if stop.swap(true, Ordering::Relaxed) {
+                        return Err(Failure::Interrupted);
+                    }
+                }
+                done = &mut work => return Ok(done),
+            }
+        }
     }
 
     /// Waits for the next request to stop.

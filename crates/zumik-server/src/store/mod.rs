@@ -17,6 +17,7 @@ mod receipt;
 mod records;
 mod rules;
 pub mod sqlite;
+pub mod transfer;
 mod usage;
 
 use async_trait::async_trait;

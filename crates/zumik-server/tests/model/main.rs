@@ -4,7 +4,7 @@
 //! included. A run prints its seed when it fails; `PROPTEST_RNG_SEED` repeats it, `PROPTEST_CASES` asks for more.
 
 #![recursion_limit = "256"]
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod command;
 mod export;
@@ -33,8 +33,21 @@ use crate::subject::Subject;
 const CASES: u32 = 24;
 const LONGEST: usize = 100;
 
+/// Sequences whose outcome is moved.
+const MOVED: u32 = 5;
+
 #[test]
 fn every_store_gives_the_same_answers_and_keeps_the_same_state() {
+    sequences(CASES, compare);
+}
+
+#[test]
+fn what_is_moved_from_sqlite_to_postgresql_and_back_reads_the_same() {
+    sequences(MOVED, there_and_back);
+}
+
+/// Holds random sequences of commands to something.
+fn sequences(cases: u32, hold: impl AsyncFn(Vec<Step>) -> TestCaseResult) {
     let mut config = Config {
         failure_persistence: None,
         max_shrink_iters: 5_000,
@@ -42,7 +55,7 @@ fn every_store_gives_the_same_answers_and_keeps_the_same_state() {
         ..Config::default()
     };
     if env::var_os("PROPTEST_CASES").is_none() {
-        config.cases = CASES;
+        config.cases = cases;
     }
     let seed = match config.rng_seed {
         RngSeed::Fixed(seed) => seed,
@@ -51,7 +64,7 @@ fn every_store_gives_the_same_answers_and_keeps_the_same_state() {
     config.rng_seed = RngSeed::Fixed(seed);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let failed =
-        TestRunner::new(config).run(&vec(step(), 1..=LONGEST), |steps| runtime.block_on(compare(steps)));
+        TestRunner::new(config).run(&vec(step(), 1..=LONGEST), |steps| runtime.block_on(hold(steps)));
     match failed {
         Ok(()) => {}
         Err(TestError::Fail(reason, steps)) => {
@@ -103,6 +116,26 @@ async fn compare(steps: Vec<Step>) -> TestCaseResult {
         same(&format!("{store}: export after a restart"), &found, &expected)?;
         durable.store.close().await;
     }
+    Ok(())
+}
+
+/// Runs a sequence in a data folder, and moves what came of it to PostgreSQL and from there to a new folder.
+async fn there_and_back(steps: Vec<Step>) -> TestCaseResult {
+    let mut folder = Subject::sqlite().await;
+    let mut known = Known::default();
+    for (at, step) in steps.iter().enumerate() {
+        let request = step.command.resolve(&folder, &known, step.foreign).await;
+        let answer = folder.run(at, step.foreign, &request).await;
+        known.learn(step.foreign, &answer);
+    }
+    let expected = export::all(&folder, &known, Receipts::Whole).await;
+    let Some(database) = folder.moved().await else { return Ok(()) };
+    let found = export::all(&database, &known, Receipts::Whole).await;
+    same("moved to PostgreSQL", &found, &expected)?;
+    let Some(back) = database.moved().await else { return Ok(()) };
+    let found = export::all(&back, &known, Receipts::Whole).await;
+    same("moved back", &found, &expected)?;
+    back.store.close().await;
     Ok(())
 }
 

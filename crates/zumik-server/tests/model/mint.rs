@@ -40,7 +40,7 @@ impl Mint for StepMint {
     fn fill(&self, bytes: &mut [u8]) {
         let mut step = self.0.lock().unwrap();
         let times = step.fills.entry(bytes.len()).or_default();
-        // The durable store also makes a master key, of the length of a seed: seeds are all alike.
+        // The durable stores also make keys for contents, of the length of a seed: seeds are all alike.
         *times += u8::from(bytes.len() < 32);
         let times = *times;
         bytes.fill(times);

@@ -1,5 +1,6 @@
 //! A store under test: two projects, and a clock and ids of its own that go as those of the others.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -9,7 +10,9 @@ use zumik_server::domain::{Scopes, key_hash};
 use zumik_server::seal::MasterKey;
 use zumik_server::store::memory::MemoryStore;
 use zumik_server::store::postgres::{self, Address, PostgresStore};
+use zumik_server::store::sqlite::backup::RestoreKey;
 use zumik_server::store::sqlite::{self, SqliteStore};
+use zumik_server::store::transfer::{self, transfer};
 use zumik_server::store::{NewKey, ProjectCtx, Store};
 use zumik_test_postgres::Postgres;
 use zumik_types::TraceId;
@@ -48,9 +51,7 @@ impl Subject {
 
     /// The durable store of several servers; nothing where PostgreSQL is not installed.
     pub(crate) async fn postgres() -> Option<Self> {
-        let server = Postgres::shared()?;
-        let address = server.url("postgres").parse().unwrap();
-        Some(Self::at(Place::Schema(Box::new(address), server.name("model"))).await)
+        Some(Self::at(Place::schema()?).await)
     }
 
     async fn at(place: Place) -> Self {
@@ -86,6 +87,23 @@ impl Subject {
         }
     }
 
+    /// Closes the store and moves its state to another one of the other kind; nothing where PostgreSQL is not installed.
+    pub(crate) async fn moved(self) -> Option<Self> {
+        let Self { store, clock, mint, projects, held, place } = self;
+        store.close().await;
+        let to = match place {
+            Place::Schema(..) => Place::Folder(tempfile::tempdir().unwrap()),
+            _ => Place::schema()?,
+        };
+        transfer(place.of_transfer(), to.of_transfer(), RestoreKey::Given(master_key()), |_| {
+            ControlFlow::Continue(())
+        })
+        .await
+        .unwrap();
+        let store = to.open(&clock, &mint).await;
+        Some(Self { store, clock, mint, projects, held, place: to })
+    }
+
     /// A request of a project at this moment.
     pub(crate) fn ctx(&self, foreign: bool) -> ProjectCtx {
         ProjectCtx { now: self.clock.now(), ..self.projects[usize::from(foreign)].clone() }
@@ -103,24 +121,47 @@ impl Subject {
 }
 
 impl Place {
+    fn schema() -> Option<Self> {
+        let server = Postgres::shared()?;
+        let address = server.url("postgres").parse().unwrap();
+        Some(Self::Schema(Box::new(address), server.name("model")))
+    }
+
+    fn of_transfer(&self) -> transfer::Place {
+        match self {
+            Self::Memory => unreachable!("the model is in no place"),
+            Self::Folder(folder) => transfer::Place::Folder(folder.path().to_owned()),
+            Self::Schema(address, schema) => {
+                transfer::Place::Database { address: address.clone(), schema: schema.clone() }
+            }
+        }
+    }
+
     async fn open(&self, clock: &Arc<FixedClock>, mint: &Arc<StepMint>) -> Arc<dyn Store> {
         match self {
             Self::Memory => Arc::new(MemoryStore::new(clock.clone(), mint.clone())),
             Self::Folder(folder) => {
-                let options = sqlite::Options::new(folder.path()).clock(clock.clone()).mint(mint.clone());
+                let options = sqlite::Options::new(folder.path())
+                    .master_key(master_key())
+                    .clock(clock.clone())
+                    .mint(mint.clone());
                 Arc::new(SqliteStore::open(options).await.unwrap())
             }
             Self::Schema(address, schema) => {
                 let options = postgres::Options::new(Address::clone(address))
                     .schema(schema)
                     .connections(2)
-                    .master_key(MasterKey::parse(&"7".repeat(64)).unwrap())
+                    .master_key(master_key())
                     .clock(clock.clone())
                     .mint(mint.clone());
                 Arc::new(PostgresStore::open(options).await.unwrap())
             }
         }
     }
+}
+
+fn master_key() -> MasterKey {
+    MasterKey::parse(&"7".repeat(64)).unwrap()
 }
 
 fn clock() -> Arc<FixedClock> {

@@ -17,6 +17,7 @@ use super::OpenError;
 use super::address::Address;
 use super::fault::ReadOnly;
 use crate::store::{Result, StoreError};
+use super::schema::lock;
 
 /// How long an operation waits for a connection that is free, or for a new one; and `/readyz` for an answer.
 const WAIT: Duration = Duration::from_secs(5);
@@ -39,8 +40,28 @@ const SETTINGS: &str = "
     SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') IN ('off', 'local');
     SELECT set_config('default_transaction_isolation', 'read committed', false)";
 
+/// What connections are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Use {
+    /// The operations of a store. Refused while the store is being moved.
+    Serve,
+    /// Moving the store. What that needs is up to the connection.
+    Move,
+}
+
+/// The number of the advisory lock that every connection of [`Use::Serve`] shares as long as it lives: whoever holds it
+/// alone knows that nobody serves.
+pub(super) fn serving(schema: &str) -> i64 {
+    lock(schema, "serving")
+}
+
 /// Makes the pool. No connection is opened yet.
-pub(super) fn pool(address: &Address, schema: &str, connections: usize) -> Result<Pool, OpenError> {
+pub(super) fn pool(
+    address: &Address,
+    schema: &str,
+    connections: usize,
+    purpose: Use,
+) -> Result<Pool, OpenError> {
     let mut config = address.config();
     if config.get_application_name().is_none() {
         config.application_name("zumik");
@@ -55,7 +76,20 @@ pub(super) fn pool(address: &Address, schema: &str, connections: usize) -> Resul
     } else {
         Manager::from_config(config, NoTls, recycling)
     };
-    let settings: Arc<str> = format!("SET search_path = {schema}; {SETTINGS}").into();
+    let share = match purpose {
+        // The database notices a moment later that a transfer has ended.
+        Use::Serve => format!(
+            "DO $$ BEGIN
+               SET LOCAL lock_timeout = '2s';
+               PERFORM pg_advisory_lock_shared({});
+             EXCEPTION WHEN lock_not_available THEN
+               RAISE 'zumik migrate is moving what is in this database' USING ERRCODE = 'object_in_use';
+             END $$",
+            serving(schema)
+        ),
+        Use::Move => String::new(),
+    };
+    let settings: Arc<str> = format!("SET search_path = {schema}; {SETTINGS}; {share}").into();
     Pool::builder(manager)
         .max_size(connections)
         .timeouts(Timeouts { wait: Some(WAIT), create: Some(WAIT), recycle: Some(WAIT) })

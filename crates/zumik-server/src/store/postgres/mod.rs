@@ -36,6 +36,7 @@ mod snapshots;
 mod sweep;
 #[cfg(test)]
 mod tests;
+pub(in crate::store) mod transfer;
 mod usage;
 
 use std::path::PathBuf;
@@ -57,6 +58,9 @@ use crate::clock::{Clock, SystemClock};
 use crate::mint::{Mint, RandomMint};
 use crate::seal::{MasterKey, SealError, Vault};
 use crate::store::sqlite::folder::{MASTER_KEY_FILE, make_folder};
+
+/// The schema that holds everything when nothing is said.
+pub(in crate::store) const SCHEMA: &str = "zumik";
 
 /// Connections that a server opens at most when nothing is said.
 const CONNECTIONS: usize = 20;
@@ -145,7 +149,7 @@ impl Options {
     pub fn new(address: Address) -> Self {
         Self {
             address,
-            schema: "zumik".to_owned(),
+            schema: SCHEMA.to_owned(),
             connections: CONNECTIONS,
             folder: None,
             master_key: None,
@@ -221,7 +225,7 @@ impl PostgresStore {
         if !schema::is_name(&schema) {
             return Err(OpenError::SchemaName(schema));
         }
-        let pool = connect::pool(&address, &schema, connections)?;
+        let pool = connect::pool(&address, &schema, connections, connect::Use::Serve)?;
         let mut connection = pool.get().await?;
         schema::migrate(&mut connection, &schema).await?;
         let vault = open_vault(&mut connection, &schema, master_key, folder, &*mint).await?;

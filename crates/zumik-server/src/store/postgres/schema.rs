@@ -11,38 +11,24 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0003_conversations.sql"),
 ];
 
+/// Version of the schema that this program writes.
+pub(super) const SCHEMA_VERSION: usize = MIGRATIONS.len();
+
 /// Brings the schema up to date. Of replicas that start at once, one does it and the others wait.
 pub(super) async fn migrate(client: &mut deadpool_postgres::Object, schema: &str) -> Result<(), OpenError> {
     let transaction = client.transaction().await?;
     // It may take its time, and so may the one that is waited for.
     transaction.batch_execute("SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0").await?;
     transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&lock(schema, "migrations")]).await?;
-    let found = transaction
-        .query_one(
-            "SELECT to_regnamespace($1) IS NOT NULL, to_regclass($1 || '.migrations') IS NOT NULL",
-            &[&schema],
-        )
-        .await?;
-    let version = match (found.try_get(0)?, found.try_get(1)?) {
-        (_, true) => {
-            let row = transaction.query_one("SELECT count(*) FROM migrations", &[]).await?;
-            usize::try_from(row.try_get::<_, i64>(0)?).unwrap_or(usize::MAX)
-        }
-        (true, false) if !is_empty(&transaction, schema).await? => {
-            return Err(OpenError::Foreign(schema.to_owned()));
-        }
-        _ => {
-            let create = format!(
-                "CREATE SCHEMA IF NOT EXISTS {schema};
-                 CREATE TABLE migrations (version bigint PRIMARY KEY, at timestamptz NOT NULL DEFAULT now())"
-            );
-            transaction.batch_execute(&create).await?;
-            0
-        }
-    };
-    if version > MIGRATIONS.len() {
-        return Err(OpenError::Newer { found: version, known: MIGRATIONS.len() });
+    let found = version(&transaction, schema).await?;
+    if found.is_none() {
+        let create = format!(
+            "CREATE SCHEMA IF NOT EXISTS {schema};
+             CREATE TABLE migrations (version bigint PRIMARY KEY, at timestamptz NOT NULL DEFAULT now())"
+        );
+        transaction.batch_execute(&create).await?;
     }
+    let version = found.unwrap_or(0);
     for (number, migration) in (1_i64..).zip(MIGRATIONS).skip(version) {
         transaction.batch_execute(migration).await?;
         transaction.execute("INSERT INTO migrations (version) VALUES ($1)", &[&number]).await?;
@@ -52,13 +38,30 @@ pub(super) async fn migrate(client: &mut deadpool_postgres::Object, schema: &str
     Ok(())
 }
 
-/// Whether nothing is in a schema that is not ours yet.
-async fn is_empty(
-    transaction: &deadpool_postgres::Transaction<'_>,
+/// Version of a schema that is ours and not newer than this program; nothing when it is missing or empty.
+pub(super) async fn version(
+    client: &impl deadpool_postgres::GenericClient,
     schema: &str,
-) -> Result<bool, tokio_postgres::Error> {
-    let sql = "SELECT NOT EXISTS (SELECT 1 FROM pg_class WHERE relnamespace = to_regnamespace($1))";
-    transaction.query_one(sql, &[&schema]).await?.try_get(0)
+) -> Result<Option<usize>, OpenError> {
+    let found = client
+        .query_one(
+            "SELECT to_regclass($1 || '.migrations') IS NOT NULL,
+               EXISTS (SELECT 1 FROM pg_class WHERE relnamespace = to_regnamespace($1))",
+            &[&schema],
+        )
+        .await?;
+    match (found.try_get(0)?, found.try_get(1)?) {
+        (true, _) => {
+            let row = client.query_one("SELECT count(*) FROM migrations", &[]).await?;
+            let found = usize::try_from(row.try_get::<_, i64>(0)?).unwrap_or(usize::MAX);
+            match found > SCHEMA_VERSION {
+                true => Err(OpenError::Newer { found, known: SCHEMA_VERSION }),
+                false => Ok(Some(found)),
+            }
+        }
+        (false, true) => Err(OpenError::Foreign(schema.to_owned())),
+        (false, false) => Ok(None),
+    }
 }
 
 /// The number of an advisory lock: such locks are shared by all that use the database.
@@ -80,7 +83,83 @@ pub(super) fn is_name(schema: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use zumik_test_postgres::Postgres;
+
+    use super::super::{Options, PostgresStore};
     use super::*;
+    use crate::clock::FixedClock;
+    use crate::seal::MasterKey;
+    use crate::store::Store as _;
+    use crate::store::conformance::World;
+
+    /// What later migrations added goes again.
+    const BACK_TO_THE_FIRST: &str = "
+        DROP TABLE compaction_keys;
+        ALTER TABLE responses DROP COLUMN conversation;
+        DROP TABLE conversations;
+        DROP TABLE usage_events, usage_records, alias_releases, agent_hints;
+        DROP TABLE batch_results, batch_lines, batch_inputs, batches;
+        DELETE FROM migrations WHERE version > 1";
+
+    /// Tables, columns, types, and indexes of a schema.
+    async fn shape(client: &deadpool_postgres::Object, schema: &str) -> Vec<String> {
+        let sql = "SELECT table_name || '.' || column_name || ' ' || data_type || ' ' || is_nullable
+              FROM information_schema.columns WHERE table_schema = $1
+            UNION ALL SELECT replace(indexdef, $1, '') FROM pg_indexes WHERE schemaname = $1 ORDER BY 1";
+        client.query(sql, &[&schema]).await.unwrap().iter().map(|row| row.get(0)).collect()
+    }
+
+    #[tokio::test]
+    async fn a_schema_of_the_first_version_is_brought_up_to_date_with_all_that_is_in_it() {
+        let Some(server) = Postgres::shared() else { return };
+        let (address, schema, first) = (server.url("postgres"), server.name("upgrade"), server.name("first"));
+        let clock = Arc::new(FixedClock::at("2026-06-15T16:04:10Z".parse().unwrap()));
+        let options = || {
+            let key = MasterKey::parse(&"7".repeat(64)).unwrap();
+            Options::new(address.parse().unwrap()).schema(&schema).master_key(key).clock(clock.clone())
+        };
+        let store = Arc::new(PostgresStore::open(options()).await.unwrap());
+        let world = World::new(store.clone(), clock.clone(), None).await;
+        let document = world.document("a text").await;
+        let session = world.session().await;
+        world.append(&session.id, &session.default_branch_id, Some(&document)).await;
+        let events = world.events(&session.id, &session.default_branch_id).await;
+        let client = store.pool.get().await.unwrap();
+        let newest = shape(&client, &schema).await;
+
+        client.batch_execute(BACK_TO_THE_FIRST).await.unwrap();
+        let alone = format!(
+            "CREATE SCHEMA {first}; SET search_path = {first};
+             CREATE TABLE migrations (version bigint PRIMARY KEY, at timestamptz NOT NULL DEFAULT now()); {}",
+            MIGRATIONS[0]
+        );
+        client.batch_execute(&alone).await.unwrap();
+        assert_eq!(
+            shape(&client, &schema).await,
+            shape(&client, &first).await,
+            "it is not the first version"
+        );
+        drop(client);
+        store.close().await;
+
+        let store = Arc::new(PostgresStore::open(options()).await.unwrap());
+        let world = World::new(store.clone(), clock.clone(), None).await;
+        let client = store.pool.get().await.unwrap();
+        assert_eq!(shape(&client, &schema).await, newest);
+        assert_eq!(world.store.retrieve_artifact(&world.ctx(), &document).await.unwrap().id, document);
+        assert_eq!(world.events(&session.id, &session.default_branch_id).await, events);
+
+        client
+            .execute("INSERT INTO migrations (version) VALUES ($1)", &[&(MIGRATIONS.len() as i64 + 1)])
+            .await
+            .unwrap();
+        drop(client);
+        store.close().await;
+        let refused = PostgresStore::open(options()).await.map(drop);
+        assert!(matches!(refused, Err(OpenError::Newer { .. })), "{refused:?}");
+    }
 
     #[test]
     fn only_plain_names_are_taken_for_schemas() {

@@ -30,6 +30,9 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0003_conversations.sql"),
 ];
 
+/// Version of the schema that this program writes.
+pub(super) const SCHEMA_VERSION: usize = MIGRATIONS.len();
+
 /// Why a data folder could not be opened.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -72,10 +75,27 @@ pub enum OpenError {
 /// Opens the database for writing; a new file gets the schema, an older one the migrations it lacks.
 pub(super) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
     let mut conn = open(path)?;
+    // Before anything of a file is changed that is not ours.
+    version(&conn, path)?;
+    conn.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
     migrate(&mut conn, path)?;
     // Checkpoints are the writer's own business: checkpoint.rs.
     conn.pragma_update(None, "wal_autocheckpoint", 0)?;
     conn.pragma_update(None, "cache_size", -WRITER_CACHE)?;
+    Ok(conn)
+}
+
+/// Opens a new file that counts only once it is whole: until then nothing of it is durable, nothing can be undone, and
+/// rows may come before those they refer to.
+pub(super) fn open_new(path: &Path) -> Result<Connection, OpenError> {
+    let mut conn = Connection::open(path)?;
+    conn.pragma_update(None, "page_size", PAGE_SIZE)?;
+    conn.pragma_update_and_check(None, "journal_mode", "off", |_| Ok(()))?;
+    conn.pragma_update(None, "synchronous", "off")?;
+    conn.pragma_update(None, "foreign_keys", false)?;
+    conn.pragma_update(None, "cache_size", -WRITER_CACHE)?;
+    conn.pragma_update(None, "trusted_schema", false)?;
+    migrate(&mut conn, path)?;
     Ok(conn)
 }
 
@@ -96,7 +116,6 @@ fn open(path: &Path) -> rusqlite::Result<Connection> {
     // Without this, SQLite plans a statement anew each time other values are bound: most of the cost of a short one.
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     conn.pragma_update(None, "page_size", PAGE_SIZE)?;
-    conn.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
     conn.pragma_update(None, "synchronous", "full")?;
     conn.pragma_update(None, "foreign_keys", true)?;
     conn.pragma_update_and_check(None, "secure_delete", true, |_| Ok(()))?;
@@ -153,7 +172,9 @@ mod tests {
         let path = folder.path().join("zumik.db");
         let other = Connection::open(&path).unwrap();
         other.execute_batch("CREATE TABLE notes (text)").unwrap();
+        let before = std::fs::read(&path).unwrap();
         assert!(matches!(open_writer(&path), Err(OpenError::Foreign(_))));
+        assert_eq!(std::fs::read(&path).unwrap(), before);
         other.execute_batch("INSERT INTO notes VALUES ('still here')").unwrap();
     }
 

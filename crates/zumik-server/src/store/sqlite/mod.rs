@@ -36,6 +36,7 @@ mod snapshots;
 mod sweep;
 #[cfg(test)]
 mod tests;
+pub(in crate::store) mod transfer;
 mod usage;
 mod writer;
 

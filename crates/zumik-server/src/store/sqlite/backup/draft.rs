@@ -10,13 +10,13 @@ use super::{BackupError, Result};
 const IGNORED: [&str; 2] = ["lost+found", LOCK];
 
 /// The lock of a data folder.
-pub(super) const LOCK: &str = "server.lock";
+pub(in super::super) const LOCK: &str = "server.lock";
 
 /// Files get this ending until they are complete.
 const PARTIAL: &str = "partial";
 
 /// A folder with the files that were made in it. Dropped without [`keep`](Self::keep), they are removed.
-pub(super) struct Draft {
+pub(in super::super) struct Draft {
     folder: PathBuf,
     /// Whether the folder itself was made.
     made: bool,
@@ -25,7 +25,7 @@ pub(super) struct Draft {
 
 impl Draft {
     /// An empty folder, made when it is missing, for its owner only.
-    pub(super) fn open(folder: &Path) -> Result<Self> {
+    pub(in super::super) fn open(folder: &Path) -> Result<Self> {
         let failed = |error| BackupError::File(folder.to_owned(), error);
         let made = match fs::read_dir(folder) {
             Ok(mut entries) => {
@@ -54,8 +54,8 @@ impl Draft {
     }
 
     /// Where a file of this name grows, made for its owner only, until [`finish`](Self::finish).
-    pub(super) fn begin(&mut self, name: &str) -> Result<(PathBuf, File)> {
-        let path = self.folder.join(format!("{name}.{PARTIAL}"));
+    pub(in super::super) fn begin(&mut self, name: &str) -> Result<(PathBuf, File)> {
+        let path = self.partial(name);
         let mut options = OpenOptions::new();
         options.read(true).write(true).create_new(true);
         #[cfg(unix)]
@@ -66,8 +66,8 @@ impl Draft {
     }
 
     /// Gives a file that is complete its name, durably.
-    pub(super) fn finish(&mut self, name: &str) -> Result<()> {
-        let (path, partial) = (self.folder.join(name), self.folder.join(format!("{name}.{PARTIAL}")));
+    pub(in super::super) fn finish(&mut self, name: &str) -> Result<()> {
+        let (path, partial) = (self.path(name), self.partial(name));
         File::open(&partial)
             .and_then(|file| file.sync_all())
             .and_then(|()| fs::rename(&partial, &path))
@@ -78,24 +78,29 @@ impl Draft {
     }
 
     /// Writes a whole file, durably.
-    pub(super) fn write(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
+    pub(in super::super) fn write(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
         let (path, mut file) = self.begin(name)?;
         file.write_all(bytes).map_err(|error| BackupError::File(path, error))?;
         self.finish(name)
     }
 
     /// Notes a file that another made in the folder.
-    pub(super) fn adopt(&mut self, name: &str) {
+    pub(in super::super) fn adopt(&mut self, name: &str) {
         self.files.push(self.folder.join(name));
     }
 
+    /// Where a file lies that is not complete yet.
+    pub(in super::super) fn partial(&self, name: &str) -> PathBuf {
+        self.folder.join(format!("{name}.{PARTIAL}"))
+    }
+
     /// Where a file lies that is complete.
-    pub(super) fn path(&self, name: &str) -> PathBuf {
+    pub(in super::super) fn path(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
 
     /// Keeps all of it.
-    pub(super) fn keep(mut self) -> Result<()> {
+    pub(in super::super) fn keep(mut self) -> Result<()> {
         if self.made
             && let Some(parent) = self.folder.parent().filter(|parent| !parent.as_os_str().is_empty())
         {

@@ -10,7 +10,7 @@ use super::{BackupError, Result};
 use crate::seal::{MasterKey, SealError, Vault};
 
 /// A database that nobody writes to.
-pub(super) struct Inspected {
+pub(in super::super) struct Inspected {
     conn: Connection,
     /// Version of its schema.
     pub(super) schema_version: usize,
@@ -21,7 +21,7 @@ impl Inspected {
     ///
     /// # Errors
     /// It is no database, damaged, not ours, or newer than this program.
-    pub(super) fn open(path: &Path, named: &Path) -> Result<Self> {
+    pub(in super::super) fn open(path: &Path, named: &Path) -> Result<Self> {
         let damaged = |what: String| BackupError::Damaged { path: named.to_owned(), what };
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let conn = Connection::open_with_flags(path, flags)?;
@@ -43,12 +43,12 @@ impl Inspected {
     }
 
     /// Rows of each table.
-    pub(super) fn rows(&self) -> Result<BTreeMap<String, u64>> {
+    pub(in super::super) fn rows(&self) -> Result<BTreeMap<String, u64>> {
         Ok(rows(&self.conn)?)
     }
 
     /// Refuses another master key than the one that sealed it.
-    pub(super) fn check_key(&self, key: &MasterKey) -> Result<()> {
+    pub(in super::super) fn check_key(&self, key: &MasterKey) -> Result<()> {
         match master_proof(&self.conn)? {
             Some(proof) => Ok(Vault::new(key).check(&proof)?),
             None => Err(SealError::WrongKey.into()),
@@ -57,7 +57,7 @@ impl Inspected {
 }
 
 /// Rows of each table of a database.
-pub(super) fn rows(conn: &Connection) -> rusqlite::Result<BTreeMap<String, u64>> {
+pub(in super::super) fn rows(conn: &Connection) -> rusqlite::Result<BTreeMap<String, u64>> {
     let mut tables =
         conn.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'")?;
     let names = tables.query_map([], |row| row.get::<_, String>(0))?.collect::<rusqlite::Result<Vec<_>>>()?;

@@ -4,8 +4,8 @@
 //! is a data folder once `zumik.db` lies in it.
 
 mod copy;
-mod draft;
-mod inspect;
+pub(super) mod draft;
+pub(super) mod inspect;
 mod manifest;
 mod restore;
 #[cfg(test)]
@@ -26,10 +26,10 @@ pub use restore::{RestoreKey, check, restore};
 pub use write::{Contents, write};
 
 /// The database, in a data folder and in a backup.
-const DATABASE: &str = "zumik.db";
+pub(super) const DATABASE: &str = "zumik.db";
 
 /// The master key, in a data folder and, when it was asked for, in a backup.
-const MASTER_KEY: &str = "master.key";
+pub(super) const MASTER_KEY: &str = "master.key";
 
 /// What is being done, told while it is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

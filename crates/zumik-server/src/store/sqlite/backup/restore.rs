@@ -10,12 +10,12 @@ use super::{BackupError, DATABASE, MASTER_KEY, OpenError, Result, Stage, Watch, 
 use crate::config;
 use crate::seal::MasterKey;
 
-/// The master key of a restored folder.
+/// The master key of a copy, which is that of what was copied.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum RestoreKey {
-    /// The one in the backup.
-    FromBackup,
+    /// The one that lies beside what is copied.
+    FromSource,
     /// This one, which the server is given at every start: it is not written to the folder.
     Given(MasterKey),
     /// This one, written to the folder.
@@ -32,7 +32,7 @@ pub fn restore(backup: &Path, data: &Path, key: &RestoreKey, watch: Watch<'_>) -
     let manifest = Manifest::read(backup)?;
     let own = MasterKey::load(&backup.join(MASTER_KEY))?;
     let right = match key {
-        RestoreKey::FromBackup => own.as_ref().ok_or(BackupError::KeyNeeded)?,
+        RestoreKey::FromSource => own.as_ref().ok_or(BackupError::KeyNeeded)?,
         RestoreKey::Given(key) | RestoreKey::Kept(key) => key,
     };
 
@@ -51,7 +51,7 @@ pub fn restore(backup: &Path, data: &Path, key: &RestoreKey, watch: Watch<'_>) -
     }
     let written = match key {
         RestoreKey::Given(_) => None,
-        RestoreKey::FromBackup | RestoreKey::Kept(_) => Some(right),
+        RestoreKey::FromSource | RestoreKey::Kept(_) => Some(right),
     };
     if let Some(key) = written {
         draft.adopt(MASTER_KEY);

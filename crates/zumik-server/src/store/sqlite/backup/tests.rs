@@ -92,7 +92,7 @@ async fn a_restored_folder_is_the_one_that_was_there_at_that_moment() {
     check(&backup, None, &mut go_on).unwrap();
 
     let restored = scene.path("deep/restored");
-    let manifest = restore(&backup, &restored, &RestoreKey::FromBackup, &mut go_on).unwrap();
+    let manifest = restore(&backup, &restored, &RestoreKey::FromSource, &mut go_on).unwrap();
     assert_eq!(manifest.rows["artifacts"], 20);
     assert_eq!(names(&restored), ["master.key", "server.lock", "zumik.db", "zumik.toml"]);
     let (store, again) = open(&restored, None).await;
@@ -159,7 +159,7 @@ async fn a_damaged_backup_is_refused_and_leaves_nothing() {
     let backup = scene.backup(&with_key());
     let restored = scene.path("restored");
     let refuse = |what: &str| {
-        let error = restore(&backup, &restored, &RestoreKey::FromBackup, &mut go_on).unwrap_err();
+        let error = restore(&backup, &restored, &RestoreKey::FromSource, &mut go_on).unwrap_err();
         assert!(check(&backup, None, &mut go_on).is_err(), "{what}");
         assert!(!restored.exists(), "{what}");
         error
@@ -189,7 +189,7 @@ async fn a_damaged_backup_is_refused_and_leaves_nothing() {
     fs::remove_file(&manifest).unwrap();
     assert!(matches!(refuse("no manifest"), BackupError::NoBackup(_)));
     fs::write(&manifest, &text).unwrap();
-    restore(&backup, &restored, &RestoreKey::FromBackup, &mut go_on).unwrap();
+    restore(&backup, &restored, &RestoreKey::FromSource, &mut go_on).unwrap();
 }
 
 #[tokio::test]
@@ -201,7 +201,7 @@ async fn a_backup_without_the_master_key_opens_with_that_key_only() {
     check(&backup, None, &mut go_on).unwrap();
 
     let restored = scene.path("restored");
-    let refused = restore(&backup, &restored, &RestoreKey::FromBackup, &mut go_on);
+    let refused = restore(&backup, &restored, &RestoreKey::FromSource, &mut go_on);
     assert!(matches!(refused, Err(BackupError::KeyNeeded)), "{refused:?}");
     let wrong = MasterKey::parse(KEY).unwrap();
     assert!(check(&backup, Some(&wrong), &mut go_on).is_err());
@@ -230,10 +230,10 @@ async fn a_folder_that_holds_something_is_left_alone() {
     let again = write(&data, &backup, &with_key(), Utc::now(), &mut go_on);
     assert!(matches!(again, Err(BackupError::NotEmpty(_))), "{again:?}");
     assert_eq!(names(&backup), before);
-    let onto = restore(&backup, &data, &RestoreKey::FromBackup, &mut go_on);
+    let onto = restore(&backup, &data, &RestoreKey::FromSource, &mut go_on);
     assert!(matches!(onto, Err(BackupError::InUse(_))), "{onto:?}");
     scene.store.close().await;
-    let onto = restore(&backup, &data, &RestoreKey::FromBackup, &mut go_on);
+    let onto = restore(&backup, &data, &RestoreKey::FromSource, &mut go_on);
     assert!(matches!(onto, Err(BackupError::NotEmpty(_))), "{onto:?}");
     let nothing = write(&scene.path("nowhere"), &scene.path("b"), &with_key(), Utc::now(), &mut go_on);
     assert!(matches!(nothing, Err(BackupError::NoData(_))), "{nothing:?}");
@@ -255,7 +255,7 @@ async fn what_is_interrupted_leaves_nothing() {
         assert!(matches!(written, Err(BackupError::Interrupted)), "{written:?}");
         assert!(!target.exists());
         if stage != Stage::Copying {
-            let restored = restore(&backup, &target, &RestoreKey::FromBackup, &mut watch);
+            let restored = restore(&backup, &target, &RestoreKey::FromSource, &mut watch);
             assert!(matches!(restored, Err(BackupError::Interrupted)), "{restored:?}");
             assert!(!target.exists());
         }
@@ -269,7 +269,7 @@ async fn backups_and_restored_folders_are_for_their_owner_only() {
     let scene = Scene::new().await;
     let backup = scene.backup(&with_key());
     let restored = scene.path("restored");
-    restore(&backup, &restored, &RestoreKey::FromBackup, &mut go_on).unwrap();
+    restore(&backup, &restored, &RestoreKey::FromSource, &mut go_on).unwrap();
     for folder in [backup, restored] {
         assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
         for name in names(&folder).iter().filter(|name| *name != "server.lock") {
