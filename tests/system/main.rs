@@ -18,4 +18,5 @@ mod responses;
 mod restart;
 mod thread;
 mod twins;
+mod upgrade;
 mod upstream;
