@@ -55,6 +55,11 @@ impl TestServer {
         self.running.url()
     }
 
+    /// The data folder.
+    pub fn data(&self) -> &Path {
+        self.data.path()
+    }
+
     /// A key of the default project that may call every operation.
     pub fn api_key(&self) -> &str {
         &self.api_key

@@ -16,6 +16,7 @@ mod race;
 mod replicas;
 mod responses;
 mod restart;
+mod slow_readers;
 mod thread;
 mod twins;
 mod upgrade;
