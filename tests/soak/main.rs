@@ -2,6 +2,7 @@
 //!
 //! - `crash --zumik PATH [--cycles N] [--seed N] [--store postgres]`: kills the server under load, again and again; or
 //!   two servers on one PostgreSQL, and the database.
+//! - `faults --zumik PATH [--faults N] [--seed N]`: lets the files of a server fail.
 //! - `power --zumik PATH [--states N] [--seed N]`: starts from what a loss of power may leave.
 
 use std::error::Error;
@@ -9,10 +10,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use zumik_tests::{crash, power};
+use zumik_tests::{crash, io_faults, power};
 
 /// Kills when nothing else is asked for.
 const CYCLES: u64 = 100;
+
+/// Faults of the disk when nothing else is asked for.
+const FAULTS: u64 = 500;
 
 /// States after a loss of power when nothing else is asked for.
 const STATES: u64 = 1_000;
@@ -48,6 +52,13 @@ fn soak() -> Result<(), Box<dyn Error>> {
             };
             clock.end(&kills(&totals));
         }
+        Some("faults") => {
+            let faults = arguments.times.unwrap_or(FAULTS);
+            println!("faults: {faults} faults, --seed {seed}");
+            let plan = io_faults::Plan { zumik, faults, seed };
+            let totals = runtime.block_on(io_faults::run(&plan, |totals| clock.show(|| errors(totals))));
+            clock.end(&errors(&totals));
+        }
         Some("power") => {
             let states = arguments.times.unwrap_or(STATES);
             println!("power: {states} states, --seed {seed}");
@@ -55,7 +66,7 @@ fn soak() -> Result<(), Box<dyn Error>> {
             let totals = runtime.block_on(power::run(&plan, |totals| clock.show(|| losses(totals))));
             clock.end(&losses(&totals));
         }
-        other => return Err(format!("{other:?} is no soak; there are crash and power").into()),
+        other => return Err(format!("{other:?} is no soak; there are crash, faults and power").into()),
     }
     println!("nothing lost, nothing made up, nothing twice, nothing left of what was purged");
     Ok(())
@@ -75,6 +86,14 @@ fn losses(totals: &power::Totals) -> String {
     format!(
         "{states} states, {uncertain} changes that were not synchronized, {acknowledged} acknowledged writes, \
          {in_flight} in flight ({kept} had been kept)"
+    )
+}
+
+fn errors(totals: &io_faults::Totals) -> String {
+    let io_faults::Totals { faults, failed, refused, acknowledged, kills, failed_starts } = totals;
+    format!(
+        "{faults} faults, {failed} calls failed, {refused} writes refused, {acknowledged} acknowledged, {kills} kills, \
+         {failed_starts} starts failed"
     )
 }
 
@@ -120,7 +139,7 @@ impl Arguments {
             match argument.as_str() {
                 "--bench" => {}
                 "--zumik" => read.zumik = Some(PathBuf::from(value()?)),
-                "--cycles" | "--states" => read.times = Some(value()?.parse()?),
+                "--cycles" | "--faults" | "--states" => read.times = Some(value()?.parse()?),
                 "--store" => read.store = Some(value()?),
                 "--seed" => read.seed = Some(value()?.parse()?),
                 what if read.what.is_none() && !what.starts_with('-') => read.what = Some(argument),

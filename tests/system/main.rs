@@ -6,6 +6,7 @@ mod conformance;
 mod crash;
 mod docs;
 mod hostile;
+mod io_faults;
 mod isolation;
 mod leaks;
 mod linearizable;

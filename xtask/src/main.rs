@@ -21,6 +21,8 @@ usage: cargo xtask TASK
   soak crash [--cycles N] [--seed N] [--store postgres] [--release]
                                    kill the server under load, again and again, and check what it acknowledged; or two
                                    servers on one PostgreSQL, and the database
+  soak faults [--faults N] [--seed N] [--release]
+                                   let the server's disk be full or broken for a while, and check what it answered
   soak power [--states N] [--seed N] [--release]
                                    start from what a loss of power may leave, and check what was acknowledged
   wasm                             check that zumik-types builds for wasm32-unknown-unknown";

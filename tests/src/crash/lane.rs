@@ -122,11 +122,11 @@ impl Lane {
         }
     }
 
-    pub(super) fn number(&self) -> usize {
+    pub(crate) fn number(&self) -> usize {
         self.number
     }
 
-    pub(super) fn acknowledged(&self) -> u64 {
+    pub(crate) fn acknowledged(&self) -> u64 {
         self.acknowledged
     }
 
@@ -156,15 +156,10 @@ impl Lane {
             if self.random.u8(..10) == 0 && self.repeat(zk).await.is_err() {
                 return;
             }
-            let key = format!("lane-{}-{}", self.number, self.writes);
-            let write = self.choose();
-            self.writes += 1;
-            if let (Write::Purge(artifact), Some(data)) = (&write, &self.data) {
-                self.probes = remains::of(data, artifact);
-            }
-            self.pending = Some((key, write));
+            self.begin();
             see(self);
-            if self.send(zk).await.is_err() {
+            if let Err(error) = self.send(zk).await {
+                assert!(self.is_gone(&error), "lane {}: {:?}: {error}", self.number, self.pending);
                 return;
             }
             see(self);
@@ -175,21 +170,38 @@ impl Lane {
         }
     }
 
+    /// Sends the write that was refused before, or a new one.
+    pub(crate) async fn attempt(&mut self, zk: &Zumik) -> Result<()> {
+        if self.pending.is_none() {
+            self.begin();
+        }
+        self.send(zk).await.map(drop)
+    }
+
+    /// Chooses the next write.
+    fn begin(&mut self) {
+        let key = format!("lane-{}-{}", self.number, self.writes);
+        let write = self.choose();
+        self.writes += 1;
+        if let (Write::Purge(artifact), Some(data)) = (&write, &self.data) {
+            self.probes = remains::of(data, artifact);
+        }
+        self.pending = Some((key, write));
+    }
+
     /// Sends the write that was in flight at a kill once more. Whether it had been made; nothing when none was.
     pub(crate) async fn settle(&mut self, zk: &Zumik) -> Option<bool> {
         self.pending.as_ref()?;
-        let made = self.send(zk).await.expect("a repeated write succeeds");
-        Some(made)
+        match self.send(zk).await {
+            Ok(made) => Some(made),
+            Err(error) => panic!("lane {}: {:?}, again: {error}", self.number, self.pending),
+        }
     }
 
     /// Sends the pending write and takes in its answer. Whether the answer is that of an earlier sending.
     async fn send(&mut self, zk: &Zumik) -> Result<bool> {
         let Some((key, write)) = self.pending.clone() else { return Ok(false) };
-        let replayed = match self.perform(zk, &key, &write).await {
-            Ok(replayed) => replayed,
-            Err(error) if self.is_gone(&error) => return Err(error),
-            Err(error) => panic!("lane {}: {key}, {write:?}: {error}", self.number),
-        };
+        let replayed = self.perform(zk, &key, &write).await?;
         self.acknowledged += 1;
         self.done = self.pending.take();
         Ok(replayed)

@@ -8,9 +8,7 @@ mod disk;
 mod trace;
 
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use fastrand::Rng;
@@ -24,6 +22,7 @@ use zumik_server::Server;
 use self::disk::{Disk, Loss, Remnant};
 use self::trace::{Op, What};
 use crate::crash::{Lane, Remains, check, client};
+use crate::preload;
 use crate::process::ServeProcess;
 
 /// Lanes that write at once.
@@ -67,7 +66,7 @@ pub struct Totals {
 /// With the first thing that was lost, made up, made twice, or left over.
 pub async fn run(plan: &Plan, mut progress: impl FnMut(&Totals)) -> Totals {
     let tools = tempfile::tempdir().expect("a temporary folder");
-    let shim = build_shim(tools.path()).expect("the shim is built by cc, the compiler that Rust links with");
+    let shim = preload::build(tools.path(), include_str!("shim.c"));
     let mut random = Rng::with_seed(plan.seed);
     let mut totals = Totals::default();
     while totals.states < plan.states {
@@ -97,15 +96,6 @@ fn choose_loss(random: &mut Rng) -> Loss {
         5..=7 => Loss::Some(50),
         _ => Loss::Some(90),
     }
-}
-
-/// Compiles the shim into a folder.
-fn build_shim(folder: &Path) -> io::Result<PathBuf> {
-    let (source, shim) = (folder.join("shim.c"), folder.join("shim.so"));
-    fs::write(&source, include_str!("shim.c"))?;
-    let status =
-        Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).args([&shim, &source]).status()?;
-    if status.success() { Ok(shim) } else { Err(io::Error::other(format!("cc failed: {status}"))) }
 }
 
 /// The monotonic clock of the shim, in nanoseconds.

@@ -16,8 +16,8 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use super::OpenError;
 use super::address::Address;
 use super::fault::ReadOnly;
-use crate::store::{Result, StoreError};
 use super::schema::lock;
+use crate::store::{Result, StoreError};
 
 /// How long an operation waits for a connection that is free, or for a new one; and `/readyz` for an answer.
 const WAIT: Duration = Duration::from_secs(5);

@@ -8,6 +8,7 @@ use parking_lot::{Mutex, RwLock};
 use rusqlite::{CachedStatement, Connection, ErrorCode, Params, Row};
 use zumik_types::ProjectId;
 
+use super::disk::Disk;
 use super::lookups::Lookups;
 use crate::clock::Clock;
 use crate::mint::Mint;
@@ -24,6 +25,8 @@ pub(super) struct Env {
     pub(super) project_rows: RwLock<HashMap<ProjectId, i64>>,
     /// Idempotency keys that the index does not hold yet.
     pub(super) lookups: Mutex<Lookups>,
+    /// Whether the disk takes what is written.
+    pub(super) disk: Disk,
 }
 
 /// A connection within a transaction, and what operations need beside it.

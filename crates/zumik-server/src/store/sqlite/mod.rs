@@ -16,6 +16,7 @@ mod connection;
 mod contents;
 mod conversations;
 mod db;
+mod disk;
 mod events;
 mod files;
 pub(in crate::store) mod folder;
@@ -141,6 +142,7 @@ impl SqliteStore {
             clock,
             project_rows: parking_lot::RwLock::default(),
             lookups: parking_lot::Mutex::new(lookups::Lookups::load(&conn)?),
+            disk: disk::Disk::default(),
         });
         let log = checkpoint::Log::default();
         let writer = Writer::start(conn, Arc::clone(&env), log)

@@ -471,7 +471,7 @@ impl Store for SqliteStore {
 
     async fn check_ready(&self) -> Result<()> {
         self.readers.read(|db| db.list_receipt_keys()).await?;
-        self.writer.write(|_| Ok(())).await
+        self.writer.write(|db| db.probe_disk()).await
     }
 
     async fn close(&self) {

@@ -62,7 +62,11 @@ impl<T: Send, F: FnMut(&Db<'_>) -> Result<T> + Send> Write for Queued<T, F> {
             .unwrap_or_else(|_| Err(StoreError::internal("a write panicked")));
         let settled = match &result {
             Ok(_) => true,
-            Err(StoreError::Internal(_) | StoreError::Unavailable(_)) => false,
+            Err(StoreError::Unavailable(_)) => {
+                db.env.disk.failed(db.conn);
+                false
+            }
+            Err(StoreError::Internal(_)) => false,
             Err(_) => db.conn.total_changes() == before,
         };
         self.result = Some(result);
@@ -180,6 +184,7 @@ fn commit_group(conn: &Connection, env: &Env, group: &mut Vec<Box<dyn Write>>) {
         Ok(false) if group.len() == 1 => group.drain(..).for_each(|write| write.answer(None)),
         Ok(false) => group.drain(..).for_each(|write| commit_alone(&db, write)),
         Err(error) => {
+            env.disk.failed(conn);
             tracing::error!(%error, operations = group.len(), "a transaction failed");
             let message = error.to_string();
             group.drain(..).for_each(|write| write.answer(Some(StoreError::unavailable(message.clone()))));
@@ -195,6 +200,9 @@ fn commit_alone(db: &Db<'_>, mut write: Box<dyn Write>) {
             Ok(())
         }
     });
+    if done.is_err() {
+        db.env.disk.failed(db.conn);
+    }
     write.answer(done.err().map(StoreError::from));
 }
 
@@ -205,7 +213,10 @@ fn begin(conn: &Connection) -> rusqlite::Result<()> {
 fn commit(db: &Db<'_>) -> rusqlite::Result<()> {
     let committed = db.conn.prepare_cached("COMMIT")?.execute([]).map(drop);
     match committed {
-        Ok(()) => db.env.lookups.lock().commit(),
+        Ok(()) => {
+            db.env.lookups.lock().commit();
+            db.env.disk.committed(db.conn);
+        }
         Err(_) => rollback(db),
     }
     committed
@@ -213,6 +224,7 @@ fn commit(db: &Db<'_>) -> rusqlite::Result<()> {
 
 fn rollback(db: &Db<'_>) {
     db.env.lookups.lock().rollback();
+    db.env.disk.rolled_back(db.conn);
     // Some errors have rolled back already.
     if !db.conn.is_autocommit()
         && let Err(error) = db.conn.execute_batch("ROLLBACK")
