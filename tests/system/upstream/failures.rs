@@ -1,5 +1,7 @@
 //! A model that fails: each row of the contract's table, and never a placeholder in the place of an answer.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use zumik_tests::http::Answer;
 use zumik_tests::upstream::{Behaviour, Fault, Upstream};
@@ -142,6 +144,27 @@ async fn what_the_model_refused_or_began_to_answer_is_not_tried_again() {
         // The end of a stream that was cut may be one as well.
         let _ = request.send().await.unwrap().bytes().await;
         assert_eq!(upstream.requests().len(), 1, "{behaviour:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_breaks_counts_once() {
+    for fault in [Fault::Cut(3), Fault::Error(3), Fault::Rubbish(3)] {
+        let upstream = Upstream::start().await;
+        upstream.always(Behaviour { pause: Duration::from_millis(50), ..Behaviour::fault(fault) });
+        let server = served(&upstream).await;
+        let http = server.http();
+        // All of them begin before the first breaks, or they would not be in a row.
+        let (body, native) = (streamed("gpt-test"), input("gpt-test"));
+        tokio::join!(
+            ask(&http, CHAT, &body),
+            ask(&http, CHAT, &body),
+            ask(&http, CHAT, &body),
+            ask(&http, NATIVE, &native)
+        );
+        upstream.always(Behaviour::default());
+        let answer = ask(&http, CHAT, &question("gpt-test")).await;
+        assert_eq!(answer.status, 200, "four failures are not five ({fault:?}): {answer:?}");
     }
 }
 

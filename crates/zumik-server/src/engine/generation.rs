@@ -180,7 +180,11 @@ impl Prepared {
         loop {
             let read = match stream.next().await {
                 Ok(None) => break,
-                Ok(Some(frame)) => Delta::read(&frame.data),
+                Ok(Some(frame)) => Delta::read(&frame.data).inspect_err(|failure| {
+                    if let Failure::Provider(error) = failure {
+                        stream.fail(error);
+                    }
+                }),
                 Err(failure) => Err(failure),
             };
             match read {
@@ -192,9 +196,6 @@ impl Prepared {
                     collected.take(delta);
                 }
                 Err(failure) => {
-                    if let Failure::Provider(error) = &failure {
-                        stream.fail(error);
-                    }
                     answer.meter.fail(&failure);
                     return Err(failure);
                 }

@@ -87,7 +87,8 @@ impl ModelStream {
         self.next().now_or_never()
     }
 
-    /// Tells that the stream cannot be used: it counts against the provider.
+    /// Tells that what came in the stream cannot be used: it counts against the provider, as what [`next`](Self::next)
+    /// itself finds wrong does.
     pub(crate) fn fail(&self, error: &ProviderError) {
         if error.is_fault() {
             self.breaker.fault(&self.circuit, Instant::now());

@@ -73,7 +73,8 @@ impl ChatStream {
 
     /// Adds an event to what goes out.
     fn take(&mut self, frame: &Frame, out: &mut BytesMut) -> Result<(), Failure> {
-        let event = self.names.event(&frame.data, self.include_usage)?;
+        let event = self.names.event(&frame.data, self.include_usage);
+        let event = event.inspect_err(|error| self.stream.fail(error))?;
         if let Some(usage) = event.delta.usage {
             self.meter.usage(usage);
         }
@@ -86,9 +87,6 @@ impl ChatStream {
 
     /// The end of a stream that failed after it had begun: an event that says so, and no terminator.
     fn broken(self, failure: Failure, mut out: BytesMut) -> Piece {
-        if let Failure::Provider(error) = &failure {
-            self.stream.fail(error);
-        }
         self.meter.fail(&failure);
         tracing::warn!(trace = %self.trace, error = %failure, "a stream broke off");
         out.put_slice(&fault(&failure.into()));
