@@ -423,3 +423,14 @@ async fn a_compacted_context_comes_back_as_its_summary_for_this_project_only() {
     let neither = rig.post("/v1/responses/compact", &json!({ "model": "gpt-test" }), &[]).await;
     assert_eq!(neither.status(), 400);
 }
+
+#[tokio::test]
+async fn half_a_summary_is_none() {
+    let rig = Rig::chat_only().await;
+    let cut =
+        r#"{"choices":[{"message":{"role":"assistant","content":"The task is"},"finish_reason":"length"}]}"#;
+    rig.upstream.next(Behaviour { body: Some(cut.to_owned()), ..Behaviour::default() });
+    let answer = rig.post("/v1/responses/compact", &hi(), &[]).await;
+    assert_eq!(answer.status(), 502);
+    assert_eq!(rig.post("/v1/responses/compact", &hi(), &[]).await.status(), 200);
+}

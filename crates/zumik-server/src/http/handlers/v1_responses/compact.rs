@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
-use zumik_types::{CompactionId, V1ResponseId};
+use zumik_types::{CompactionId, V1ResponseId, V1ResponseStatus};
 
 use super::super::generations::{Kept, headers, keep, privacy_mode, session_ref};
 use super::super::hints;
@@ -101,8 +101,9 @@ async fn summarize(
 
 async fn answer(call: &Call, last: Option<Value>, written: &ResponseObject) -> Result<Value, ApiError> {
     let summary = text_of(written);
-    if summary.is_empty() {
-        return Err(ProviderError::Malformed("it is no summary").into());
+    // Half a summary would lose the other half of the context for good.
+    if summary.is_empty() || written.status() != V1ResponseStatus::Completed {
+        return Err(ProviderError::Malformed("it is no whole summary").into());
     }
     let mint = Arc::clone(&call.app.mint);
     let key = call.app.store.compaction_key(&call.ctx).await?;
