@@ -1,4 +1,4 @@
-//! Items in OpenAI's shape as texts: what can be made of them without a model.
+//! Items in OpenAI's shape as texts: what this server itself can make of them, to count or to answer them.
 
 use serde_json::{Map, Value};
 use zumik_types::V1Role;
@@ -11,13 +11,13 @@ use crate::http::input::{Fields, Item};
 /// The turns that items are, which are the `input` of a body.
 ///
 /// # Errors
-/// 400 for an item or content part that is no text: no model is there to make sense of it.
+/// 400 for an item or content part that is no text: only a model could make sense of it.
 pub(super) fn turns(items: &[Value]) -> Result<Vec<Turn>, ApiError> {
     if items.is_empty() {
         return Ok(Vec::new());
     }
     let body = Map::from_iter([("input".to_owned(), Value::from(items))]);
-    Fields::of(&body).items("input")?.map(turn)
+    Ok(Fields::of(&body).items("input")?.map(turn)?.into_iter().flatten().collect())
 }
 
 /// The turns of earlier items, to which the member `param` of the request led.
@@ -27,7 +27,7 @@ pub(super) fn turns(items: &[Value]) -> Result<Vec<Turn>, ApiError> {
 pub(super) fn earlier(items: &[Value], param: &'static str) -> Result<Vec<Turn>, ApiError> {
     turns(items).map_err(|_| {
         let message =
-            format!("'{param}' leads to an item that is no text: without a model, only text is taken.");
+            format!("'{param}' leads to an item that is no text, and this server itself reads text only.");
         ApiError::invalid(param, message)
     })
 }
@@ -57,7 +57,8 @@ pub(super) fn parts(turns: Vec<Turn>) -> Vec<Part> {
         .collect()
 }
 
-fn turn(item: Item<'_, '_>) -> Result<Turn, ApiError> {
+/// The turn that an item is. What a model thought is none: it is not put before a model again.
+fn turn(item: Item<'_, '_>) -> Result<Option<Turn>, ApiError> {
     let fields = item.object()?;
     let (block, role, text) = match fields.optional_text("type")?.unwrap_or("message") {
         "message" => {
@@ -77,14 +78,16 @@ fn turn(item: Item<'_, '_>) -> Result<Turn, ApiError> {
             fields.text("call_id")?;
             (Block::ToolResult, Role::System, fields.text("output")?.to_owned())
         }
+        "reasoning" => return Ok(None),
         _ => {
             return Err(fields.invalid(
                 "type",
-                "must be 'message', 'function_call' or 'function_call_output': without a model, only text is taken",
+                "must be 'message', 'function_call', 'function_call_output' or 'reasoning': this server itself reads text \
+                 only",
             ));
         }
     };
-    Ok(Turn { block, message: Message { role, text } })
+    Ok(Some(Turn { block, message: Message { role, text } }))
 }
 
 /// The content of a message: a text, or text parts joined by line breaks.
@@ -100,7 +103,7 @@ fn part(item: Item<'_, '_>) -> Result<String, ApiError> {
     match fields.text("type")? {
         "input_text" | "output_text" | "text" => Ok(fields.text("text")?.to_owned()),
         _ => Err(fields
-            .invalid("type", "must be 'input_text' or 'output_text': without a model, only text is taken")),
+            .invalid("type", "must be 'input_text' or 'output_text': this server itself reads text only")),
     }
 }
 
@@ -119,6 +122,7 @@ mod tests {
         let parts = read(json!([
             { "role": "developer", "content": "Be terse." },
             { "type": "message", "role": "user", "content": [{ "type": "input_text", "text": "a" }] },
+            { "type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "x" },
             { "type": "function_call", "call_id": "c", "name": "f", "arguments": "{}" },
             { "type": "function_call_output", "call_id": "c", "output": "1" },
             { "role": "assistant", "content": [{ "type": "output_text", "text": "b" }] },
