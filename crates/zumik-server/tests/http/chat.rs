@@ -166,6 +166,24 @@ async fn local_vectors_are_a_function_of_the_text() {
 }
 
 #[tokio::test]
+async fn embeddings_can_be_attached_to_a_session_that_takes_them() {
+    let host = Host::start().await;
+    let (session, branch) = host.session(&[]).await;
+    let body = json!({ "model": "auto", "input": "a chunk" });
+    let ask = async |session: &str| {
+        host.post_with(EMBEDDINGS, body.clone(), &[("Agent-Session-Ref", session)]).await
+    };
+    assert_eq!(ask(&session).await.status, 200);
+    let event = host.get("/v2/usage").await.json()["data"][0].clone();
+    assert_eq!((&event["session_id"], &event["branch_id"]), (&json!(session), &json!(branch)));
+    for session in ["ses_none", "nonsense", ""] {
+        ask(session).await.refused(400, "", "Agent-Session-Ref");
+    }
+    host.make(&format!("/v2/sessions/{session}"), json!({ "status": "archived" })).await;
+    ask(&session).await.refused(409, "session_not_active", "");
+}
+
+#[tokio::test]
 async fn models_are_the_aliases_in_order() {
     let host = Host::start().await;
     let list = host.get("/v1/models").await.json();

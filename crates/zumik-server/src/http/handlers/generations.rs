@@ -7,7 +7,7 @@ use bytes::Bytes;
 use chrono::TimeDelta;
 use serde::Serialize;
 use serde_json::Value;
-use zumik_types::{ArtifactId, BranchId, PrivacyMode, QosOutcome, SessionId};
+use zumik_types::{ArtifactId, BranchId, PrivacyMode, QosOutcome, Session, SessionId, SessionStatus};
 
 use crate::app::App;
 use crate::domain::{Message, compile};
@@ -93,6 +93,22 @@ pub(super) async fn session_prefix(
     let materialized = prompt.blocks.iter().map(|block| block.artifact_id.clone()).collect();
     let messages = compile(prompt.blocks).map_err(|error| in_session_ref(error.into()))?;
     Ok(Prefix { messages, branch_id: prompt.branch_id, materialized })
+}
+
+/// The session of `Agent-Session-Ref`, for a generation that reads nothing of its state.
+///
+/// # Errors
+/// 400 when it names no session of the project, 409 when it is not active.
+pub(super) async fn attached(call: &Call, id: &SessionId) -> Result<Session, ApiError> {
+    match call.app.store.retrieve_session(&call.ctx, id).await {
+        Ok(session) if session.status == SessionStatus::Active => Ok(session),
+        Ok(Session { status, .. }) => Err(StoreError::SessionNotActive { status }.into()),
+        Err(StoreError::NotFound { .. }) => {
+            let problem = format!("nothing with id '{}' exists in this project", excerpt(id.as_str()));
+            Err(in_session_ref(StoreError::reference(SESSION_REF, problem).into()))
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// A body with these messages before the first of its array `member`. Everything else stays as it is.

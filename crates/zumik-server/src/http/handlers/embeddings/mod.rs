@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use tokio::time::Instant;
 use zumik_types::{EmbeddingEncoding, ResponseId};
 
-use super::generations::{Kept, headers, keep_answer, privacy_mode, session_ref};
+use super::generations::{Kept, attached, headers, keep_answer, privacy_mode, session_ref};
 use super::hints::{self, Wishes};
 use crate::app::App;
 use crate::engine::members::{Members, json};
@@ -45,15 +45,20 @@ type Headers = Vec<(Cow<'static, str>, String)>;
 pub(crate) async fn create(call: &mut Call) -> Result<Reply, ApiError> {
     let started = Instant::now();
     let request = Request::read(&call.json()?, call.app.engine.is_live())?;
-    session_ref(call)?;
+    let session = session_ref(call)?;
     privacy_mode(call)?;
     let Wishes { qos, routing } = hints::wanted(call, None)?;
     let held = match Held::reserve(&call.app, &call.ctx, call.key.take()).await? {
         Reservation::Held(held) => held,
         Reservation::Replayed(answer) => return Ok(Reply::replayed(answer)),
     };
+    let session = match &session {
+        Some(session) => Some(attached(call, session).await?),
+        None => None,
+    };
+    let session_id = session.as_ref().map(|session| &session.id);
     let wanted =
-        Wanted { ctx: &call.ctx, model: &request.model, session: None, prompt: "", routing: &routing };
+        Wanted { ctx: &call.ctx, model: &request.model, session: session_id, prompt: "", routing: &routing };
     let route = call.app.engine.resolve(&wanted).await.map_err(|failure| match failure {
         Failure::UnknownModel(model) => ApiError::no_such_model(&model),
         other => other.into(),
@@ -62,16 +67,16 @@ pub(crate) async fn create(call: &mut Call) -> Result<Reply, ApiError> {
         ctx: call.ctx.clone(),
         surface: Surface::V1Embeddings,
         object_id: ResponseId::with_suffix(&call.app.mint.suffix(call.ctx.now)).to_string(),
-        session_id: None,
-        branch_id: None,
+        session_id: session_id.cloned(),
+        branch_id: session.map(|session| session.default_branch_id),
         qos,
         started,
         past: call.app.reuse.past(&call.ctx.project),
     };
+    call.app.limits.generation(&call.ctx.key)?;
     let (body, headers) = if route.is_placeholder() {
         fill(&call.app, asked, &route, request).await?
     } else {
-        call.app.limits.generation(&call.ctx.key)?;
         forward(&call.app, asked, route, request, call.body.clone()).await?
     };
     let answer = Answer { status: 200, trace: call.ctx.trace.clone(), headers, body };
