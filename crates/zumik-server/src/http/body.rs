@@ -12,6 +12,9 @@ use super::ApiError;
 /// Most bytes of a request body, multipart framing included (contract `common.md`, "Content types and size").
 pub(crate) const BODY_CAP: usize = 2 * 1024 * 1024;
 
+/// How long a body may take: a client that sends nothing must not hold a connection, and a shutdown, forever.
+const BODY_TIME: Duration = Duration::from_secs(120);
+
 /// How much of a refused body is read and thrown away, and for how long, so that a client that sends before it reads
 /// gets to see the answer instead of a reset connection.
 const DISCARD_BYTES: usize = 64 * 1024 * 1024;
@@ -20,7 +23,7 @@ const DISCARD_TIME: Duration = Duration::from_secs(10);
 /// The whole body.
 ///
 /// # Errors
-/// 413 when it is over the cap, whatever its `Content-Length` claims; 400 when it breaks off.
+/// 413 when it is over the cap, whatever its `Content-Length` claims; 400 when it breaks off or takes too long.
 pub(crate) async fn read<B>(headers: &HeaderMap, body: B) -> Result<Bytes, ApiError>
 where
     B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
@@ -34,13 +37,17 @@ where
         return Err(ApiError::too_large(BODY_CAP));
     }
     let mut body = body;
-    match Limited::new(&mut body, BODY_CAP).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => {
+    match tokio::time::timeout(BODY_TIME, Limited::new(&mut body, BODY_CAP).collect()).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
             discard(body);
             Err(ApiError::too_large(BODY_CAP))
         }
-        Err(_) => Err(ApiError::malformed("The request body broke off before its end.")),
+        Ok(Err(_)) => Err(ApiError::malformed("The request body broke off before its end.")),
+        Err(_) => {
+            let seconds = BODY_TIME.as_secs();
+            Err(ApiError::malformed(format!("The request body did not come within {seconds} seconds.")))
+        }
     }
 }
 
@@ -69,4 +76,24 @@ where
         // Either end is as good as the other: the answer has been given.
         let _ = tokio::time::timeout(DISCARD_TIME, rest).await;
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use axum::body::Body;
+    use futures_util::StreamExt as _;
+    use futures_util::stream::{iter, pending};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_never_ends_is_not_waited_for_forever() {
+        let half = iter([Ok::<_, Infallible>(Bytes::from_static(b"{"))]).chain(pending());
+        let headers = HeaderMap::new();
+        let read = tokio::time::timeout(2 * BODY_TIME, read(&headers, Body::from_stream(half)));
+        let error = read.await.expect("an end").unwrap_err();
+        assert_eq!((error.status().as_u16(), error.param()), (400, None));
+    }
 }
