@@ -14,7 +14,7 @@ use thiserror::Error;
 
 pub use store::StoreUrl;
 pub use upstream::{AliasSettings, Secret, TargetSettings, UnnamedUpstream, UpstreamError, UpstreamSettings};
-pub(crate) use upstream::{check_aliases, check_name};
+pub(crate) use upstream::{MOST_TARGETS, check_aliases, check_name, is_name};
 
 /// The file with settings in the data folder.
 pub const FILE_NAME: &str = "zumik.toml";
@@ -77,8 +77,8 @@ pub struct Settings {
     pub log: LogSettings,
     /// The limits.
     pub limits: LimitSettings,
-    /// One provider without a name of its own, as options and environment give it. [`complete`](Self::complete) names it
-    /// and puts it among the others.
+    /// One provider without a name of its own, as options and environment give it. [`complete`](Self::complete), or the
+    /// server that takes the settings over, names it and puts it among the others.
     #[serde(skip)]
     pub upstream: UnnamedUpstream,
     /// The providers whose models answer, by name. Without any, generations are placeholders.
@@ -169,9 +169,7 @@ impl Settings {
     pub fn complete(self, data: &Path) -> Result<Self, SettingsError> {
         let mut settings =
             self.or(Self::from_environment(|name| std::env::var(name).ok())?).or(Self::from_folder(data)?);
-        if let Some((name, upstream)) = std::mem::take(&mut settings.upstream).named()? {
-            settings.upstreams.insert(name, upstream);
-        }
+        settings.upstreams.extend(std::mem::take(&mut settings.upstream).named()?);
         Ok(settings)
     }
 
@@ -255,18 +253,23 @@ impl Settings {
                 level: self.log.level.or(other.log.level),
                 format: self.log.format.or(other.log.format),
             },
-            limits: LimitSettings {
-                requests_per_minute: self.limits.requests_per_minute.or(other.limits.requests_per_minute),
-                purge_jobs_per_minute: self
-                    .limits
-                    .purge_jobs_per_minute
-                    .or(other.limits.purge_jobs_per_minute),
-                tokens_per_minute: self.limits.tokens_per_minute.or(other.limits.tokens_per_minute),
-                concurrent_streams: self.limits.concurrent_streams.or(other.limits.concurrent_streams),
-            },
+            limits: self.limits.or(other.limits),
             upstream: self.upstream.or(other.upstream),
             upstreams: other.upstreams.into_iter().chain(self.upstreams).collect(),
             aliases: other.aliases.into_iter().chain(self.aliases).collect(),
+        }
+    }
+}
+
+impl LimitSettings {
+    /// These, and what they leave open as `other` has it.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            requests_per_minute: self.requests_per_minute.or(other.requests_per_minute),
+            purge_jobs_per_minute: self.purge_jobs_per_minute.or(other.purge_jobs_per_minute),
+            tokens_per_minute: self.tokens_per_minute.or(other.tokens_per_minute),
+            concurrent_streams: self.concurrent_streams.or(other.concurrent_streams),
         }
     }
 }

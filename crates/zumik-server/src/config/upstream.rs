@@ -8,6 +8,9 @@ use serde::Deserialize;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+/// Most targets of an alias.
+pub(crate) const MOST_TARGETS: usize = 16;
+
 /// A provider that speaks OpenAI's API.
 ///
 /// ```toml
@@ -67,7 +70,7 @@ pub struct UnnamedUpstream {
 
 impl UnnamedUpstream {
     /// This, and what it leaves open as `other` has it.
-    pub(super) fn or(self, other: Self) -> Self {
+    pub(crate) fn or(self, other: Self) -> Self {
         Self {
             url: self.url.or(other.url),
             key_env: self.key_env.or(other.key_env),
@@ -77,7 +80,7 @@ impl UnnamedUpstream {
     }
 
     /// The upstream under the name that [`UpstreamSettings::name_of`] gives it.
-    pub(super) fn named(self) -> Result<Option<(String, UpstreamSettings)>, UpstreamError> {
+    pub(crate) fn named(self) -> Result<Option<(String, UpstreamSettings)>, UpstreamError> {
         let Some(url) = self.url else {
             let setting = match (self.key_env, self.models, self.region) {
                 (Some(_), ..) => "the key of an upstream",
@@ -276,7 +279,7 @@ pub(crate) fn check_aliases(
         check_name(alias, "an alias")?;
         let invalid = |problem| UpstreamError::Alias { alias: alias.clone(), problem };
         let targets = &settings.targets;
-        if !(1..=16).contains(&targets.len()) {
+        if !(1..=MOST_TARGETS).contains(&targets.len()) {
             return Err(invalid("it must have 1 to 16 targets"));
         }
         for target in targets {
@@ -304,12 +307,13 @@ pub(crate) fn check_aliases(
 
 /// Checks the name of an upstream or alias.
 pub(crate) fn check_name(name: &str, what: &'static str) -> Result<(), UpstreamError> {
+    if is_name(name) { Ok(()) } else { Err(UpstreamError::Name { name: name.to_owned(), what }) }
+}
+
+/// Whether an upstream or alias may have this name: 1 to 64 of the characters a-z 0-9 . _ -
+pub(crate) fn is_name(name: &str) -> bool {
     let fits = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-');
-    if (1..=64).contains(&name.len()) && name.bytes().all(fits) {
-        Ok(())
-    } else {
-        Err(UpstreamError::Name { name: name.to_owned(), what })
-    }
+    (1..=64).contains(&name.len()) && name.bytes().all(fits)
 }
 
 #[cfg(test)]

@@ -16,7 +16,8 @@ use super::{RunningServer, Server, Upkeep};
 use crate::app::{App, Inference};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{
-    AliasSettings, LimitSettings, Settings, StoreUrl, UpstreamError, UpstreamSettings, check_aliases,
+    AliasSettings, LimitSettings, Settings, StoreUrl, UnnamedUpstream, UpstreamError, UpstreamSettings,
+    check_aliases,
 };
 use crate::domain::{Scopes, key_hash, masked_key, mint_key};
 use crate::engine::{Models, Placeholder, Upstreams};
@@ -47,6 +48,8 @@ pub struct Builder {
     drain: Duration,
     placeholder_delay: Duration,
     upkeep: Upkeep,
+    /// Of settings that were not completed.
+    upstream: UnnamedUpstream,
     upstreams: BTreeMap<String, UpstreamSettings>,
     aliases: BTreeMap<String, AliasSettings>,
 }
@@ -121,6 +124,7 @@ impl Default for Builder {
             drain: Duration::from_secs(30),
             placeholder_delay: Duration::ZERO,
             upkeep: Upkeep { batch_lines: 8, usage_days: 400 },
+            upstream: UnnamedUpstream::default(),
             upstreams: BTreeMap::new(),
             aliases: BTreeMap::new(),
         }
@@ -237,12 +241,13 @@ impl Builder {
         self.connections = settings.store_connections.or(self.connections);
         self.listen = settings.listen.unwrap_or(self.listen);
         self.metrics = settings.metrics.or(self.metrics);
-        self.limits = settings.limits.clone();
+        self.limits = settings.limits.clone().or(self.limits);
         self.drain = settings.drain_seconds.map_or(self.drain, Duration::from_secs);
         self.placeholder_delay =
             settings.placeholder_delay_ms.map_or(self.placeholder_delay, Duration::from_millis);
         self.upkeep.batch_lines = settings.batch_lines.map_or(self.upkeep.batch_lines, NonZeroU32::get);
         self.upkeep.usage_days = settings.usage_days.map_or(self.upkeep.usage_days, NonZeroU32::get);
+        self.upstream = settings.upstream.clone().or(self.upstream);
         self.upstreams.extend(settings.upstreams.clone());
         self.aliases.extend(settings.aliases.clone());
         self
@@ -252,7 +257,8 @@ impl Builder {
     ///
     /// # Errors
     /// The store cannot be opened, the API key cannot be registered, or the upstreams cannot be used.
-    pub async fn build(self) -> Result<Server, StartError> {
+    pub async fn build(mut self) -> Result<Server, StartError> {
+        self.upstreams.extend(std::mem::take(&mut self.upstream).named()?);
         if self.api_key.as_deref().is_some_and(|key| !is_key(key)) {
             return Err(StartError::ApiKey);
         }
@@ -375,4 +381,25 @@ fn is_key(key: &str) -> bool {
         (16..=128).contains(&suffix.len())
             && suffix.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn settings_as_the_environment_gives_them_add_to_what_was_set() {
+        let environment = |name: &str| match name {
+            "ZUMIK_UPSTREAM" => Some("http://127.0.0.1:9/v1".to_owned()),
+            "ZUMIK_CONCURRENT_STREAMS" => Some("2".to_owned()),
+            _ => None,
+        };
+        let settings = Settings::from_environment(environment).unwrap();
+        let limits = LimitSettings { tokens_per_minute: NonZeroU32::new(7), ..LimitSettings::default() };
+        let builder = Server::builder().limits(limits).settings(&settings);
+        assert_eq!(builder.limits.tokens_per_minute, NonZeroU32::new(7));
+        assert_eq!(builder.limits.concurrent_streams, NonZeroU32::new(2));
+        let server = builder.build().await.unwrap();
+        assert!(server.app.engine.is_live(), "the upstream counts");
+    }
 }

@@ -6,19 +6,14 @@ use zumik_types::{
     ExecutionProfile, Extra, List, ModelAliasRelease, ModelAliasStatus, ModelTarget, ObjectType,
 };
 
+use crate::config::{MOST_TARGETS, is_name};
 use crate::engine::{Release, Target};
 use crate::http::call::Call;
 use crate::http::input::{Fields, Item};
 use crate::http::{ApiError, Reply};
 use crate::store::{Kind, NewAliasRelease};
 
-/// Most targets of one release.
-const MOST_TARGETS: usize = 16;
-
-/// Most characters of an alias.
-const LONGEST_ALIAS: usize = 64;
-
-/// Most characters of what else a release names.
+/// Most bytes of what a release names beside its alias.
 const LONGEST_NAME: usize = 256;
 
 /// The policy revision of the server's releases, and of the first one of a new alias.
@@ -61,10 +56,8 @@ pub(crate) async fn create(call: &mut Call) -> Result<Reply, ApiError> {
 
 fn read(body: &Fields<'_, '_>, is_provider: impl Fn(&str) -> bool) -> Result<NewAliasRelease, ApiError> {
     let alias = body.text("alias")?;
-    let fits = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-');
-    if !(1..=LONGEST_ALIAS).contains(&alias.len()) || !alias.bytes().all(fits) {
-        let problem = format!("must be 1 to {LONGEST_ALIAS} of the characters a-z 0-9 . _ -");
-        return Err(body.invalid("alias", problem));
+    if !is_name(alias) {
+        return Err(body.invalid("alias", "must be 1 to 64 of the characters a-z 0-9 . _ -"));
     }
     let policy_revision = revision(body, "policy_revision")?;
     let capability = revision(body, "capability_manifest_revision")?;
