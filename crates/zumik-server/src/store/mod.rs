@@ -1,5 +1,6 @@
-//! The store: whole operations on a project's state, each one transaction. `memory` is the plain model,
-//! `sqlite` the durable one; `conformance` holds both to the same laws. A handler knows the trait only.
+//! The store: whole operations on a project's state, each one transaction. `memory` is the plain model, `sqlite` the
+//! durable store of one server, `postgres` that of several, and `durable` what these two have in common; `conformance`
+//! holds all of them to the same laws. A handler knows the trait only.
 
 mod aliases;
 mod answer;
@@ -38,6 +39,7 @@ pub(crate) use conformance::usage_event;
 
 pub use aliases::{AliasStore, NewAliasRelease};
 pub use answer::{ANSWER_LIFETIME, Answer, Idempotency, LEASE, Lease, Reserved, Written};
+pub(crate) use batch_rules::OUTPUT_PURPOSE;
 pub use batches::{
     Advanced, BATCH_LIFETIME, BatchPage, BatchStore, COMPLETION_WINDOW, ClaimedLine, LINE_LEASE, LineLease,
     LineOutcome, OUTPUT_LIFETIME,

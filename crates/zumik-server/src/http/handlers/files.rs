@@ -7,15 +7,12 @@ use zumik_types::{DeletedFile, Extra, File, FileId, List, ObjectType, SortOrder}
 use crate::http::call::Call;
 use crate::http::input::Form;
 use crate::http::{ApiError, Reply};
-use crate::store::{Answer, FilePage, Kind, NewFile};
+use crate::store::{Answer, FilePage, Kind, NewFile, OUTPUT_PURPOSE};
 
 const LARGEST_LIMIT: u32 = 10_000;
 
 /// Most characters of a purpose.
 const LONGEST_PURPOSE: usize = 64;
-
-/// The purpose of files that the server writes itself.
-const RESERVED_PURPOSE: &str = "batch_output";
 
 /// `POST /v1/files`
 pub(crate) async fn upload(call: &mut Call) -> Result<Reply, ApiError> {
@@ -78,8 +75,8 @@ fn read(form: &Form) -> Result<NewFile, ApiError> {
         let message = format!("'purpose' must have at most {LONGEST_PURPOSE} characters.");
         return Err(ApiError::invalid("purpose", message));
     }
-    if purpose == RESERVED_PURPOSE {
-        let message = format!("'purpose' must not be '{RESERVED_PURPOSE}', which marks files of the server.");
+    if purpose == OUTPUT_PURPOSE {
+        let message = format!("'purpose' must not be '{OUTPUT_PURPOSE}', which marks files of the server.");
         return Err(ApiError::invalid("purpose", message));
     }
     let filename = file.file_name.clone().filter(|name| !name.is_empty());

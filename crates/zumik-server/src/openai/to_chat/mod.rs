@@ -69,7 +69,7 @@ pub(crate) fn to_chat(
         }
         match name.as_str() {
             "model" | "instructions" => {}
-            // Both concern tools that the provider runs by itself, and those are refused below.
+            // It limits the calls of tools that the provider runs by itself, and those are refused below.
             "max_tool_calls" => {}
             "tools" | "parallel_tool_calls" if !has_tools => {}
             "tool_choice" if !has_tools && (value == "auto" || value == "none") => {}
