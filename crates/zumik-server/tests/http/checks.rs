@@ -189,6 +189,32 @@ async fn each_key_has_its_own_rate_and_probes_have_none() {
 }
 
 #[tokio::test]
+async fn a_key_that_has_spent_its_tokens_waits_on_every_surface() {
+    let mut limits = LimitSettings::default();
+    limits.tokens_per_minute = NonZeroU32::new(1);
+    let host = Host::limited(limits).await;
+    let input = json!({ "model": "auto", "input": "Hi" });
+    let asked = [
+        ("/v1/responses", input.clone()),
+        ("/v1/responses/compact", input.clone()),
+        ("/v1/embeddings", input.clone()),
+        ("/v2/responses", input),
+        (
+            "/v1/chat/completions",
+            json!({ "model": "auto", "messages": [{ "role": "user", "content": "Hi" }] }),
+        ),
+    ];
+    assert_eq!(host.post(asked[0].0, asked[0].1.clone()).await.status, 200);
+    // An answer is settled after it has gone out.
+    host.get("/v2/usage").await;
+    for (path, body) in asked {
+        let refused = host.post(path, body).await;
+        assert_eq!(refused.status, 429, "{path}: {}", refused.text());
+        refused.refused(429, "rate_limit_exceeded", "");
+    }
+}
+
+#[tokio::test]
 async fn purge_jobs_have_a_limit_of_their_own_that_a_replay_does_not_meet() {
     let mut limits = LimitSettings::default();
     limits.purge_jobs_per_minute = NonZeroU32::new(1);

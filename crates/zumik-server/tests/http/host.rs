@@ -1,6 +1,8 @@
 //! A server for one test, and what is sent to it.
 
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
@@ -80,6 +82,17 @@ impl Host {
         let (head, body) = response.into_parts();
         let body = to_bytes(body, usize::MAX).await.unwrap();
         Answer { status: head.status, headers: head.headers, body }
+    }
+
+    /// Sends a request and goes away when the server has gone on with it so many times.
+    pub(crate) async fn leave(&self, request: Request<Body>, mut polls: usize) {
+        let mut call = self.api().call(request);
+        poll_fn(|cx| {
+            polls -= 1;
+            let ready = call.as_mut().poll(cx).is_ready();
+            if ready || polls == 0 { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
     }
 
     /// A request with the host's key.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use axum::body::Body;
+use http::Method;
 use serde_json::{Value, json};
 
 use crate::host::Host;
@@ -209,6 +211,29 @@ async fn a_background_response_can_be_cancelled_again_and_again() {
     assert_eq!(cancelled.json()["status"], "cancelled");
     assert_eq!(host.post(&format!("{path}/cancel"), json!({})).await.body, cancelled.body);
     assert_eq!(host.get(&path).await.body, cancelled.body);
+}
+
+#[tokio::test]
+async fn a_background_response_that_is_kept_is_worked_on_although_its_client_went_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = Host::with(|builder| builder.data(folder.path())).await;
+    let body = json!({ "model": "auto", "input": "Hi", "background": true });
+    let mut kept = 0;
+    for polls in 1..12 {
+        let number = polls.to_string();
+        let key = [("Agent-Idempotency-Key", &*number)];
+        let request = host.request(Method::POST, "/v1/responses").header("content-type", "application/json");
+        let request = request.header(key[0].0, key[0].1).body(Body::from(body.to_string())).unwrap();
+        host.leave(request, polls).await;
+        let answer = host.post_with("/v1/responses", body.clone(), &key).await;
+        // It may be in flight still, or have come to nothing.
+        if answer.status == 200 {
+            kept += usize::from(answer.header("agent-idempotent-replay") == Some("true"));
+            let path = format!("/v1/responses/{}", answer.json()["id"].as_str().unwrap());
+            ended(&host, &path, "completed").await;
+        }
+    }
+    assert!(kept > 0, "no client was gone late enough");
 }
 
 #[tokio::test]

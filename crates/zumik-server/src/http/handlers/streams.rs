@@ -59,9 +59,13 @@ where
 
 /// The answer without its body.
 fn head(call: &Call, mut headers: Vec<(Cow<'static, str>, String)>) -> Answer {
-    headers.push(("content-type".into(), "text/event-stream".to_owned()));
-    headers.push(("cache-control".into(), "no-cache".to_owned()));
+    headers.extend(event_stream());
     Answer { status: 200, trace: call.ctx.trace.clone(), headers, body: Bytes::new() }
+}
+
+/// The headers of server-sent events.
+pub(super) fn event_stream() -> [(Cow<'static, str>, String); 2] {
+    [("content-type".into(), "text/event-stream".to_owned()), ("cache-control".into(), "no-cache".to_owned())]
 }
 
 fn events<S>(pieces: S, recorder: Recorder) -> impl Stream<Item = Result<Bytes, Infallible>> + Send
@@ -118,7 +122,7 @@ impl Recorder {
         let Some(held) = self.held.take() else { return last };
         let mut answer = self.head.clone();
         answer.body = self.record.take().unwrap_or_default().freeze();
-        match commit(&self.app, &self.ctx, held, kept, &answer).await {
+        match self.commit(held, kept, answer).await {
             Ok(()) => last,
             Err(error) => {
                 if let Some(cause) = error.cause() {
@@ -126,6 +130,99 @@ impl Recorder {
                 }
                 (self.fault)(&error)
             }
+        }
+    }
+
+    async fn commit(&self, held: Held, kept: Kept, answer: Answer) -> Result<(), ApiError> {
+        if !kept.begun {
+            return commit(&self.app, &self.ctx, held, kept, &answer).await;
+        }
+        // A client that goes away now must not leave a response as it began.
+        let (app, ctx) = (Arc::clone(&self.app), self.ctx.clone());
+        let kept = self.app.running.spawn(async move { commit(&app, &ctx, held, kept, &answer).await });
+        kept.await.unwrap_or_else(|_| Err(ApiError::internal("keeping a response panicked")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::future::poll_fn;
+    use std::task::Poll;
+
+    use serde_json::json;
+    use zumik_types::{KeyId, TraceId, V1ResponseId};
+
+    use super::*;
+    use crate::app::Inference;
+    use crate::clock::SystemClock;
+    use crate::config::LimitSettings;
+    use crate::domain::{ResponseObject, Scopes};
+    use crate::engine::{Models, Placeholder, Upstreams};
+    use crate::mint::RandomMint;
+    use crate::store::sqlite::{Options, SqliteStore};
+    use crate::store::{Generation, Store, StoredResponse};
+
+    async fn app(store: Arc<dyn Store>) -> (Arc<App>, ProjectCtx) {
+        let now = chrono::Utc::now();
+        let project = store.ensure_project("test", now).await.unwrap().id;
+        let inference = Inference {
+            local: Arc::new(Placeholder::default()),
+            upstreams: Upstreams::new(&BTreeMap::new(), &|_| None).unwrap(),
+            models: Models::new(BTreeMap::new()),
+        };
+        let (clock, mint) = (Arc::new(SystemClock), Arc::new(RandomMint::default()));
+        let app = App::new(store, inference, clock, mint, &LimitSettings::default()).unwrap();
+        let (key, trace) = (KeyId::with_suffix("1"), TraceId::with_suffix("1"));
+        (Arc::new(app), ProjectCtx { project, key, scopes: Scopes::INFERENCE_ONLY, trace, now })
+    }
+
+    fn response(id: &V1ResponseId, status: &str) -> StoredResponse {
+        let members = json!({ "status": status }).as_object().unwrap().clone();
+        StoredResponse::V1(Box::new(ResponseObject::new(id.clone(), members)))
+    }
+
+    #[tokio::test]
+    async fn a_client_that_goes_away_while_the_end_is_kept_leaves_no_open_response() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(SqliteStore::open(Options::new(folder.path())).await.unwrap());
+        let (app, ctx) = app(store).await;
+        let head = Answer { status: 200, trace: ctx.trace.clone(), headers: Vec::new(), body: Bytes::new() };
+        for polls in 1..8 {
+            let id = V1ResponseId::with_suffix(&app.mint.suffix(ctx.now));
+            let begun = Generation {
+                response: Some(response(&id, "in_progress")),
+                begun: false,
+                input_items: None,
+                expires_at: ctx.now + super::super::generations::RETENTION,
+                materialized: Vec::new(),
+                answer: head.clone(),
+            };
+            app.store.commit_generation(&ctx, begun, None).await.unwrap();
+            let kept = Kept { response: Some(response(&id, "completed")), begun: true, ..Kept::default() };
+            let recorder = Recorder {
+                app: Arc::clone(&app),
+                ctx: ctx.clone(),
+                head: head.clone(),
+                held: Some(Held::nothing(Arc::clone(&app.store))),
+                record: None,
+                fault: |_| Bytes::new(),
+                _running: app.running.token(),
+            };
+            let last = futures_util::stream::iter([Piece::Last(Bytes::new(), kept)]);
+            let mut events = Box::pin(events(last, recorder));
+            let mut left = polls;
+            poll_fn(|cx| {
+                left -= 1;
+                let ready = events.poll_next_unpin(cx).is_ready();
+                if ready || left == 0 { Poll::Ready(()) } else { Poll::Pending }
+            })
+            .await;
+            drop(events);
+            app.running.close();
+            app.running.wait().await;
+            let found = app.store.retrieve_v1_response(&ctx, &id).await.unwrap();
+            assert!(found.is_complete(), "gone after {polls} polls: {found:?}");
         }
     }
 }

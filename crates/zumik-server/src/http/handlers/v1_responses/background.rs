@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use super::super::generations::{Kept, headers, keep};
+use super::super::generations::{Kept, commit, headers};
 use crate::app::App;
 use crate::domain::ResponseObject;
 use crate::engine::{Held, Target, qos};
 use crate::http::call::Call;
 use crate::http::{ApiError, Reply};
-use crate::store::{ProjectCtx, StoreError, StoredResponse};
+use crate::store::{Answer, ProjectCtx, StoreError, StoredResponse};
 
 /// Keeps the response as `queued`, answers it, and works on it from then on. `work` makes the response as it ends.
 pub(super) async fn answer_early<W>(
@@ -23,18 +23,24 @@ where
     W: Future<Output = Result<ResponseObject, ApiError>> + Send + 'static,
 {
     kept.response = Some(stored(&response));
-    kept.headers = headers(target, &qos::queued());
+    let mut answer = Answer::json(&call.ctx.trace, &response)?;
+    answer.headers = headers(target, &qos::queued());
     // Listed before the answer is out: a cancel that follows at once must find it.
     let listed = call.app.background.begin(response.id().clone());
-    let reply = keep(call, held, kept, &response).await?;
     let (app, ctx) = (Arc::clone(&call.app), call.ctx.clone());
-    call.app.running.spawn(async move {
-        // Who stops the work has written its end.
-        if let Some(ended) = listed.run(work).await {
-            finish(&app, &ctx, ended.unwrap_or_else(|error| failed(&ctx, response, &error))).await;
-        }
+    // A client that goes away now must not leave a response that nobody works on.
+    let begun = call.app.running.spawn(async move {
+        commit(&app, &ctx, held, kept, &answer).await?;
+        let running = app.running.clone();
+        running.spawn(async move {
+            // Who stops the work has written its end.
+            if let Some(ended) = listed.run(work).await {
+                finish(&app, &ctx, ended.unwrap_or_else(|error| failed(&ctx, response, &error))).await;
+            }
+        });
+        Ok(Reply::fresh(answer))
     });
-    Ok(reply)
+    begun.await.unwrap_or_else(|_| Err(ApiError::internal("beginning a response panicked")))
 }
 
 /// A response as it is kept.

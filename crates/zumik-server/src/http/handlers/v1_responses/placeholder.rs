@@ -1,12 +1,12 @@
 //! Responses on a server without a model: a text that says so, whole or as events.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 use zumik_types::{V1Tool, V1ToolChoiceMode};
 
 use super::super::generations::{Kept, headers, in_session_ref, keep, keep_answer};
+use super::super::streams;
 use super::background::{answer_early, stored};
 use super::history::Items;
 use super::items;
@@ -102,14 +102,10 @@ pub(super) async fn create(
         return keep(call, held, kept, &response).await;
     }
     // All of it is there at once: the stream needs no more than to be sent.
-    kept.headers.extend(stream_headers());
+    kept.headers.extend(streams::event_stream());
     let answer =
         Answer { status: 200, trace: call.ctx.trace.clone(), headers: Vec::new(), body: events.into() };
     keep_answer(call, held, kept, answer).await
-}
-
-fn stream_headers() -> [(Cow<'static, str>, String); 2] {
-    [("content-type".into(), "text/event-stream".to_owned()), ("cache-control".into(), "no-cache".to_owned())]
 }
 
 /// What is to be generated: the instructions, the tools, the items of earlier responses, then the input.
@@ -122,7 +118,9 @@ async fn prepare(call: &Call, request: &Request, items: &Items) -> Result<Prepar
         routing: request.wishes.routing.clone(),
         max_output_tokens: request.members.get("max_output_tokens").and_then(Value::as_u64),
     };
-    generation.prepare(&call.app, &call.ctx).await.map_err(in_session_ref)
+    let prepared = generation.prepare(&call.app, &call.ctx).await.map_err(in_session_ref)?;
+    call.app.limits.generation(&call.ctx.key)?;
+    Ok(prepared)
 }
 
 /// The request's own part of the prompt.

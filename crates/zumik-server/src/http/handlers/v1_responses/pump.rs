@@ -165,7 +165,9 @@ impl Pump {
             if is_complete {
                 meter.complete();
             } else {
-                meter.fail(&ProviderError::BrokeOff(None).into());
+                let error = ProviderError::BrokeOff(None);
+                self.model.fail(&error);
+                meter.fail(&error.into());
             }
         }
         self.close(response, out).await
@@ -202,7 +204,12 @@ impl Pump {
             return Piece::Last(out.into(), kept.unwrap_or_default());
         }
         if kept.is_some() {
-            finish(&self.app, &self.ctx, response).await;
+            // A client that goes away now must not leave the response as it began.
+            let (app, ctx) = (Arc::clone(&self.app), self.ctx.clone());
+            let finished = self.app.running.spawn(async move { finish(&app, &ctx, response).await });
+            if finished.await.is_err() {
+                tracing::error!(trace = %self.ctx.trace, "writing the end of a response panicked");
+            }
         }
         Piece::Broken(out.into())
     }
