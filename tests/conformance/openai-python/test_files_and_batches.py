@@ -50,6 +50,7 @@ def test_a_file_comes_back_as_it_was(client: OpenAI) -> None:
     file = client.files.create(file=("requests.jsonl", content), purpose="batch")
     assert (file.bytes, file.filename, file.purpose) == (len(content), "requests.jsonl", "batch")
     assert client.files.retrieve(file.id) == file
+    assert client.files.wait_for_processing(file.id, max_wait_seconds=0) == file, "it is ready at once"
     assert file in list(client.files.list())
     assert client.files.content(file.id).read() == content
     assert client.files.delete(file.id).deleted

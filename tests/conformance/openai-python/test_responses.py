@@ -25,6 +25,7 @@ def test_a_response_is_stored_as_it_was_answered(client: OpenAI) -> None:
     assert (response.status, response.model, response.metadata) == ("completed", MODEL, {"run": "nightly"})
     assert response.output_text
     assert response.usage.total_tokens == response.usage.input_tokens + response.usage.output_tokens
+    assert response.usage.input_tokens_details.cache_write_tokens == 0
     assert client.responses.retrieve(response.id) == response
     client.responses.delete(response.id)
     with pytest.raises(openai.NotFoundError):

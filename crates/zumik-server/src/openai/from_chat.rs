@@ -180,7 +180,10 @@ fn usage(usage: &Value) -> Value {
     };
     json!({
         "input_tokens": input,
-        "input_tokens_details": { "cached_tokens": count(&usage["prompt_tokens_details"]["cached_tokens"]) },
+        "input_tokens_details": {
+            "cached_tokens": count(&usage["prompt_tokens_details"]["cached_tokens"]),
+            "cache_write_tokens": count(&usage["prompt_tokens_details"]["cache_write_tokens"]),
+        },
         "output_tokens": output,
         "output_tokens_details": {
             "reasoning_tokens": count(&usage["completion_tokens_details"]["reasoning_tokens"]),
@@ -278,19 +281,20 @@ mod tests {
     fn usage_is_told_in_the_words_of_responses_or_not_at_all() {
         let reported = json!({
             "prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 13,
-            "prompt_tokens_details": { "cached_tokens": 8 }, "completion_tokens_details": { "reasoning_tokens": 3 },
+            "prompt_tokens_details": { "cached_tokens": 6, "cache_write_tokens": 2 },
+            "completion_tokens_details": { "reasoning_tokens": 3 },
         });
         assert_eq!(
             usage(&reported),
             json!({
-                "input_tokens": 9, "input_tokens_details": { "cached_tokens": 8 }, "output_tokens": 4,
-                "output_tokens_details": { "reasoning_tokens": 3 }, "total_tokens": 13,
+                "input_tokens": 9, "input_tokens_details": { "cached_tokens": 6, "cache_write_tokens": 2 },
+                "output_tokens": 4, "output_tokens_details": { "reasoning_tokens": 3 }, "total_tokens": 13,
             })
         );
         let short = usage(&json!({ "prompt_tokens": 9, "completion_tokens": 4 }));
         assert_eq!(
-            (&short["total_tokens"], &short["input_tokens_details"]["cached_tokens"]),
-            (&json!(13), &json!(0))
+            (&short["total_tokens"], &short["input_tokens_details"]),
+            (&json!(13), &json!({ "cached_tokens": 0, "cache_write_tokens": 0 }))
         );
         assert_eq!(usage(&json!({ "prompt_tokens": "9" })), Value::Null);
     }

@@ -35,7 +35,7 @@ async fn a_response_has_exactly_the_documented_members() {
         "text": { "format": { "type": "text" } }, "tool_choice": "auto", "tools": [], "top_p": 1.0,
         "truncation": "disabled",
         "usage": {
-            "input_tokens": input, "input_tokens_details": { "cached_tokens": 0 },
+            "input_tokens": input, "input_tokens_details": { "cached_tokens": 0, "cache_write_tokens": 0 },
             "output_tokens": written, "output_tokens_details": { "reasoning_tokens": 0 },
             "total_tokens": input + written,
         },

@@ -292,6 +292,11 @@ pub struct V1InputTokensDetails {
     /// Inferred, not documented.
     #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub cached_tokens: u64,
+    /// Tokens written to a cache.
+    ///
+    /// Inferred, not documented.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_write_tokens: Option<u64>,
     /// Members that this version does not know.
     #[serde(flatten)]
     pub extra: Extra,
@@ -299,7 +304,11 @@ pub struct V1InputTokensDetails {
 
 impl crate::lenient::Absent for V1InputTokensDetails {
     fn absent() -> Self {
-        Self { cached_tokens: crate::lenient::Absent::absent(), extra: Extra::new() }
+        Self {
+            cached_tokens: crate::lenient::Absent::absent(),
+            cache_write_tokens: None,
+            extra: Extra::new(),
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::open_enum::open_enum;
 use crate::{Extra, FileId, ObjectType};
 
 /// Metadata of a stored file.
@@ -25,6 +26,13 @@ pub struct File {
     pub filename: String,
     /// What it is for, for example `batch`; `batch_output` on files that a batch has written.
     pub purpose: String,
+    /// Whether it can be used.
+    ///
+    /// Always `processed`.
+    ///
+    /// Inferred, not documented.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<FileStatus>,
     /// When it expires, in Unix seconds.
     ///
     /// Omitted unless `purpose` is `batch_output`.
@@ -42,6 +50,22 @@ impl File {
         ObjectType::File
     }
 }
+
+/// Whether a file can be used.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum FileStatus {
+    /// `uploaded`: stored, and not ready yet.
+    Uploaded,
+    /// `processed`: ready for use.
+    Processed,
+    /// `error`: of no use.
+    Error,
+    /// A value that this version does not know, kept as it was read.
+    Unrecognized(String),
+}
+
+open_enum!(FileStatus, Uploaded = "uploaded", Processed = "processed", Error = "error");
 
 /// Confirms that a file was deleted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -129,7 +129,7 @@ fn usage(turn: &Turn<'_>) -> Value {
     let (input, output) = (turn.input_tokens(), turn.output_tokens());
     json!({
         "input_tokens": input,
-        "input_tokens_details": { "cached_tokens": turn.behaviour.cached_tokens },
+        "input_tokens_details": { "cached_tokens": turn.behaviour.cached_tokens, "cache_write_tokens": 0 },
         "output_tokens": output,
         "output_tokens_details": { "reasoning_tokens": 0 },
         "total_tokens": input + output,

@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use zumik_types::{
-    Batch, BatchErrors, BatchId, BatchStatus, CreateBatchRequest, Extra, File, FileId, KeyId, ObjectType,
-    ProjectId,
+    Batch, BatchErrors, BatchId, BatchStatus, CreateBatchRequest, Extra, File, FileId, FileStatus, KeyId,
+    ObjectType, ProjectId,
 };
 
 use super::state::{FileEntry, State};
@@ -322,6 +322,7 @@ impl State {
             created_at: now,
             filename,
             purpose: batch_rules::OUTPUT_PURPOSE.to_owned(),
+            status: Some(FileStatus::Processed),
             expires_at,
             extra: Extra::new(),
         };

@@ -3,8 +3,9 @@
 use zeroize::Zeroizing;
 use zumik_types::{
     Artifact, ArtifactId, BranchId, Bundle, BundleId, BundleItem, CreateArtifactRequest, CreateBundleRequest,
-    CreateSessionRequest, Diagnostic, DiagnosticId, DiagnosticReport, Extra, File, FileId, ObjectType,
-    RetentionClass, Session, SessionBranch, SessionId, SessionStatus, SortOrder, UpdateSessionRequest,
+    CreateSessionRequest, Diagnostic, DiagnosticId, DiagnosticReport, Extra, File, FileId, FileStatus,
+    ObjectType, RetentionClass, Session, SessionBranch, SessionId, SessionStatus, SortOrder,
+    UpdateSessionRequest,
 };
 
 use super::state::{ArtifactEntry, BranchEntry, BundleEntry, FileEntry, State};
@@ -182,6 +183,7 @@ impl State {
             created_at: whole_seconds(ctx.now),
             filename: new.filename,
             purpose: new.purpose,
+            status: Some(FileStatus::Processed),
             expires_at,
             extra: Extra::new(),
         });

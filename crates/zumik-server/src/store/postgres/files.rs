@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use tokio_postgres::Row;
-use zumik_types::{Extra, File, FileId, ObjectType, SortOrder};
+use zumik_types::{Extra, File, FileId, FileStatus, ObjectType, SortOrder};
 
 use super::db::{Db, Env, bytes, count, stored, text};
 use crate::store::batch_rules::{FILES_OF_A_BATCH, shown};
@@ -32,6 +32,7 @@ impl SealedFile {
             created_at: whole_seconds(now),
             filename: new.filename,
             purpose: new.purpose,
+            status: Some(FileStatus::Processed),
             expires_at: new.expires_at.map(whole_seconds),
             extra: Extra::new(),
         };
@@ -168,6 +169,7 @@ fn read(row: &Row) -> Result<File> {
         created_at: time(row.try_get(2)?),
         filename: text(row, 3)?,
         purpose: text(row, 4)?,
+        status: Some(FileStatus::Processed),
         expires_at: row.try_get::<_, Option<i64>>(5)?.map(time),
         extra: Extra::new(),
     }))

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use rusqlite::{Row, params};
-use zumik_types::{Extra, File, FileId, ObjectType, SortOrder};
+use zumik_types::{Extra, File, FileId, FileStatus, ObjectType, SortOrder};
 
 use super::contents::record;
 use super::{Db, Env};
@@ -33,6 +33,7 @@ impl SealedFile {
             created_at: whole_seconds(now),
             filename: new.filename,
             purpose: new.purpose,
+            status: Some(FileStatus::Processed),
             expires_at: new.expires_at.map(whole_seconds),
             extra: Extra::new(),
         };
@@ -157,6 +158,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<File> {
         created_at: time(row.get(2)?),
         filename: row.get(3)?,
         purpose: row.get(4)?,
+        status: Some(FileStatus::Processed),
         expires_at: row.get::<_, Option<i64>>(5)?.map(time),
         extra: Extra::new(),
     }))

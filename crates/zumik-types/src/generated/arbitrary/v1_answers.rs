@@ -160,7 +160,13 @@ impl Arbitrary for V1InputTokensDetails {
     type Strategy = BoxedStrategy<Self>;
 
     fn arbitrary_with((): ()) -> Self::Strategy {
-        (a::any::<u64>(), a::extra()).prop_map(|(cached_tokens, extra)| Self { cached_tokens, extra }).boxed()
+        (a::any::<u64>(), a::optional(a::any::<u64>()), a::extra())
+            .prop_map(|(cached_tokens, cache_write_tokens, extra)| Self {
+                cached_tokens,
+                cache_write_tokens,
+                extra,
+            })
+            .boxed()
     }
 }
 

@@ -5,7 +5,7 @@
 use proptest::prelude::*;
 
 use crate::arbitrary as a;
-use crate::{DeletedFile, File, FileId, ObjectType};
+use crate::{DeletedFile, File, FileId, FileStatus, ObjectType};
 
 impl Arbitrary for File {
     type Parameters = ();
@@ -19,16 +19,18 @@ impl Arbitrary for File {
             a::time(),
             a::text(),
             a::text(),
+            a::optional(a::any::<FileStatus>()),
             a::optional(a::time()),
             a::extra(),
         )
-            .prop_map(|(id, object, bytes, created_at, filename, purpose, expires_at, extra)| Self {
+            .prop_map(|(id, object, bytes, created_at, filename, purpose, status, expires_at, extra)| Self {
                 id,
                 object,
                 bytes,
                 created_at,
                 filename,
                 purpose,
+                status,
                 expires_at,
                 extra,
             })

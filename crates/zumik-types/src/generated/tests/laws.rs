@@ -57,6 +57,7 @@ laws!(
         V1ResponseStatus,
         SortOrder,
         EmbeddingEncoding,
+        FileStatus,
         BatchStatus,
         ArtifactType,
         RetentionClass,

@@ -189,7 +189,7 @@ fn usage(outcome: &Outcome) -> Value {
     let (input, output) = (outcome.reuse.input(), outcome.output_tokens);
     json!({
         "input_tokens": input,
-        "input_tokens_details": { "cached_tokens": outcome.reuse.realized() },
+        "input_tokens_details": { "cached_tokens": outcome.reuse.realized(), "cache_write_tokens": 0 },
         "output_tokens": output,
         "output_tokens_details": { "reasoning_tokens": 0 },
         "total_tokens": input + output,
