@@ -1,5 +1,6 @@
 //! Whole-system tests: a real client and strangers' clients against a real server, over loopback.
 
+mod async_openai;
 mod batches;
 mod client;
 mod conformance;
