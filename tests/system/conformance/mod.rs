@@ -5,6 +5,7 @@
 
 mod documented;
 mod openai_node;
+mod openai_own;
 mod openai_python;
 
 use std::env;

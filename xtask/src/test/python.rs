@@ -1,13 +1,17 @@
-//! The Python environment of `tests/conformance`. Node is one of its packages.
+//! The Python environment of `tests/conformance`, in which Node is a package, and the source of `openai`, whose own tests
+//! are run.
 
 use std::ffi::OsStr;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::process::{Result, command, run, target_dir, workspace};
 
 /// Where the tests look for it, below the target folder.
 const VENV: &str = "conformance-venv";
+
+/// Where the tests look for the unpacked source package of `openai`, below the target folder.
+const SOURCE: &str = "conformance-openai";
 
 /// The oldest Python that the pinned packages install on.
 const OLDEST: (u32, u32) = (3, 10);
@@ -38,8 +42,28 @@ pub(super) fn prepare() -> Result<Venv> {
     run(command(python).args(["-m", "venv", "--clear"]).arg(&venv.0))?;
     let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"];
     run(command(venv.program("python")).args(pip).arg(&requirements))?;
+    fetch_source(&venv, &wanted)?;
     fs::write(installed, wanted)?;
     Ok(venv)
+}
+
+/// Fetches and unpacks the source package of the `openai` that is installed.
+fn fetch_source(venv: &Venv, requirements: &str) -> Result {
+    let openai = requirements.lines().find(|line| line.starts_with("openai=="));
+    let openai = openai.ok_or("the requirements pin no openai")?;
+    let folder = target_dir().join(SOURCE);
+    if folder.exists() {
+        fs::remove_dir_all(&folder)?;
+    }
+    let pip = ["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"];
+    let python = venv.program("python");
+    run(command(&python).args(pip).args(["--no-binary=:all:", openai, "--dest"]).arg(&folder))?;
+    run(command(&python).args(["-m", "tarfile", "--extract"]).arg(only_file(&folder)?).arg(&folder))
+}
+
+fn only_file(folder: &Path) -> Result<PathBuf> {
+    let entry = fs::read_dir(folder)?.next().ok_or("pip downloaded nothing")??;
+    Ok(entry.path())
 }
 
 /// The first of the usual names that is a Python new enough.
