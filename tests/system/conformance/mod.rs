@@ -7,6 +7,7 @@ mod documented;
 mod openai_node;
 mod openai_own;
 mod openai_python;
+mod schemathesis;
 
 use std::env;
 use std::fs;
