@@ -66,7 +66,32 @@ test("a response is streamed, stored and deleted", async () => {
   await assert.rejects(client.responses.retrieve(last.response.id), OpenAI.NotFoundError);
 });
 
-test("conversations, models and files", async () => {
+test("a response calls a function and takes its result", async () => {
+  const model = "gpt-test";
+  const tools = [{ type: "function", ...tool, strict: false }];
+  const question = { role: "user", content: "Run the tests." };
+  const first = await client.responses.create({ model, input: [question], tools });
+  const [call] = first.output;
+  assert.deepEqual([call.type, call.name, JSON.parse(call.arguments)], ["function_call", "run_tests", { path: "tests/" }]);
+  const result = { type: "function_call_output", call_id: call.call_id, output: "3 passed" };
+  const second = await client.responses.create({ model, input: [question, call, result], tools });
+  assert.equal(second.output_text, "You said: 3 passed");
+});
+
+test("a file comes back as it was", async () => {
+  const content = Buffer.from("not a request\n");
+  const file = await client.files.create({ file: await OpenAI.toFile(content, "notes.txt"), purpose: "user_data" });
+  assert.deepEqual([file.bytes, file.filename, file.purpose], [content.length, "notes.txt", "user_data"]);
+  assert.deepEqual(await client.files.waitForProcessing(file.id, { maxWait: 0 }), file);
+  const listed = [];
+  for await (const entry of client.files.list({ purpose: "user_data" })) listed.push(entry.id);
+  assert.deepEqual(listed, [file.id]);
+  assert.deepEqual(Buffer.from(await (await client.files.content(file.id)).arrayBuffer()), content);
+  assert.equal((await client.files.delete(file.id)).deleted, true);
+  await assert.rejects(client.files.retrieve(file.id), OpenAI.NotFoundError);
+});
+
+test("conversations and models", async () => {
   const conversation = await client.conversations.create({ metadata: { topic: "patch-review" } });
   assert.deepEqual(await client.conversations.retrieve(conversation.id), conversation);
   assert.equal((await client.conversations.delete(conversation.id)).deleted, true);
@@ -112,6 +137,8 @@ test("refusals are the classes that users catch", async () => {
   await assert.rejects(ask({ model: "gpt-test?status=500" }), OpenAI.InternalServerError);
   const stranger = client.withOptions({ apiKey: `zk_live_${"0".repeat(32)}` });
   await assert.rejects(stranger.models.list(), OpenAI.AuthenticationError);
+  await assert.rejects(ask({ temperature: 9 }), { status: 400, param: "temperature", type: "invalid_request_error" });
+  await assert.rejects(ask({ model: "gpt-test?status=422" }), OpenAI.UnprocessableEntityError);
 });
 
 test("a client that aborts a stream ends it", async () => {

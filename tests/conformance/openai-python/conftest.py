@@ -1,8 +1,9 @@
 """The `openai` package as its users have it: only base URL and key are ours.
 
-`OPENAI_BASE_URL` and `OPENAI_API_KEY` name the server; `OPENAI_FOREIGN_API_KEY` is a key of another project of it. The
-suite runs against a server with the tests' own model provider behind it (`-m "not placeholder"`) and against one without
-(`-m "not upstream"`). What the provider is to do stands behind the model's name: `gpt-test?status=429`.
+`OPENAI_BASE_URL` and `OPENAI_API_KEY` name the server; `OPENAI_FOREIGN_API_KEY` is a key of another project of it, and
+`OPENAI_READ_API_KEY` one of the same project that may only read. The suite runs against a server with the tests' own
+model provider behind it (`-m "not placeholder"`) and against one without (`-m "not upstream"`). What the provider is to
+do stands behind the model's name: `gpt-test?status=429`.
 """
 
 from __future__ import annotations
@@ -37,4 +38,11 @@ async def async_client() -> AsyncIterator[AsyncOpenAI]:
 def foreign() -> Iterator[OpenAI]:
     """The same package with a key of another project."""
     with OpenAI(api_key=os.environ["OPENAI_FOREIGN_API_KEY"], max_retries=0, timeout=20.0) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def reader() -> Iterator[OpenAI]:
+    """The same package with a key that may only read."""
+    with OpenAI(api_key=os.environ["OPENAI_READ_API_KEY"], max_retries=0, timeout=20.0) as client:
         yield client

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 import openai
 import pytest
 from openai import OpenAI
@@ -13,6 +15,43 @@ def test_a_wrong_key(client: OpenAI) -> None:
     with pytest.raises(openai.AuthenticationError) as caught:
         client.with_options(api_key="zk_live_" + "0" * 32).models.list()
     assert (caught.value.status_code, caught.value.code) == (401, "invalid_api_key")
+
+
+def test_a_key_that_may_only_read(client: OpenAI, reader: OpenAI) -> None:
+    assert reader.models.list().data
+    with pytest.raises(openai.PermissionDeniedError) as caught:
+        reader.chat.completions.create(model="code.fast", messages=QUESTION)
+    assert (caught.value.status_code, caught.value.code) == (403, "insufficient_scope")
+
+
+def test_an_idempotency_key_of_another_request(client: OpenAI) -> None:
+    key = {"Agent-Idempotency-Key": "test-errors-1"}
+    first = client.chat.completions.create(model="code.fast", messages=QUESTION, extra_headers=key)
+    assert client.chat.completions.create(model="code.fast", messages=QUESTION, extra_headers=key) == first
+    with pytest.raises(openai.UnprocessableEntityError) as caught:
+        client.chat.completions.create(model="code.fast", messages=QUESTION, n=1, extra_headers=key)
+    assert caught.value.code == "idempotency_key_reused"
+
+
+@pytest.mark.upstream
+def test_an_idempotency_key_in_flight(client: OpenAI) -> None:
+    request = {"model": "gpt-test?fault=stall:3", "messages": QUESTION, "stream": True}
+    key = {"Agent-Idempotency-Key": "test-errors-2"}
+    with client.chat.completions.create(**request, extra_headers=key) as stream:
+        next(iter(stream))
+        with pytest.raises(openai.ConflictError) as caught:
+            client.chat.completions.create(**request, extra_headers=key)
+    assert caught.value.type == "idempotency_conflict"
+
+
+@pytest.mark.upstream
+def test_a_model_that_misses_its_deadline(client: OpenAI) -> None:
+    hints = base64.urlsafe_b64encode(b'{"version":"2026-06-01","qos":{"deadline_ms":100}}').decode().rstrip("=")
+    with pytest.raises(openai.InternalServerError) as caught:
+        client.chat.completions.create(
+            model="gpt-test?fault=silence", messages=QUESTION, extra_headers={"Agent-Hints": hints}
+        )
+    assert (caught.value.status_code, caught.value.code) == (504, "deadline_exceeded")
 
 
 def test_empty_messages(client: OpenAI) -> None:

@@ -10,6 +10,7 @@ fn run(served: &Served, without: &str) {
     command.args(["-m", &format!("not {without}")]);
     command.env("OPENAI_BASE_URL", served.v1()).env("OPENAI_API_KEY", &served.server.api_key);
     command.env("OPENAI_FOREIGN_API_KEY", served.key(&["--project", "stranger"]));
+    command.env("OPENAI_READ_API_KEY", served.key(&["--scopes", "read"]));
     let report = passed(command);
     assert!(!report.contains("skipped"), "nothing may be skipped: {report}");
 }
