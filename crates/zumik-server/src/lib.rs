@@ -19,6 +19,9 @@ pub mod clock;
 pub mod config;
 pub mod domain;
 mod engine;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod http;
 pub mod mint;
 mod openai;

@@ -55,6 +55,17 @@ fn generate(root: &Path) -> Result<output::Files> {
     Ok(files)
 }
 
+/// The code of a document, as it is before it is formatted: for laws over any document.
+///
+/// # Errors
+/// The place of the document that cannot become code, what is wrong there, and a way out.
+pub fn generated(yaml: &str) -> std::result::Result<Vec<(String, String)>, String> {
+    let refused = |error: error::SpecError| error.to_string();
+    let document = document::Document::parse(yaml).map_err(refused)?;
+    let sources = emit::emit(&lower::lower(&document).map_err(refused)?);
+    Ok(sources.into_iter().map(|(path, code)| (path, code.to_string())).collect())
+}
+
 /// What other tasks want to know about an operation.
 pub(crate) struct OperationFacts {
     /// The `operationId`.

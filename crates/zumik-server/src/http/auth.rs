@@ -30,7 +30,7 @@ pub(crate) const fn name(scope: Scope) -> &'static str {
 }
 
 /// The key of `Authorization: Bearer …`; the scheme is compared without case.
-fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let value = values.next()?.as_bytes();
     // Two keys in one request: which of them counts must not depend on who reads them.

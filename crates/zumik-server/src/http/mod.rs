@@ -15,7 +15,13 @@ mod reply;
 mod routes;
 mod service;
 
+#[cfg(feature = "fuzzing")]
+pub(crate) use auth::bearer;
 pub(crate) use error::ApiError;
+#[cfg(feature = "fuzzing")]
+pub(crate) use handlers::hints_of_header;
+#[cfg(feature = "fuzzing")]
+pub(crate) use input::{Form, Part};
 pub(crate) use limits::{Limits, OpenStream};
 pub(crate) use metrics::{Inference, Metrics};
 pub(crate) use reply::Reply;

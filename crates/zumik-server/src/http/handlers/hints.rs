@@ -60,7 +60,7 @@ pub(super) fn wanted(call: &Call, body: Option<&Fields<'_, '_>>) -> Result<Wishe
 }
 
 /// The hints in a header; nothing when they cannot be read.
-fn from_header(value: &str) -> Option<AgentHints> {
+pub(crate) fn from_header(value: &str) -> Option<AgentHints> {
     if value.len() > AgentHints::MAX_HEADER_BYTES {
         return None;
     }

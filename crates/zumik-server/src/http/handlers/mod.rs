@@ -25,3 +25,6 @@ mod streams;
 pub(crate) mod token_counts;
 pub(crate) mod usage;
 pub(crate) mod v1_responses;
+
+#[cfg(feature = "fuzzing")]
+pub(crate) use hints::from_header as hints_of_header;

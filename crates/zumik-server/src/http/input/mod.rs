@@ -9,5 +9,7 @@ mod value;
 
 pub(crate) use fields::{Fields, Item};
 pub(crate) use json::{object, object_of};
+#[cfg(feature = "fuzzing")]
+pub(crate) use multipart::Part;
 pub(crate) use multipart::{Form, is_multipart};
 pub(crate) use query::Query;

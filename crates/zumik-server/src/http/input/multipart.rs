@@ -49,6 +49,12 @@ impl Form {
         self.0.iter().find(|part| part.name == name)
     }
 
+    /// All parts.
+    #[cfg(feature = "fuzzing")]
+    pub(crate) fn into_parts(self) -> impl Iterator<Item = Part> {
+        self.0.into_iter()
+    }
+
     /// Feeds names, file names and bytes of all parts to a hash, each with its length; the boundary has no say.
     pub(crate) fn digest_into(&self, hash: &mut Sha256) {
         let mut feed = |bytes: &[u8]| {

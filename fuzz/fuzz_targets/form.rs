@@ -1,0 +1,4 @@
+//! Forms: multipart bodies.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| zumik_laws::form(input));

@@ -1,0 +1,4 @@
+//! Ids in paths, through the whole server.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| zumik_laws::path(input));
