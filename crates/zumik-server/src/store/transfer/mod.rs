@@ -1,6 +1,6 @@
 //! Moving everything from one durable store to another: from a data folder to a PostgreSQL database, or back.
 //!
-//! Rows are read at one moment of the source, handed over in the form of [`tables`], read again from the target and
+//! Rows are read at one moment of the source, handed over in the form of `tables`, read again from the target and
 //! compared; then the target counts, as a whole. Before, it holds nothing: a folder is no data folder until its
 //! database gets its name, a database is filled in one transaction. What is sealed stays sealed: both have the same
 //! master key.
