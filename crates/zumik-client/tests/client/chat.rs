@@ -159,7 +159,7 @@ async fn a_tool_is_called_and_its_result_sent_back() {
         fake.requests()[1].json()["messages"],
         json!([
             { "role": "user", "content": "Is main green?" },
-            { "role": "assistant", "tool_calls": [call] },
+            { "role": "assistant", "content": null, "tool_calls": [call] },
             { "role": "tool", "tool_call_id": "call_1", "content": "12 passed" },
         ])
     );
