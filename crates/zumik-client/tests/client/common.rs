@@ -1,6 +1,10 @@
 //! Small endpoints for tests of the pipeline: real rows of the operation table with free JSON around them.
 
+use std::sync::OnceLock;
+
 use serde_json::{Value, json};
+use tracing::Dispatch;
+use tracing::subscriber::DefaultGuard;
 use zumik_client::endpoint::{BuildError, DecodeError, Endpoint, RequestParts, json as decode_json};
 use zumik_client::testing::Answer;
 use zumik_client::types::{Operation, operations};
@@ -64,4 +68,14 @@ pub(crate) fn limited() -> Answer {
 /// 409 of a key that is still in flight.
 pub(crate) fn in_flight() -> Answer {
     Answer::error(409, "idempotency_conflict", "").header("retry-after", "1")
+}
+
+/// Lets a subscriber see what this thread does.
+///
+/// While one subscriber is alone in a process, `tracing` asks the thread that comes by a span first whether anyone wants
+/// it, for all threads: a test without a subscriber would answer for the one that has it. So there is always another one.
+pub(crate) fn watch(subscriber: impl tracing::Subscriber + Send + Sync + 'static) -> DefaultGuard {
+    static ANOTHER: OnceLock<Dispatch> = OnceLock::new();
+    ANOTHER.get_or_init(|| Dispatch::new(tracing_subscriber::registry()));
+    tracing::subscriber::set_default(subscriber)
 }

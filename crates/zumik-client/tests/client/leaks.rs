@@ -66,7 +66,7 @@ async fn neither_the_key_nor_a_prompt_is_printed_logged_or_said_by_an_error() {
         .with_span_events(FmtSpan::FULL)
         .with_writer(move || writer.clone())
         .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let _guard = watch(subscriber);
 
     let fake = FakeTransport::new();
     let builder = Zumik::builder()

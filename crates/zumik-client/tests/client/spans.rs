@@ -64,7 +64,7 @@ impl<S: tracing::Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Recorder {
 /// The spans of what `run` does, in the order in which they closed.
 async fn spans<F: IntoFuture>(run: F) -> Vec<Seen> {
     let recorder = Recorder::default();
-    let guard = tracing::subscriber::set_default(Registry::default().with(recorder.clone()));
+    let guard = watch(Registry::default().with(recorder.clone()));
     run.await;
     drop(guard);
     let spans = recorder.0.lock().unwrap();
