@@ -22,7 +22,10 @@ impl Terminal {
     /// Runs a command, given as a line for the shell, in the environment of `like`.
     pub(crate) fn run(line: &str, like: &Command) -> Self {
         let mut script = Command::new("script");
-        script.args(["--quiet", "--return", "--command", line, "/dev/null"]);
+        // In place of the shell, which some shells leave to the command anyway: one that stays is sent Ctrl-C as well,
+        // and may answer with a status of its own.
+        let line = format!("exec {line}");
+        script.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
         for (name, value) in like.get_envs() {
             match value {
                 Some(value) => script.env(name, value),
