@@ -79,6 +79,12 @@ impl Subject {
         Self { store, clock, mint, projects, held: Held::default(), place }
     }
 
+    /// Gives back all lines of batches that are held.
+    pub(crate) async fn give_back_lines(&self) {
+        let leases: Vec<_> = self.held.lines.iter().map(|line| line.lease.clone()).collect();
+        self.store.release_batch_lines(leases).await.unwrap();
+    }
+
     /// Closes the store and opens it again where its state is.
     pub(crate) async fn reopen(&mut self) {
         if !matches!(self.place, Place::Memory) {
