@@ -17,6 +17,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use zumik_types::Operation;
 
+use crate::json_path;
 pub use crate::multipart::Multipart;
 
 /// One operation of the API: where it goes, what it carries, what comes back.
@@ -244,8 +245,9 @@ pub struct DecodeError {
 }
 
 impl DecodeError {
-    fn new(path: String, error: &serde_json::Error) -> Self {
-        Self { path, problem: without_literals(&error.to_string()) }
+    #[cold]
+    fn new(body: &[u8], error: &serde_json::Error) -> Self {
+        Self { path: json_path::of(body, error), problem: without_literals(&error.to_string()) }
     }
 
     /// Where in the body reading stopped, for example `data[3].created_at`; `.` for the whole body.
@@ -283,21 +285,7 @@ fn without_literals(message: &str) -> String {
 /// [`DecodeError`] with the place where the body differs from `T`.
 pub fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, DecodeError> {
     let body = if body.is_empty() { b"null".as_slice() } else { body };
-    serde_json::from_slice(body).map_err(|_| locate::<T>(body))
-}
-
-/// Reads again, slowly, to find the place: an answer that decodes pays nothing for the path.
-#[cold]
-fn locate<T: DeserializeOwned>(body: &[u8]) -> DecodeError {
-    let mut json = serde_json::Deserializer::from_slice(body);
-    match serde_path_to_error::deserialize::<_, T>(&mut json) {
-        Err(error) => DecodeError::new(error.path().to_string(), error.inner()),
-        Ok(_) => {
-            let error =
-                json.end().err().unwrap_or_else(|| serde::de::Error::custom("not a single JSON value"));
-            DecodeError::new(".".to_owned(), &error)
-        }
-    }
+    serde_json::from_slice(body).map_err(|error| DecodeError::new(body, &error))
 }
 
 /// Takes a body as it is, for operations that answer a file.

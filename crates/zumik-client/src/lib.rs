@@ -151,6 +151,7 @@ mod client;
 pub mod endpoint;
 mod error;
 mod generated;
+mod json_path;
 mod multipart;
 mod options;
 mod pipeline;

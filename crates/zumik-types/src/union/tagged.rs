@@ -3,10 +3,11 @@
 //! Writers put the tag first. Then the members behind it are decoded straight from the input. Only an object whose tag
 //! comes later is read into memory before.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
-use serde::de::value::{MapAccessDeserializer, MapDeserializer};
+use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeSeed, Error, IntoDeserializer, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
@@ -66,7 +67,15 @@ pub(crate) struct Members<A> {
     tag: String,
     /// Whether the tag stood in the object, or is the default.
     tag_was_sent: bool,
-    others: A,
+    others: Others<A>,
+}
+
+/// The other members. One type for both, because every member of a union is compiled for each type that gives it.
+enum Others<A> {
+    /// Still in the input, behind the tag.
+    Ahead(A),
+    /// Read, because the tag comes after some of them.
+    Read(serde_json::map::IntoIter),
 }
 
 impl<'de, A: MapAccess<'de>> Members<A> {
@@ -108,7 +117,8 @@ impl<'de, U: Tagged> Visitor<'de> for UnionVisitor<U> {
             if name == U::TAG {
                 let Text(tag) = map.next_value()?;
                 let tag = tag.into_owned();
-                return U::decode(Members { tag_name: U::TAG, tag, tag_was_sent: true, others: map });
+                let others = Others::Ahead(map);
+                return U::decode(Members { tag_name: U::TAG, tag, tag_was_sent: true, others });
             }
             members.insert(name.into_owned(), map.next_value()?);
         }
@@ -124,8 +134,8 @@ impl<'de, U: Tagged> Visitor<'de> for UnionVisitor<U> {
             (None, None) => return Err(A::Error::missing_field(U::TAG)),
             (Some(_), _) => return Err(A::Error::custom(format_args!("`{}` must be a string", U::TAG))),
         };
-        let others = MapDeserializer::<_, serde_json::Error>::new(members.into_iter());
-        U::decode(Members { tag_name: U::TAG, tag, tag_was_sent, others }).map_err(A::Error::custom)
+        let others = Others::<A>::Read(members.into_iter());
+        U::decode(Members { tag_name: U::TAG, tag, tag_was_sent, others })
     }
 }
 
@@ -135,14 +145,27 @@ struct Entries<A> {
     tag_name: &'static str,
     /// The tag, until its name was asked for.
     tag: Option<String>,
-    /// The tag, after its name was asked for.
-    value: Option<String>,
-    others: A,
+    /// The value of the last name, where it is not in the input.
+    value: Option<Value>,
+    others: Others<A>,
 }
 
 impl<A> Entries<A> {
-    fn new(tag_name: &'static str, tag: Option<String>, others: A) -> Self {
+    fn new(tag_name: &'static str, tag: Option<String>, others: Others<A>) -> Self {
         Self { tag_name, tag, value: None, others }
+    }
+}
+
+impl<'de, A: MapAccess<'de>> Entries<A> {
+    /// The name of the next member besides the tag.
+    fn next_name(&mut self) -> Result<Option<Cow<'de, str>>, A::Error> {
+        Ok(match &mut self.others {
+            Others::Ahead(map) => map.next_key()?.map(|Text(name)| name),
+            Others::Read(members) => members.next().map(|(name, value)| {
+                self.value = Some(value);
+                Cow::Owned(name)
+            }),
+        })
     }
 }
 
@@ -151,21 +174,21 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Entries<A> {
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, A::Error> {
         if let Some(tag) = self.tag.take() {
-            self.value = Some(tag);
+            self.value = Some(Value::String(tag));
             return seed.deserialize(self.tag_name.into_deserializer()).map(Some);
         }
-        match self.others.next_key()? {
+        match self.next_name()? {
             None => Ok(None),
-            Some(Text(name)) if name == self.tag_name => Err(A::Error::duplicate_field(self.tag_name)),
-            Some(Text(name)) => seed.deserialize(name.into_deserializer()).map(Some),
+            Some(name) if name == self.tag_name => Err(A::Error::duplicate_field(self.tag_name)),
+            Some(name) => seed.deserialize(name.into_deserializer()).map(Some),
         }
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, A::Error> {
-        match self.value.take() {
-            // Not the deserializer of a bare text: that one cannot be read as an `Option`.
-            Some(tag) => seed.deserialize(Value::String(tag)).map_err(A::Error::custom),
-            None => self.others.next_value_seed(seed),
+        match (self.value.take(), &mut self.others) {
+            (Some(value), _) => seed.deserialize(value).map_err(A::Error::custom),
+            (None, Others::Ahead(map)) => map.next_value_seed(seed),
+            (None, Others::Read(_)) => Err(A::Error::custom("a value was asked for before its name")),
         }
     }
 }
