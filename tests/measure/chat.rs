@@ -1,9 +1,11 @@
 //! What the server adds to a chat completion: the same requests to a fast provider, directly and through us, in turns, at
 //! a fixed rate and with all that is kept of them.
 
+use std::thread;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Runtime;
+use tokio::sync::mpsc::{self, UnboundedSender};
 use zumik_tests::upstream::Upstream;
 
 use crate::loader::Connection;
@@ -75,24 +77,36 @@ fn open_all(load: &Runtime, url: &str, key: &str) -> Result<Vec<Connection>> {
 /// How long each request took, sent at its own moment of the schedule.
 fn round_of(load: &Runtime, connections: &mut [Connection], time: Duration) -> Result<Vec<Duration>> {
     let start = Instant::now() + Duration::from_millis(20);
-    let gap = Duration::from_secs(1) / RATE;
-    let work = connections.iter_mut().zip(0..).map(|(connection, first): (_, u32)| async move {
+    let (turns, due): (Vec<_>, Vec<_>) = connections.iter().map(|_| mpsc::unbounded_channel()).unzip();
+    let pace = thread::spawn(move || pace(start, time, &turns));
+    let work = connections.iter_mut().zip(due).map(|(connection, mut due)| async move {
         let mut times = Vec::new();
-        let mut scheduled = start + gap * first;
-        while scheduled < start + time {
-            // A request whose connection is still busy counts from when it was due, so that waiting shows.
-            let begun = if Instant::now() < scheduled {
-                tokio::time::sleep_until(scheduled.into()).await;
-                Instant::now()
-            } else {
-                scheduled
+        loop {
+            let begun = match due.try_recv() {
+                // Its connection was busy: it counts from when it was due, so that waiting shows.
+                Ok(due) => due,
+                Err(_) => match due.recv().await {
+                    Some(_) => Instant::now(),
+                    None => return Result::Ok(times),
+                },
             };
             connection.post("/v1/chat/completions", BODY, None).await?;
             times.push(begun.elapsed());
-            scheduled += gap * CONNECTIONS;
         }
-        Result::Ok(times)
     });
-    let times = load.block_on(futures_util::future::try_join_all(work))?;
-    Ok(times.concat())
+    let times = load.block_on(futures_util::future::try_join_all(work));
+    pace.join().map_err(|_| "the pace broke off")?;
+    Ok(times?.concat())
+}
+
+/// Gives each connection in turn the moment of its next request, when it has come. A thread for it, because the timer of
+/// tokio knows whole milliseconds: it would send requests in bursts.
+fn pace(start: Instant, time: Duration, turns: &[UnboundedSender<Instant>]) {
+    let gap = Duration::from_secs(1) / RATE;
+    let moments = (0..).map(|request| start + gap * request).take_while(|due| *due < start + time);
+    for (due, turn) in moments.zip(turns.iter().cycle()) {
+        thread::sleep(due.saturating_duration_since(Instant::now()));
+        // A connection that broke ends the round with its error.
+        let _ = turn.send(due);
+    }
 }

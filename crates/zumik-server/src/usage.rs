@@ -16,7 +16,7 @@ use crate::store::{Store, StoreError};
 const MOST_WAITING: usize = 65_536;
 
 /// Events of one transaction: few enough that writing them takes no processor away from answers for long.
-const GROUP: usize = 64;
+const GROUP: usize = 16;
 
 /// How long an event waits for others.
 const PAUSE: Duration = Duration::from_millis(200);

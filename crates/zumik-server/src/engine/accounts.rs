@@ -1,9 +1,10 @@
 //! From the account of a generation to its usage event: what was reused is measured here, off the way of the answer.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use zumik_insight::ReuseTokens;
 use zumik_types::{QosOutcome, ReuseEvidenceLevel, UsageEventId};
 
@@ -25,6 +26,12 @@ const QUEUE: usize = 8_192;
 /// Most bytes of prompts that wait with them.
 const QUEUED_BYTES: usize = 64 * 1024 * 1024;
 
+/// Most accounts that are taken from the queue at once.
+const BATCH: usize = 256;
+
+/// How long accounts gather. Settling each as it comes would wake a thread for each request, while the answer goes out.
+const PAUSE: Duration = Duration::from_millis(5);
+
 /// Where accounts are settled.
 pub(crate) struct Accounts {
     reuse: Arc<ReuseWindow>,
@@ -36,6 +43,8 @@ pub(crate) struct Accounts {
     queue: mpsc::Sender<Job>,
     /// Bytes of the prompts in the queue.
     waiting: AtomicUsize,
+    /// Someone waits for what is queued.
+    hurry: Arc<Notify>,
 }
 
 enum Job {
@@ -78,8 +87,9 @@ impl Accounts {
             mint,
             queue,
             waiting: AtomicUsize::new(0),
+            hurry: Arc::default(),
         });
-        tokio::spawn(work(Arc::downgrade(&accounts), jobs));
+        tokio::spawn(work(Arc::downgrade(&accounts), jobs, Arc::clone(&accounts.hurry)));
         accounts
     }
 
@@ -114,6 +124,7 @@ impl Accounts {
     pub(crate) async fn reach(&self) {
         let (done, reached) = oneshot::channel();
         if self.queue.send(Job::Reach(done)).await.is_ok() {
+            self.hurry.notify_one();
             // Without an answer there is no one left to settle anything.
             let _ = reached.await;
         }
@@ -143,6 +154,16 @@ impl Accounts {
         Ok(super::tokens::near(bytes, work).await?)
     }
 
+    async fn settle_queued(self: &Arc<Self>, account: Box<Account>) {
+        self.waiting.fetch_sub(account.bytes(), Ordering::AcqRel);
+        match self.measured(account).await {
+            Ok((account, measured)) => {
+                self.record(account, measured);
+            }
+            Err(error) => tracing::error!(%error, "a generation could not be measured"),
+        }
+    }
+
     fn record(&self, account: Account, measured: Measured) -> Settled {
         let qos = account.outcome();
         let id = UsageEventId::with_suffix(&self.mint.suffix(account.asked.ctx.now));
@@ -157,23 +178,21 @@ impl Accounts {
     }
 }
 
-/// Settles what is queued, one after the other: an earlier prompt is known when a later one is compared with it.
-async fn work(accounts: std::sync::Weak<Accounts>, mut jobs: mpsc::Receiver<Job>) {
-    while let Some(job) = jobs.recv().await {
+/// Settles what has gathered, one after the other: an earlier prompt is known when a later one is compared with it.
+async fn work(accounts: Weak<Accounts>, mut jobs: mpsc::Receiver<Job>, hurry: Arc<Notify>) {
+    let mut batch = Vec::with_capacity(BATCH);
+    while jobs.recv_many(&mut batch, BATCH).await > 0 {
         let Some(accounts) = accounts.upgrade() else { return };
-        match job {
-            Job::Settle(account) => {
-                accounts.waiting.fetch_sub(account.bytes(), Ordering::AcqRel);
-                match accounts.measured(account).await {
-                    Ok((account, measured)) => {
-                        accounts.record(account, measured);
-                    }
-                    Err(error) => tracing::error!(%error, "a generation could not be measured"),
-                }
+        for job in batch.drain(..) {
+            match job {
+                Job::Settle(account) => accounts.settle_queued(account).await,
+                // Whoever waited may have gone.
+                Job::Reach(done) => _ = done.send(()),
             }
-            // Whoever waited may have gone.
-            Job::Reach(done) => _ = done.send(()),
         }
+        drop(accounts);
+        // Who is in a hurry ends the pause; there is nothing to do about its end.
+        let _ = tokio::time::timeout(PAUSE, hurry.notified()).await;
     }
 }
 
