@@ -1,8 +1,9 @@
-//! What the durable stores have in common: how ids, times and answers are kept, what a text is sealed for, and the shape
-//! of the tree of events. There is no SQL here.
+//! What the durable stores have in common: how ids, times and answers are kept, what a text is sealed for, the shape of
+//! the tree of events, and where a master key lies. There is no SQL here.
 
 pub(in crate::store) mod answers;
 pub(in crate::store) mod batches;
+pub(in crate::store) mod folder;
 pub(in crate::store) mod history;
 pub(in crate::store) mod ids;
 pub(in crate::store) mod responses;

@@ -57,7 +57,7 @@ use super::{Result, StoreError};
 use crate::clock::{Clock, SystemClock};
 use crate::mint::{Mint, RandomMint};
 use crate::seal::{MasterKey, SealError, Vault};
-use crate::store::sqlite::folder::{MASTER_KEY_FILE, make_folder};
+use crate::store::durable::folder::{MASTER_KEY_FILE, make_folder};
 
 /// The schema that holds everything when nothing is said.
 pub(in crate::store) const SCHEMA: &str = "zumik";

@@ -6,18 +6,10 @@ use std::path::{Path, PathBuf};
 use super::OpenError;
 use crate::mint::Mint;
 use crate::seal::{MasterKey, SealError};
+use crate::store::durable::folder::{MASTER_KEY_FILE, make_folder};
 
-/// The file that holds the master key.
-pub(in crate::store) const MASTER_KEY_FILE: &str = "master.key";
-
-/// Makes a folder for its owner only, when it is missing.
-pub(in crate::store) fn make_folder(path: &Path) -> std::io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path)
-}
+/// The database in it.
+pub(super) const DATABASE: &str = "zumik.db";
 
 /// A folder that holds everything one server keeps.
 #[derive(Debug, Clone)]
@@ -38,7 +30,7 @@ impl DataFolder {
 
     /// The database.
     pub(super) fn database(&self) -> PathBuf {
-        self.0.join("zumik.db")
+        self.0.join(DATABASE)
     }
 
     /// The master key given, else that of the folder.

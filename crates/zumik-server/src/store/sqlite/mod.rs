@@ -19,7 +19,7 @@ mod db;
 mod disk;
 mod events;
 mod files;
-pub(in crate::store) mod folder;
+mod folder;
 mod history;
 pub(in crate::store) mod keys;
 mod lookups;

@@ -19,17 +19,14 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use super::OpenError;
+// A backup has them by the same names.
+use super::folder::DATABASE;
 use crate::seal::SealError;
+use crate::store::durable::folder::MASTER_KEY_FILE;
 
 pub use manifest::{FileRecord, MANIFEST, Manifest};
 pub use restore::{RestoreKey, check, restore};
 pub use write::{Contents, write};
-
-/// The database, in a data folder and in a backup.
-pub(super) const DATABASE: &str = "zumik.db";
-
-/// The master key, in a data folder and, when it was asked for, in a backup.
-pub(super) const MASTER_KEY: &str = "master.key";
 
 /// What is being done, told while it is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

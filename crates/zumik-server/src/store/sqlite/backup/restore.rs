@@ -6,7 +6,7 @@ use super::super::folder::DataFolder;
 use super::draft::{Draft, LOCK};
 use super::inspect::Inspected;
 use super::manifest::Manifest;
-use super::{BackupError, DATABASE, MASTER_KEY, OpenError, Result, Stage, Watch, copy, tell};
+use super::{BackupError, DATABASE, MASTER_KEY_FILE, OpenError, Result, Stage, Watch, copy, tell};
 use crate::config;
 use crate::seal::MasterKey;
 
@@ -30,7 +30,7 @@ pub enum RestoreKey {
 /// or the watch wanted to end. Nothing is left of it.
 pub fn restore(backup: &Path, data: &Path, key: &RestoreKey, watch: Watch<'_>) -> Result<Manifest> {
     let manifest = Manifest::read(backup)?;
-    let own = MasterKey::load(&backup.join(MASTER_KEY))?;
+    let own = MasterKey::load(&backup.join(MASTER_KEY_FILE))?;
     let right = match key {
         RestoreKey::FromSource => own.as_ref().ok_or(BackupError::KeyNeeded)?,
         RestoreKey::Given(key) | RestoreKey::Kept(key) => key,
@@ -54,8 +54,8 @@ pub fn restore(backup: &Path, data: &Path, key: &RestoreKey, watch: Watch<'_>) -
         RestoreKey::FromSource | RestoreKey::Kept(_) => Some(right),
     };
     if let Some(key) = written {
-        draft.adopt(MASTER_KEY);
-        key.save(&draft.path(MASTER_KEY))?;
+        draft.adopt(MASTER_KEY_FILE);
+        key.save(&draft.path(MASTER_KEY_FILE))?;
     }
     draft.finish(DATABASE)?;
     draft.keep()?;
@@ -69,7 +69,7 @@ pub fn restore(backup: &Path, data: &Path, key: &RestoreKey, watch: Watch<'_>) -
 /// The backup is damaged or no backup, the key is the wrong one, or the watch wanted to end.
 pub fn check(backup: &Path, key: Option<&MasterKey>, watch: Watch<'_>) -> Result<Manifest> {
     let manifest = Manifest::read(backup)?;
-    let own = MasterKey::load(&backup.join(MASTER_KEY))?;
+    let own = MasterKey::load(&backup.join(MASTER_KEY_FILE))?;
     for name in manifest.files.keys().filter(|name| [DATABASE, config::FILE_NAME].contains(&name.as_str())) {
         let path = backup.join(name);
         compare(&path, &manifest, backup, name, &copy::digest(&path, None, watch)?)?;

@@ -195,7 +195,7 @@ async fn a_damaged_backup_is_refused_and_leaves_nothing() {
 #[tokio::test]
 async fn a_backup_without_the_master_key_opens_with_that_key_only() {
     let scene = Scene::new().await;
-    let own = || MasterKey::load(&scene.path("data").join(MASTER_KEY)).unwrap().unwrap();
+    let own = || MasterKey::load(&scene.path("data").join(MASTER_KEY_FILE)).unwrap().unwrap();
     let backup = scene.backup(&Contents::default());
     assert_eq!(names(&backup), ["backup.json", "zumik.db"]);
     check(&backup, None, &mut go_on).unwrap();

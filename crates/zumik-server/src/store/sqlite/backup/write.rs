@@ -12,7 +12,7 @@ use super::super::connection::{self, PAGE_SIZE};
 use super::draft::Draft;
 use super::inspect::{self, Inspected};
 use super::manifest::{MANIFEST, Manifest};
-use super::{BackupError, DATABASE, MASTER_KEY, Result, Stage, Watch, copy, tell};
+use super::{BackupError, DATABASE, MASTER_KEY_FILE, Result, Stage, Watch, copy, tell};
 use crate::config;
 use crate::seal::MasterKey;
 
@@ -48,7 +48,7 @@ pub fn write(
     if !database.is_file() {
         return Err(BackupError::NoData(data.to_owned()));
     }
-    let found = MasterKey::load(&data.join(MASTER_KEY))?;
+    let found = MasterKey::load(&data.join(MASTER_KEY_FILE))?;
     let key = contents.master_key.as_ref().or(found.as_ref());
     if contents.with_master_key && key.is_none() {
         return Err(BackupError::NoMasterKey(data.to_owned()));
@@ -74,8 +74,8 @@ pub fn write(
         }
     }
     if let Some(key) = key.filter(|_| contents.with_master_key) {
-        draft.adopt(MASTER_KEY);
-        key.save(&draft.path(MASTER_KEY))?;
+        draft.adopt(MASTER_KEY_FILE);
+        key.save(&draft.path(MASTER_KEY_FILE))?;
         manifest.master_key = true;
     }
     let text = serde_json::to_vec_pretty(&manifest)

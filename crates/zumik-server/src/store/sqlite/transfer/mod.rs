@@ -9,11 +9,11 @@ use rusqlite::{CachedStatement, Connection, ToSql};
 
 use super::backup::draft::{Draft, LOCK};
 use super::backup::inspect::Inspected;
-use super::backup::{DATABASE, MASTER_KEY};
 use super::connection::{self, SCHEMA_VERSION};
-use super::folder::{DataFolder, FolderLock};
+use super::folder::{DATABASE, DataFolder, FolderLock};
 use super::{contents, master_proof};
 use crate::seal::MasterKey;
+use crate::store::durable::folder::MASTER_KEY_FILE;
 use crate::store::transfer::rows::{Parcel, Row, Value};
 use crate::store::transfer::tables::{Column, Kind, Table};
 use crate::store::transfer::{Result, Source, Take, Target, TransferError};
@@ -42,7 +42,7 @@ impl Reading {
         if conn.prepare("SELECT 1 FROM purge_jobs WHERE running = 1")?.exists([])? {
             return Err(TransferError::PurgeRunning(place()));
         }
-        Ok((Self { conn, _lock: lock }, MasterKey::load(&path.join(MASTER_KEY))?))
+        Ok((Self { conn, _lock: lock }, MasterKey::load(&path.join(MASTER_KEY_FILE))?))
     }
 }
 
@@ -142,8 +142,8 @@ impl Target for Filling {
         conn.close().map_err(|(_, error)| error)?;
         Inspected::open(&draft.partial(DATABASE), &draft.path(DATABASE))?;
         if let Some(key) = key {
-            draft.adopt(MASTER_KEY);
-            key.save(&draft.path(MASTER_KEY))?;
+            draft.adopt(MASTER_KEY_FILE);
+            key.save(&draft.path(MASTER_KEY_FILE))?;
         }
         draft.finish(DATABASE)?;
         draft.keep()?;
