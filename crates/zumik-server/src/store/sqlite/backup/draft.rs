@@ -16,7 +16,7 @@ pub(in super::super) const LOCK: &str = "server.lock";
 const PARTIAL: &str = "partial";
 
 /// A folder with the files that were made in it. Dropped without [`keep`](Self::keep), they are removed.
-pub(in super::super) struct Draft {
+pub(in crate::store) struct Draft {
     folder: PathBuf,
     /// Whether the folder itself was made.
     made: bool,

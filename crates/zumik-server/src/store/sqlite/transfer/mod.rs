@@ -18,11 +18,18 @@ use crate::store::transfer::rows::{Parcel, Row, Value};
 use crate::store::transfer::tables::{Column, Kind, Table};
 use crate::store::transfer::{Result, Source, Take, Target, TransferError};
 
-/// A data folder that is read, with no server on it.
-pub(in crate::store) struct Reading {
+/// A data folder within one transaction, with no server on it. `draft` is what is made of it.
+pub(in crate::store) struct Folder<D> {
     conn: Connection,
+    draft: D,
     _lock: FolderLock,
 }
+
+/// A folder that is read.
+pub(in crate::store) type Reading = Folder<()>;
+
+/// A folder that is filled. It is a data folder once it is finished.
+pub(in crate::store) type Filling = Folder<Draft>;
 
 impl Reading {
     /// Locks a folder and begins to read; also gives the master key that lies in it.
@@ -42,29 +49,8 @@ impl Reading {
         if conn.prepare("SELECT 1 FROM purge_jobs WHERE running = 1")?.exists([])? {
             return Err(TransferError::PurgeRunning(place()));
         }
-        Ok((Self { conn, _lock: lock }, MasterKey::load(&path.join(MASTER_KEY_FILE))?))
+        Ok((Self { conn, draft: (), _lock: lock }, MasterKey::load(&path.join(MASTER_KEY_FILE))?))
     }
-}
-
-impl Source for Reading {
-    fn proof(&mut self) -> Result<Option<Vec<u8>>> {
-        Ok(master_proof(&self.conn)?)
-    }
-
-    fn count(&mut self, table: &Table) -> Result<u64> {
-        count(&self.conn, table)
-    }
-
-    fn read(&mut self, table: &Table, take: Take<'_>) -> Result<()> {
-        read(&self.conn, table, take)
-    }
-}
-
-/// A folder that is filled. It is a data folder once it is finished.
-pub(in crate::store) struct Filling {
-    conn: Connection,
-    draft: Draft,
-    _lock: FolderLock,
 }
 
 impl Filling {
@@ -81,17 +67,26 @@ impl Filling {
     }
 }
 
-impl Source for Filling {
+impl<D> Source for Folder<D> {
     fn proof(&mut self) -> Result<Option<Vec<u8>>> {
         Ok(master_proof(&self.conn)?)
     }
 
     fn count(&mut self, table: &Table) -> Result<u64> {
-        count(&self.conn, table)
+        Ok(self.conn.query_row(&layout::count(table), [], |row| row.get(0))?)
     }
 
     fn read(&mut self, table: &Table, take: Take<'_>) -> Result<()> {
-        read(&self.conn, table, take)
+        let mut statement = self.conn.prepare(&layout::select(table))?;
+        let mut rows = statement.query([])?;
+        let mut parcel = Parcel::default();
+        while let Some(row) = rows.next()? {
+            if let Some(rows) = parcel.add(values(table, row)?) {
+                take(rows)?;
+            }
+        }
+        let rest = parcel.take();
+        if rest.is_empty() { Ok(()) } else { take(rest) }
     }
 }
 
@@ -157,23 +152,6 @@ impl Filling {
         let mut insert = self.conn.prepare_cached("INSERT INTO contents (record) VALUES (?1)")?;
         Ok(insert.insert([contents::record(sealed)])?)
     }
-}
-
-fn count(conn: &Connection, table: &Table) -> Result<u64> {
-    Ok(conn.query_row(&layout::count(table), [], |row| row.get(0))?)
-}
-
-fn read(conn: &Connection, table: &Table, take: Take<'_>) -> Result<()> {
-    let mut statement = conn.prepare(&layout::select(table))?;
-    let mut rows = statement.query([])?;
-    let mut parcel = Parcel::default();
-    while let Some(row) = rows.next()? {
-        if let Some(rows) = parcel.add(values(table, row)?) {
-            take(rows)?;
-        }
-    }
-    let rest = parcel.take();
-    if rest.is_empty() { Ok(()) } else { take(rest) }
 }
 
 fn values(table: &Table, row: &rusqlite::Row<'_>) -> Result<Row> {
