@@ -160,12 +160,7 @@ fn run(
     };
     Vault::new(right).check(&proof)?;
 
-    let mut target: Box<dyn Target> = match to {
-        Place::Folder(path) => Box::new(sqlite::transfer::Filling::open(path)?),
-        Place::Database { address, schema } => {
-            Box::new(postgres::transfer::Exchange::fill(address, schema, runtime)?)
-        }
-    };
+    let mut target = open_target(to, runtime)?;
     target.set_proof(&proof)?;
     let mut total = 0;
     for table in TABLES {
@@ -238,6 +233,16 @@ fn open_source(from: &Place, runtime: &Handle) -> Result<(Box<dyn Source>, Optio
         }
         Place::Database { address, schema } => {
             (Box::new(postgres::transfer::Exchange::read_from(address, schema, runtime)?), None)
+        }
+    })
+}
+
+/// Opens a target, which must be empty.
+fn open_target(to: &Place, runtime: &Handle) -> Result<Box<dyn Target>> {
+    Ok(match to {
+        Place::Folder(path) => Box::new(sqlite::transfer::Filling::open(path)?),
+        Place::Database { address, schema } => {
+            Box::new(postgres::transfer::Exchange::fill(address, schema, runtime)?)
         }
     })
 }

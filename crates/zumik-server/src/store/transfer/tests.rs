@@ -8,6 +8,7 @@ use rusqlite::Connection;
 use zumik_test_postgres::Postgres;
 use zumik_types::{ArtifactType, CreateArtifactRequest};
 
+use super::rows::Value;
 use super::*;
 use crate::clock::{Clock as _, SystemClock};
 use crate::domain::{Scopes, key_hash};
@@ -97,6 +98,90 @@ async fn a_transfer_that_is_interrupted_leaves_its_target_empty() {
         if let Place::Folder(path) = to {
             fs::remove_dir_all(path).unwrap();
         }
+    }
+}
+
+/// What becomes of rows on their way.
+type Fault = fn(&Table, &mut Vec<Row>);
+
+/// A target in which something else arrives than what was sent.
+struct Careless {
+    target: Box<dyn Target>,
+    fault: Fault,
+}
+
+impl Source for Careless {
+    fn proof(&mut self) -> Result<Option<Vec<u8>>> {
+        self.target.proof()
+    }
+
+    fn count(&mut self, table: &Table) -> Result<u64> {
+        self.target.count(table)
+    }
+
+    fn read(&mut self, table: &Table, take: Take<'_>) -> Result<()> {
+        self.target.read(table, take)
+    }
+}
+
+impl Target for Careless {
+    fn set_proof(&mut self, proof: &[u8]) -> Result<()> {
+        self.target.set_proof(proof)
+    }
+
+    fn write(&mut self, table: &Table, rows: &[Row]) -> Result<()> {
+        let mut rows = rows.to_vec();
+        if table.name == "artifacts" {
+            (self.fault)(table, &mut rows);
+        }
+        self.target.write(table, &rows)
+    }
+
+    fn finish(self: Box<Self>, key: Option<&MasterKey>) -> Result<()> {
+        self.target.finish(key)
+    }
+}
+
+/// Moves everything as a transfer does, into a target that may be careless.
+fn moved(from: &Place, to: &Place, fault: Fault, runtime: &Handle) -> Result<Report> {
+    let (mut source, _) = open_source(from, runtime)?;
+    let mut target = Careless { target: open_target(to, runtime)?, fault };
+    let proof = source.proof()?.expect("a store that holds something");
+    target.set_proof(&proof)?;
+    let tell: Tell<'_> = &mut |_, _, _| Ok(());
+    let copied = copy(&mut *source, &mut target, tell)?;
+    compare(&mut target, &copied, tell)
+}
+
+#[tokio::test]
+async fn a_row_that_is_lost_or_changed_on_its_way_is_found() {
+    let lost = |_: &Table, rows: &mut Vec<Row>| drop(rows.pop());
+    let changed = |table: &Table, rows: &mut Vec<Row>| {
+        rows[1][table.named("created_at").expect("a column")] = Value::Int(7);
+    };
+    let swapped = |table: &Table, rows: &mut Vec<Row>| {
+        // Every text is there, but two belong to each other's artifact.
+        let content = table.named("content").expect("a column");
+        let first = rows[0][content].clone();
+        rows[0][content] = std::mem::replace(&mut rows[1][content], first);
+    };
+    let faults: [(Fault, usize); 3] = [(lost, ARTIFACTS - 1), (changed, ARTIFACTS), (swapped, ARTIFACTS)];
+    let (_folder, from) = filled().await;
+    let root = tempfile::tempdir().unwrap();
+    let mut targets = vec![Place::Folder(root.path().join("new"))];
+    targets.extend(database());
+    for to in targets {
+        for (fault, left) in faults {
+            let (runtime, from, to) = (Handle::current(), from.clone(), to.clone());
+            let moving = tokio::task::spawn_blocking(move || moved(&from, &to, fault, &runtime));
+            match moving.await.unwrap() {
+                Err(TransferError::Differs { table: "artifacts", rows, found }) => {
+                    assert_eq!((rows, found), (ARTIFACTS as u64, left as u64));
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(attempt(&from, &to).await.unwrap().rows("artifacts"), ARTIFACTS as u64, "it was empty");
     }
 }
 
