@@ -8,6 +8,7 @@ use std::process::Command;
 pub(crate) fn build(folder: &Path, source: &str) -> PathBuf {
     let (file, library) = (folder.join("shim.c"), folder.join("shim.so"));
     fs::write(&file, source).expect("a file");
+    fs::write(folder.join("preload.h"), include_str!("preload.h")).expect("a file");
     let mut compiler = Command::new("cc");
     compiler.args(["-shared", "-fPIC", "-O1", "-o"]).args([&library, &file]);
     let status = compiler.status().expect("cc, the compiler that Rust links with");

@@ -2,25 +2,16 @@
  * Records what a process does to the files of one folder, in the order in which it happens, so that the states that a
  * loss of power could leave behind can be made later. Loaded with LD_PRELOAD.
  *
- * POWER_FOLDER is the folder, without a slash at its end; POWER_TRACE the file that the records go to. A record is the
- * struct below, followed by `length` bytes: what was written, or the name of a file.
+ * POWER_FOLDER is the folder; POWER_TRACE the file that the records go to. A record is the struct below, followed by
+ * `length` bytes: what was written, or the name of a file.
  */
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <errno.h>
-#include <fcntl.h>
+#include "preload.h"
+
 #include <pthread.h>
-#include <stdarg.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
 
 enum { CREATE = 1, WRITE = 2, TRUNCATE = 3, SYNC = 4, SYNC_FOLDER = 5, UNLINK = 6, RENAME = 7 };
-enum { FDS = 65536 };
 
 struct record {
     uint64_t time;   /* CLOCK_MONOTONIC before the call, in nanoseconds */
@@ -35,38 +26,10 @@ static uint64_t opened[FDS];
 static const uint64_t FOLDER = UINT64_MAX;
 
 static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
-static char folder[4096];
-static size_t folder_length;
 static int trace = -1;
 
-static int (*real_open)(const char *, int, ...);
-static int (*real_close)(int);
-static ssize_t (*real_write)(int, const void *, size_t);
-static ssize_t (*real_pwrite)(int, const void *, size_t, off_t);
-static int (*real_ftruncate)(int, off_t);
-static int (*real_fsync)(int);
-static int (*real_fdatasync)(int);
-static int (*real_unlink)(const char *);
-static int (*real_rename)(const char *, const char *);
-
 __attribute__((constructor)) static void begin(void) {
-    real_open = dlsym(RTLD_NEXT, "open64");
-    real_close = dlsym(RTLD_NEXT, "close");
-    real_write = dlsym(RTLD_NEXT, "write");
-    real_pwrite = dlsym(RTLD_NEXT, "pwrite64");
-    real_ftruncate = dlsym(RTLD_NEXT, "ftruncate64");
-    real_fsync = dlsym(RTLD_NEXT, "fsync");
-    real_fdatasync = dlsym(RTLD_NEXT, "fdatasync");
-    real_unlink = dlsym(RTLD_NEXT, "unlink");
-    real_rename = dlsym(RTLD_NEXT, "rename");
-    const char *named = getenv("POWER_FOLDER");
-    const char *path = getenv("POWER_TRACE");
-    if (!named || !path || strlen(named) >= sizeof folder) {
-        fputs("POWER_FOLDER and POWER_TRACE must be set\n", stderr);
-        abort();
-    }
-    strcpy(folder, named);
-    folder_length = strlen(folder);
+    const char *path = begin_with("POWER_FOLDER", "POWER_TRACE");
     trace = real_open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     if (trace < 0) {
         perror(path);
@@ -101,14 +64,14 @@ static void tell(uint32_t kind, uint64_t time, uint64_t file, uint64_t offset, c
 
 /* The name of a path in the folder; nothing for any other path. */
 static const char *name_in_folder(const char *path) {
-    if (!path || strncmp(path, folder, folder_length) != 0 || path[folder_length] != '/') return NULL;
+    if (!in_folder(path)) return NULL;
     const char *name = path + folder_length + 1;
     return *name && !strchr(name, '/') ? name : NULL;
 }
 
 static uint64_t opened_on(int fd) { return fd >= 0 && fd < FDS ? opened[fd] : 0; }
 
-static int open_and_tell(const char *path, int flags, mode_t mode) {
+static int open_file(const char *path, int flags, mode_t mode) {
     if (folder_length == 0 || !path || strncmp(path, folder, folder_length) != 0) return real_open(path, flags, mode);
     pthread_mutex_lock(&one_at_a_time);
     uint64_t time = now();
@@ -129,24 +92,6 @@ static int open_and_tell(const char *path, int flags, mode_t mode) {
     pthread_mutex_unlock(&one_at_a_time);
     errno = error;
     return fd;
-}
-
-static mode_t mode_of(int flags, va_list rest) { return flags & (O_CREAT | O_TMPFILE) ? va_arg(rest, mode_t) : 0; }
-
-int open(const char *path, int flags, ...) {
-    va_list rest;
-    va_start(rest, flags);
-    mode_t mode = mode_of(flags, rest);
-    va_end(rest);
-    return open_and_tell(path, flags, mode);
-}
-
-int open64(const char *path, int flags, ...) {
-    va_list rest;
-    va_start(rest, flags);
-    mode_t mode = mode_of(flags, rest);
-    va_end(rest);
-    return open_and_tell(path, flags, mode);
 }
 
 int close(int fd) {
