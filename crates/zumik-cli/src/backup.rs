@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use chrono::{SecondsFormat, Utc};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use zumik_server::seal::MasterKey;
 use zumik_server::store::sqlite::backup::{
     self, BackupError, Contents, Manifest, Progress, RestoreKey, Stage, Watch,
@@ -112,53 +112,47 @@ async fn watched<T: Send + 'static>(
     let stop = Arc::new(AtomicBool::new(false));
     let asked = Arc::clone(&stop);
     let running = tokio::task::spawn_blocking(move || {
-        let bar = Bar::new(silent);
+        let bar = term::progress(silent, "{msg:<9}", "{bytes}/{total_bytes}");
         let done = work(&mut |progress| {
-            bar.show(progress);
+            show(&bar, progress);
             if asked.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
-        bar.0.finish_and_clear();
+        bar.finish_and_clear();
         done
     });
     let done = signals.until_done(running, &stop).await?;
     done.map_err(|error| Failure::because("the work broke off", &error))
 }
 
-/// How far it is, on the terminal.
-struct Bar(ProgressBar);
-
-impl Bar {
-    fn new(silent: bool) -> Self {
-        if silent {
-            return Self(ProgressBar::hidden());
-        }
-        let style = ProgressStyle::with_template("   {msg:<9}  [{bar:40.cyan}] {bytes}/{total_bytes}")
-            .map(|style| style.progress_chars("█▉▊▋▌▍▎▏ "));
-        let bar = ProgressBar::new(0);
-        Self(match style {
-            Ok(style) => bar.with_style(style),
-            Err(_) => bar,
-        })
-    }
-
-    fn show(&self, progress: Progress) {
-        self.0.set_message(match progress.stage {
-            Stage::Copying => "copying",
-            Stage::Reading => "reading",
-            Stage::Checking => "checking",
-        });
-        // While it is checked the bar stands full: nothing says how far that is.
-        if progress.total > 0 {
-            self.0.set_length(progress.total);
-            self.0.set_position(progress.done);
-        }
+fn show(bar: &ProgressBar, progress: Progress) {
+    bar.set_message(match progress.stage {
+        Stage::Copying => "copying",
+        Stage::Reading => "reading",
+        Stage::Checking => "checking",
+    });
+    // While it is checked the bar stands full: nothing says how far that is.
+    if progress.total > 0 {
+        bar.set_length(progress.total);
+        bar.set_position(progress.done);
     }
 }
 
 fn describe(screen: &mut Screen, manifest: &Manifest) -> Result<(), Failure> {
     screen.item("moment", moment(manifest))?;
     screen.item("size", term::bytes(manifest.files.values().map(|file| file.bytes).sum()))?;
-    let rows = |table: &str, noun: &str| term::plural(manifest.rows.get(table).copied().unwrap_or(0), noun);
+    holds(screen, |table| manifest.rows.get(table).copied().unwrap_or(0))?;
+    screen.item(
+        "master key",
+        match manifest.master_key {
+            true => styled(WARN, "in the backup: whoever has it reads every content").to_string(),
+            false => "not in the backup: keep it apart, nothing opens without it".to_owned(),
+        },
+    )
+}
+
+/// How much there is of what users know by name.
+pub(crate) fn holds(screen: &mut Screen, rows: impl Fn(&str) -> u64) -> Result<(), Failure> {
+    let rows = |table: &str, noun: &str| term::plural(rows(table), noun);
     screen.item(
         "holds",
         format_args!(
@@ -168,13 +162,6 @@ fn describe(screen: &mut Screen, manifest: &Manifest) -> Result<(), Failure> {
             rows("events", "event"),
             rows("artifacts", "artifact"),
         ),
-    )?;
-    screen.item(
-        "master key",
-        match manifest.master_key {
-            true => styled(WARN, "in the backup: whoever has it reads every content").to_string(),
-            false => "not in the backup: keep it apart, nothing opens without it".to_owned(),
-        },
     )
 }
 

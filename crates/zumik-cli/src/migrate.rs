@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use zumik_server::store::transfer::{Place, Progress, Report, TransferError, transfer};
 
 use crate::args::MigrateArgs;
@@ -28,7 +28,7 @@ pub(crate) async fn run(args: MigrateArgs, log: Log) -> Result<(), Failure> {
 
     let stop = Arc::new(AtomicBool::new(false));
     let asked = Arc::clone(&stop);
-    let bar = bar(args.json);
+    let bar = term::progress(args.json, "{prefix:<9}", "{pos}/{len} rows  {msg}");
     let watch = {
         let bar = bar.clone();
         move |progress| {
@@ -69,18 +69,6 @@ fn shown(place: &Place) -> String {
     term::printable(&place.to_string())
 }
 
-fn bar(silent: bool) -> ProgressBar {
-    if silent {
-        return ProgressBar::hidden();
-    }
-    let style = ProgressStyle::with_template("   {prefix:<9}  [{bar:40.cyan}] {pos}/{len} rows  {msg}")
-        .map(|style| style.progress_chars("█▉▊▋▌▍▎▏ "));
-    match style {
-        Ok(style) => ProgressBar::new(0).with_style(style),
-        Err(_) => ProgressBar::new(0),
-    }
-}
-
 fn show(bar: &ProgressBar, progress: Progress) {
     bar.set_prefix(if progress.comparing { "comparing" } else { "copying" });
     bar.set_message(progress.table);
@@ -89,17 +77,7 @@ fn show(bar: &ProgressBar, progress: Progress) {
 }
 
 fn describe(screen: &mut Screen, report: &Report) -> Result<(), Failure> {
-    let rows = |table: &str, noun: &str| term::plural(report.rows(table), noun);
-    screen.item(
-        "holds",
-        format_args!(
-            "{}, {}, {}, {}",
-            rows("projects", "project"),
-            rows("sessions", "session"),
-            rows("events", "event"),
-            rows("artifacts", "artifact"),
-        ),
-    )?;
+    backup::holds(screen, |table| report.rows(table))?;
     let all = report.tables.iter().map(|moved| moved.rows).sum();
     screen.item(
         "compared",

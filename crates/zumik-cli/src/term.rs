@@ -4,6 +4,7 @@ use std::fmt::{self, Display};
 use std::io::Write;
 
 use anstyle::{AnsiColor, Style};
+use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::failure::Failure;
 
@@ -63,6 +64,21 @@ pub(crate) fn print_error(line: impl Display) {
 pub(crate) fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string(value).map_err(|e| Failure::because("cannot write JSON", &e))?;
     print_line(text)
+}
+
+/// A bar for work that takes a while, on standard error; invisible where that is no terminal. `before` and `behind` are
+/// what stands beside it, in the words of indicatif's templates.
+pub(crate) fn progress(silent: bool, before: &str, behind: &str) -> ProgressBar {
+    if silent {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template(&format!("   {before}  [{{bar:40.cyan}}] {behind}"))
+        .map(|style| style.progress_chars("█▉▊▋▌▍▎▏ "));
+    let bar = ProgressBar::new(0);
+    match style {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
 }
 
 /// Columns of the terminal; 80 when there is none.

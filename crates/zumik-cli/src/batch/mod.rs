@@ -3,9 +3,7 @@
 mod requests;
 mod results;
 
-use std::io::{self, IsTerminal as _};
-
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use zumik_client::types::{Batch, BatchId, BatchStatus};
 use zumik_client::{FilePart, Zumik};
 
@@ -74,13 +72,13 @@ async fn finish(
     args: &ResultArgs,
     mut signals: Signals,
 ) -> Result<(), Failure> {
-    let bar = Bar::new(args.json);
+    let bar = term::progress(args.json, "{msg:<11}", "{pos}/{len}  {elapsed}");
     let ended = tokio::select! {
         biased;
         () = signals.stop() => None,
-        batch = zk.v1().batches().wait(&id).on_progress(|batch| bar.show(batch)) => Some(batch),
+        batch = zk.v1().batches().wait(&id).on_progress(|batch| advance(&bar, batch)) => Some(batch),
     };
-    bar.0.finish_and_clear();
+    bar.finish_and_clear();
     let Some(batch) = ended else {
         let server = term::printable(&server_option(&args.client));
         term::print_error(format_args!("{id} goes on; zumik batch cancel {id}{server} stops it"));
@@ -139,32 +137,15 @@ fn id(text: &str) -> Result<BatchId, Failure> {
     text.parse().map_err(|error| Failure::usage(format_args!("{error}")))
 }
 
-/// How far a batch is, on the terminal.
-struct Bar(ProgressBar);
-
-impl Bar {
-    fn new(silent: bool) -> Self {
-        if silent || !io::stderr().is_terminal() {
-            return Self(ProgressBar::hidden());
-        }
-        let style = ProgressStyle::with_template("   {msg:<11}  [{bar:40.cyan}] {pos}/{len}  {elapsed}")
-            .map(|style| style.progress_chars("█▉▊▋▌▍▎▏ "));
-        let bar = ProgressBar::new(0);
-        Self(match style {
-            Ok(style) => bar.with_style(style),
-            Err(_) => bar,
-        })
-    }
-
-    fn show(&self, batch: &Batch) {
-        let counts = &batch.request_counts;
-        self.0.set_length(counts.total);
-        self.0.set_position(counts.completed + counts.failed);
-        self.0.set_message(match &batch.status {
-            BatchStatus::Validating => "checking".to_owned(),
-            BatchStatus::InProgress => "running".to_owned(),
-            BatchStatus::Finalizing => "finishing".to_owned(),
-            other => term::printable(other.as_str()),
-        });
-    }
+/// How far a batch is.
+fn advance(bar: &ProgressBar, batch: &Batch) {
+    let counts = &batch.request_counts;
+    bar.set_length(counts.total);
+    bar.set_position(counts.completed + counts.failed);
+    bar.set_message(match &batch.status {
+        BatchStatus::Validating => "checking".to_owned(),
+        BatchStatus::InProgress => "running".to_owned(),
+        BatchStatus::Finalizing => "finishing".to_owned(),
+        other => term::printable(other.as_str()),
+    });
 }

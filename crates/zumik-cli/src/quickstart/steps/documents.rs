@@ -3,7 +3,6 @@
 use std::time::Instant;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use zumik_client::types::{ArtifactId, ArtifactType, Bundle, BundleItem};
 
@@ -40,7 +39,9 @@ pub(crate) async fn upload(tour: &mut Tour<'_>, found: Found) -> Result<Library,
     report_files(tour, &found)?;
 
     let total = found.total_bytes();
-    let progress = progress_bar(total, tour.screen.is_silent());
+    let behind = "{bytes}/{total_bytes}  {eta} left";
+    let progress = term::progress(tour.screen.is_silent(), "uploading", behind);
+    progress.set_length(total);
     let started = Instant::now();
     let documents = {
         let (tour, progress) = (&*tour, &progress);
@@ -117,19 +118,4 @@ fn report_files(tour: &mut Tour<'_>, found: &Found) -> Result<(), Failure> {
         tour.screen.item("", styled(FAINT, format_args!("and {unnamed} more (--json names them all)")))?;
     }
     Ok(())
-}
-
-/// A bar on standard error; invisible where that is no terminal.
-fn progress_bar(total: u64, silent: bool) -> ProgressBar {
-    if silent {
-        return ProgressBar::hidden();
-    }
-    let style =
-        ProgressStyle::with_template("   uploading  [{bar:40.cyan}] {bytes}/{total_bytes}  {eta} left")
-            .map(|style| style.progress_chars("█▉▊▋▌▍▎▏ "));
-    let bar = ProgressBar::new(total);
-    match style {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
-    }
 }
