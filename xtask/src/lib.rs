@@ -3,6 +3,7 @@
 mod bench;
 mod codegen;
 mod coverage;
+mod driver;
 mod fuzz;
 mod process;
 mod soak;
