@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderValue};
 use zumik_types::AgentHints;
 
 use crate::domain::{BatchInput, InputLine};
+use crate::engine::upstream::sse::{Frame, Frames};
 use crate::http::{Form, bearer as read_bearer, hints_of_header};
 
 /// A part of a form.
@@ -57,6 +58,21 @@ pub fn batch_file(content: &[u8], endpoint: &str) -> BatchFile {
         requests: lines.into_iter().map(request).collect(),
         faults: faults.into_iter().map(|fault| (fault.code, fault.line)).collect(),
     }
+}
+
+/// Name and data of the events of a provider's stream, which comes in pieces of `size` bytes.
+pub fn provider_events(stream: &[u8], size: usize) -> Vec<(Bytes, Bytes)> {
+    let mut frames = Frames::default();
+    let mut events = Vec::new();
+    for piece in stream.chunks(size) {
+        if frames.push(piece).is_err() {
+            return events;
+        }
+        while let Some(Frame { event, data }) = frames.next() {
+            events.push((event.unwrap_or_default(), data));
+        }
+    }
+    events
 }
 
 /// The key in a value of `Authorization`.

@@ -1,14 +1,18 @@
 //! Server-sent events as a provider sends them: cut out of the bytes as they come, without a copy where the bytes allow.
 
+use std::mem;
+
 use bytes::{Buf, Bytes, BytesMut};
 
 /// Most bytes of one event. A longer one is not read to its end.
 pub(crate) const LONGEST: usize = 16 * 1024 * 1024;
 
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// One event: the type that it names, and its data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Frame {
-    /// Value of the last `event:` line.
+    /// Value of the last `event:` line, if it has one.
     pub(crate) event: Option<Bytes>,
     /// Values of its `data:` lines, joined by line breaks.
     pub(crate) data: Bytes,
@@ -22,8 +26,10 @@ pub(crate) struct TooLong;
 #[derive(Debug, Default)]
 pub(crate) struct Frames {
     buffer: BytesMut,
-    /// How much of the buffer is known to hold no end of an event.
-    seen: usize,
+    /// How much of the buffer is known to hold no end of an event; not more than [`LONGEST`].
+    seen: u32,
+    /// Whether the first event has been cut: a byte order mark may stand before it.
+    begun: bool,
 }
 
 impl Frames {
@@ -46,7 +52,9 @@ impl Frames {
             let block = self.buffer.split_to(end).freeze();
             self.buffer.advance(next - end);
             self.seen = 0;
-            if let Some(frame) = frame(&block) {
+            let is_first = !mem::replace(&mut self.begun, true);
+            let mark = if is_first && block.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
+            if let Some(frame) = frame(&block.slice(mark..)) {
                 return Some(frame);
             }
         }
@@ -56,12 +64,12 @@ impl Frames {
     /// `\r`. A `\r` at the very end may be half of a line's end and is left for the next time.
     fn blank_line(&mut self) -> Option<(usize, usize)> {
         loop {
-            let rest = self.buffer.get(self.seen..)?;
-            let Some(found) = memchr::memchr2(b'\n', b'\r', rest) else {
-                self.seen = self.buffer.len();
+            let seen = self.seen as usize;
+            let Some(found) = memchr::memchr2(b'\n', b'\r', self.buffer.get(seen..)?) else {
+                self.seen = self.buffer.len() as u32;
                 return None;
             };
-            let end = self.seen + found;
+            let end = seen + found;
             let second = self.line_end(end)?;
             if let Some(next) = self.line_end(second) {
                 return Some((end, next));
@@ -69,7 +77,7 @@ impl Frames {
             if *self.buffer.get(second)? == b'\r' {
                 return None;
             }
-            self.seen = second;
+            self.seen = second as u32;
         }
     }
 
@@ -99,18 +107,20 @@ fn frame(block: &Bytes) -> Option<Frame> {
                 }
             }
         } else if let Some(value) = field(line, b"event") {
-            event = Some(block.slice_ref(value));
+            event = Some(block.slice_ref(value)).filter(|name| !name.is_empty());
         }
     }
     let data = data?;
     Some(Frame { event, data: joined.map_or_else(|| block.slice_ref(data), Bytes::from) })
 }
 
-/// The value of a line with this name; one space before it does not count.
+/// The value of a line with this name; one space before it does not count. A name alone has an empty value.
 fn field<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
-    let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
-    let value = line.strip_prefix(name)?.strip_prefix(b":")?;
-    Some(value.strip_prefix(b" ").unwrap_or(value))
+    match line.strip_prefix(name)? {
+        [] => Some(&[]),
+        [b':', b' ', value @ ..] | [b':', value @ ..] => Some(value),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
