@@ -71,6 +71,8 @@ async fn embeddings_are_the_same_in_both_forms() -> Result<(), Error> {
     let mut encoded_body = body;
     encoded_body["encoding_format"] = "base64".into();
     let encoded = client.embeddings().create_base64(request(encoded_body)).await?;
+    assert_eq!((plain.data.len(), encoded.data.len()), (2, 2));
+    assert_ne!(plain.data[0].embedding, plain.data[1].embedding, "each text has its own");
     for (plain, encoded) in plain.data.iter().zip(encoded.data) {
         assert_eq!(plain.embedding, Vec::<f32>::from(encoded.embedding));
     }
