@@ -14,6 +14,9 @@ const KEYWORDS: &[&str] = &[
     "where", "while", "yield",
 ];
 
+/// Modules that the generator makes besides those of types.
+const MODULES: &[&str] = &["arbitrary", "operations", "tests"];
+
 /// Wire texts whose variant is not simply their camel case.
 const VARIANTS: &[(&str, &str)] = &[];
 
@@ -50,13 +53,40 @@ pub(crate) fn type_name(name: &str, node: &Node<'_>) -> Result<()> {
 /// The name of a field for a member of an object.
 pub(crate) fn field(wire: &str, chosen: Option<&str>, node: &Node<'_>) -> Result<String> {
     let name = chosen.map_or_else(|| wire.to_snake_case(), str::to_owned);
-    let is_snake_case = name.starts_with(|c: char| c.is_ascii_lowercase())
-        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
-    if is_snake_case && !KEYWORDS.contains(&name.as_str()) && name != "extra" {
+    if is_snake_case(&name) && name != "extra" {
         return Ok(name);
     }
     Err(node
         .error(format!("{name:?} cannot be the name of a field"), "choose another one with `x-rust-name`"))
+}
+
+/// Checks a name that the document chooses: of a sub-client, a method or a setter.
+pub(crate) fn chosen(name: &str, node: &Node<'_>) -> Result<String> {
+    if is_snake_case(name) {
+        return Ok(name.to_owned());
+    }
+    let hint = "use lower case, digits and `_`, a letter first, and no keyword";
+    Err(node.error(format!("{name:?} is no name in Rust"), hint))
+}
+
+/// Checks the name of a module of types.
+pub(crate) fn module(name: &str, node: &Node<'_>) -> Result<String> {
+    if MODULES.contains(&name) {
+        let problem = format!("{name:?} is a module that stands beside the types");
+        return Err(node.error(problem, "choose another name"));
+    }
+    chosen(name, node)
+}
+
+/// The name of a sample, which is the one of its test: the place where it stands, and its own.
+pub(crate) fn sample(place: &str, name: &str, node: &Node<'_>) -> Result<String> {
+    chosen(&format!("{place}_{}", snake(name)), node)
+}
+
+fn is_snake_case(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+        && !KEYWORDS.contains(&name)
 }
 
 /// The name of a type for an inline schema: `{Parent}{Field}`.

@@ -49,4 +49,14 @@ impl Document {
         let (name, raw) = components.and_then(|section| section.entry(wanted)).ok_or_else(missing)?;
         Ok((name, Node::new(raw, format!("/components/{section}/{name}"))))
     }
+
+    /// The place that a `$ref` names, where no other `$ref` may stand: several of them could lead in a ring.
+    pub(crate) fn target<'d>(&'d self, section: &str, reference: &Node<'_>) -> Result<(&'d str, Node<'d>)> {
+        let (name, target) = self.resolve(section, reference)?;
+        if target.raw().get("$ref").is_some() {
+            let problem = format!("a reference to {name}, which is a reference itself");
+            return Err(reference.error(problem, "refer to what that one leads to"));
+        }
+        Ok((name, target))
+    }
 }

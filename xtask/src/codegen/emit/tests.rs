@@ -62,7 +62,8 @@ fn sample_tests<'a>(samples: impl Iterator<Item = &'a Sample>) -> TokenStream {
 fn raw_string(text: &str) -> TokenStream {
     let hashes = (1..).map(|count| "#".repeat(count)).find(|hashes| !text.contains(&format!("\"{hashes}")));
     let hashes = hashes.unwrap_or_default();
-    format!("r{hashes}\"{text}\"{hashes}").parse().expect("a raw string is a token")
+    // A text that would need more signs around it than Rust takes is written with escapes.
+    format!("r{hashes}\"{text}\"{hashes}").parse().unwrap_or_else(|_| quote!(#text))
 }
 
 /// The type with paths that need no imports.

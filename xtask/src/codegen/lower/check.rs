@@ -1,10 +1,11 @@
 //! What can be wrong with the API as a whole: names of sub-clients, methods, arguments and setters.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::finish::{mentioned_by, mentioned_in, union_members};
 use crate::codegen::document::{Document, Node};
 use crate::codegen::error::Result;
-use crate::codegen::ir::{Api, Field, Kind, Object, Operation, Presence, Type};
+use crate::codegen::ir::{Api, Field, Kind, Object, Operation, Presence, Type, TypeDef};
 use crate::codegen::names;
 
 /// What a call or an endpoint can do besides its setters.
@@ -31,6 +32,56 @@ const CALL_METHODS: &[&str] = &[
     "timeout",
     "trace_mode",
 ];
+
+/// Every type that is used exists, and none holds itself but in a list or a map, which have an end.
+pub(super) fn types(document: &Document, api: &Api, handwritten: &BTreeSet<&str>) -> Result<()> {
+    let by_name = api.by_name();
+    let of_operations = api.operations.iter().flat_map(mentioned_by);
+    let of_types = api.types.iter().flat_map(|def| [mentioned_in(def), union_members(def)].concat());
+    let of_samples = api.samples.iter().filter_map(|sample| sample.ty.innermost_name());
+    let exists = |name: &&str| by_name.contains_key(name) || handwritten.contains(name);
+    if let Some(name) = of_operations.chain(of_types).chain(of_samples).find(|name| !exists(name)) {
+        let hint = "make it an object, an enum or a union, or write out what it refers to";
+        return Err(schema(document, name).error(format!("{name} refers to itself and is no type"), hint));
+    }
+    match api.types.iter().find(|def| holds_itself(&by_name, def)) {
+        Some(def) => {
+            let problem = format!("a value of {} would hold another one without end", def.name);
+            Err(schema(document, &def.name).error(problem, "put a list or a map between them"))
+        }
+        None => Ok(()),
+    }
+}
+
+fn schema<'d>(document: &'d Document, name: &str) -> Node<'d> {
+    Node::new(document.root().raw(), format!("/components/schemas/{name}"))
+}
+
+/// The types of which a value of this one holds at most one for each member.
+fn held(def: &TypeDef) -> Vec<&str> {
+    fn named(ty: &Type) -> Option<&str> {
+        if let Type::Named(name) = ty { Some(name) } else { None }
+    }
+    match &def.kind {
+        Kind::Object(object) => object.fields.iter().filter_map(|field| named(&field.ty)).collect(),
+        Kind::Shape(union) => union.members.iter().filter_map(|member| named(&member.ty)).collect(),
+        Kind::Id { .. } | Kind::Enum { .. } | Kind::Tagged(_) => union_members(def),
+    }
+}
+
+fn holds_itself(by_name: &BTreeMap<&str, &TypeDef>, def: &TypeDef) -> bool {
+    let mut open = held(def);
+    let mut seen = BTreeSet::new();
+    while let Some(name) = open.pop() {
+        if name == def.name {
+            return true;
+        }
+        if seen.insert(name) {
+            open.extend(by_name.get(name).map(|def| held(def)).unwrap_or_default());
+        }
+    }
+    false
+}
 
 /// Every sub-client is described, everything that is described is a sub-client, and none has the name of a type.
 pub(super) fn resources(document: &Document, api: &Api) -> Result<()> {

@@ -8,7 +8,8 @@ use crate::codegen::document::{Document, Node};
 use crate::codegen::error::Result;
 use crate::codegen::ir::{Api, Constant, Kind, Operation, Presence, Type, TypeDef};
 
-pub(super) fn finish(document: &Document, mut api: Api) -> Result<Api> {
+pub(super) fn finish(document: &Document, mut api: Api, handwritten: &BTreeSet<&str>) -> Result<Api> {
+    check::types(document, &api, handwritten)?;
     resolve_tags(document, &mut api)?;
     check::resources(document, &api)?;
     check::methods(document, &api)?;
@@ -18,18 +19,26 @@ pub(super) fn finish(document: &Document, mut api: Api) -> Result<Api> {
 }
 
 /// Named types that an operation mentions directly.
-fn mentioned_by(operation: &Operation) -> Vec<&str> {
+pub(super) fn mentioned_by(operation: &Operation) -> Vec<&str> {
     let parameters = operation.path_parameters.iter().chain(&operation.query);
     let types = parameters.map(|parameter| &parameter.ty).chain([&operation.answer]).chain(&operation.event);
     types.filter_map(Type::innermost_name).chain(operation.body.iter().map(|body| body.ty.as_str())).collect()
 }
 
 /// Named types that a definition mentions, members of tagged unions left out.
-fn mentioned_in(def: &TypeDef) -> Vec<&str> {
+pub(super) fn mentioned_in(def: &TypeDef) -> Vec<&str> {
     match &def.kind {
         Kind::Object(object) => object.fields.iter().filter_map(|field| field.ty.innermost_name()).collect(),
         Kind::Shape(union) => union.members.iter().filter_map(|member| member.ty.innermost_name()).collect(),
         Kind::Id { .. } | Kind::Enum { .. } | Kind::Tagged(_) => Vec::new(),
+    }
+}
+
+/// The types of the members of a tagged union.
+pub(super) fn union_members(def: &TypeDef) -> Vec<&str> {
+    match &def.kind {
+        Kind::Tagged(union) => union.members.iter().map(|member| member.ty.as_str()).collect(),
+        _ => Vec::new(),
     }
 }
 
@@ -93,11 +102,7 @@ fn resolve_tags(document: &Document, api: &mut Api) -> Result<()> {
 fn mark_requests(api: &mut Api) {
     let mut members: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for def in &api.types {
-        let mut inside = mentioned_in(def);
-        if let Kind::Tagged(union) = &def.kind {
-            inside.extend(union.members.iter().map(|member| member.ty.as_str()));
-        }
-        members.insert(&def.name, inside);
+        members.insert(&def.name, [mentioned_in(def), union_members(def)].concat());
     }
     let mut reached: BTreeSet<String> = BTreeSet::new();
     let bodies = api.operations.iter().filter_map(|operation| operation.body.as_ref());

@@ -9,7 +9,7 @@ mod rules;
 mod schema;
 mod union;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use indexmap::IndexMap;
 pub(crate) use response::SHARED;
@@ -35,8 +35,9 @@ pub(crate) fn lower(document: &Document) -> Result<Api> {
     lowering.components(&root.require("components")?)?;
     root.finish()?;
     let samples = std::mem::take(&mut lowering.samples);
+    let handwritten = std::mem::take(&mut lowering.handwritten);
     let types = lowering.into_types();
-    finish::finish(document, Api { types, operations, resources, samples })
+    finish::finish(document, Api { types, operations, resources, samples }, &handwritten)
 }
 
 /// The members of the document that say nothing about types; gives what the sub-clients are for.
@@ -55,6 +56,8 @@ struct Lowering<'d> {
     document: &'d Document,
     /// Component schemas that were lowered, or are being lowered, with the type that a reference to them has.
     references: IndexMap<&'d str, Type>,
+    /// Components whose type is written by hand.
+    handwritten: BTreeSet<&'d str>,
     /// Named types. `None` while the type is being lowered.
     types: IndexMap<String, Option<TypeDef>>,
     object_types: Vec<Variant>,
@@ -69,6 +72,7 @@ impl<'d> Lowering<'d> {
         Self {
             document,
             references: IndexMap::new(),
+            handwritten: BTreeSet::new(),
             types: IndexMap::new(),
             object_types: Vec::new(),
             samples: Vec::new(),

@@ -48,6 +48,8 @@ impl<'d> Lowering<'d> {
         let missing = || node.error("a member without `description`", "add one: it becomes the rustdoc");
         let description = fields.text("description")?.ok_or_else(missing)?;
         let name = names::field(wire, fields.text("x-rust-name")?, node)?;
+        let setter =
+            fields.get("x-rust-setter").map(|node| names::chosen(node.text()?, &node)).transpose()?;
         let shape = self.shape(&fields, &names::inline(parent, wire), Some(description))?;
         let constant = match shape.constant {
             Some(Constant::Text(text)) if wire == "object" => {
@@ -63,7 +65,7 @@ impl<'d> Lowering<'d> {
         let presence = presence(null, required, shape.nullable);
         let field = Field {
             wire: wire.to_owned(),
-            setter: fields.text("x-rust-setter")?.unwrap_or(&name).to_owned(),
+            setter: setter.unwrap_or_else(|| name.clone()),
             name,
             description: description.to_owned(),
             ty,

@@ -31,7 +31,8 @@ impl<'d> Lowering<'d> {
             for (keyword, node) in item.entries()? {
                 let Some((_, method)) = METHODS.iter().find(|(known, _)| *known == keyword) else { continue };
                 let operation = self.operation(method, path, &node, &shared)?;
-                if operations.iter().any(|other| other.id == operation.id) {
+                if operations.iter().any(|other| names::endpoint(&other.id) == names::endpoint(&operation.id))
+                {
                     return Err(
                         node.error(format!("two operations are called {}", operation.id), "rename one")
                     );
@@ -69,6 +70,8 @@ impl<'d> Lowering<'d> {
         let path_parameters = in_path_order(path, parameters.path, node)?;
         let handwritten = fields.flag("x-handwritten")?;
         let mut samples = Vec::new();
+        let method_name = fields.require("x-method")?;
+        let client_method = names::chosen(method_name.text()?, &method_name)?;
         let body = match fields.get("requestBody") {
             None => None,
             Some(body) => self.body(&body, id, handwritten, &mut samples)?,
@@ -93,7 +96,7 @@ impl<'d> Lowering<'d> {
             inferred: inferred(&fields)?,
             contract: fields.require("x-contract")?.text()?.to_owned(),
             resource,
-            client_method: names::field(fields.require("x-method")?.text()?, None, node)?,
+            client_method,
             handwritten,
             path_parameters,
             query: parameters.query,
@@ -112,7 +115,7 @@ impl<'d> Lowering<'d> {
     fn parameter(&mut self, node: &Node<'d>, found: &mut Parameters) -> Result<()> {
         let fields = node.fields()?;
         if let Some(reference) = fields.get("$ref") {
-            let (_, target) = self.document.resolve("parameters", &reference)?;
+            let (_, target) = self.document.target("parameters", &reference)?;
             fields.finish()?;
             return self.parameter(&target, found);
         }
@@ -224,10 +227,11 @@ fn one_of(node: &Node<'_>, known: &[&str]) -> Result<String> {
 
 fn resource(node: &Node<'_>) -> Result<Vec<String>> {
     let names =
-        node.texts()?.into_iter().map(|name| names::field(name, None, node)).collect::<Result<Vec<_>>>()?;
+        node.texts()?.into_iter().map(|name| names::chosen(name, node)).collect::<Result<Vec<_>>>()?;
     if names.is_empty() {
         return Err(node.error("no sub-client", "name at least one, for example [artifacts]"));
     }
+    names::module(&names.join("_"), node)?;
     Ok(names)
 }
 

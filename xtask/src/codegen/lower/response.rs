@@ -44,7 +44,7 @@ impl<'d> Lowering<'d> {
         let mut errors = Vec::new();
         let mut samples = Vec::new();
         for (status, answer) in node.entries()? {
-            let is_error = status.starts_with(['4', '5']) && status.len() == 3;
+            let is_error = matches!(status.as_bytes(), [b'4' | b'5', b'0'..=b'9', b'0'..=b'9']);
             let module = self.module.clone();
             if is_error {
                 ERRORS.clone_into(&mut self.module);
@@ -69,8 +69,9 @@ impl<'d> Lowering<'d> {
     fn answer(&mut self, node: &Node<'d>, sample: &str) -> Result<Content> {
         let fields = node.fields()?;
         if let Some(reference) = fields.get("$ref") {
-            let (name, target) = self.document.resolve("responses", &reference)?;
+            let (name, target) = self.document.target("responses", &reference)?;
             fields.finish()?;
+            names::type_name(name, &target)?;
             return self.answer(&target, &format!("{SHARED}{}", names::snake(name)));
         }
         let mut found = Content {
@@ -116,7 +117,7 @@ impl<'d> Lowering<'d> {
     fn header(&mut self, node: &Node<'d>) -> Result<()> {
         let fields = node.fields()?;
         if let Some(reference) = fields.get("$ref") {
-            let (_, target) = self.document.resolve("headers", &reference)?;
+            let (_, target) = self.document.target("headers", &reference)?;
             fields.finish()?;
             return self.header(&target);
         }
@@ -136,7 +137,10 @@ impl<'d> Lowering<'d> {
         if let Some(examples) = fields.get("examples") {
             for (name, example) in examples.entries()? {
                 let json = self.example(&example)?;
-                let name = format!("{sample}_{}", names::snake(name));
+                let name = names::sample(sample, name, &example)?;
+                if samples.iter().any(|other: &Sample| other.name == name) {
+                    return Err(example.error(format!("two samples are called {name}"), "rename one"));
+                }
                 samples.push(Sample { name, ty: ty.clone(), json });
             }
         }
@@ -147,7 +151,7 @@ impl<'d> Lowering<'d> {
     fn example(&self, node: &Node<'d>) -> Result<crate::codegen::document::Raw> {
         let fields = node.fields()?;
         if let Some(reference) = fields.get("$ref") {
-            let (_, target) = self.document.resolve("examples", &reference)?;
+            let (_, target) = self.document.target("examples", &reference)?;
             fields.finish()?;
             return self.example(&target);
         }

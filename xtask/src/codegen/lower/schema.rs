@@ -37,16 +37,17 @@ impl<'d> Lowering<'d> {
         if let Some(ty) = self.references.get(name) {
             return Ok(ty.clone());
         }
+        names::type_name(name, node)?;
         self.references.insert(name, Type::Named(name.to_owned()));
         let fields = node.fields()?;
         let description = fields.require("description")?.text()?;
         if fields.flag("x-handwritten")? {
             // What else the schema says is for readers of the document.
-            names::type_name(name, node)?;
+            self.handwritten.insert(name);
             return Ok(Type::Named(name.to_owned()));
         }
-        let module =
-            fields.text("x-module")?.map(|module| std::mem::replace(&mut self.module, module.to_owned()));
+        let module = fields.get("x-module").map(|node| names::module(node.text()?, &node)).transpose()?;
+        let module = module.map(|module| std::mem::replace(&mut self.module, module));
         let ty = if fields.flag("x-list")? {
             self.list(&fields)?
         } else {

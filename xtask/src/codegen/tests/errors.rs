@@ -131,6 +131,27 @@ fn cases() -> Vec<(&'static str, String)> {
             "a component is no name in Rust",
             with_schemas("\n    thing-id: { type: object, description: A., properties: {} }\n"),
         ),
+        ("a component refers to itself", {
+            member("{ $ref: '#/components/schemas/Words', description: A part. }")
+                + "    Words: { type: array, items: { $ref: '#/components/schemas/Words' }, description: W. }\n"
+        }),
+        ("a thing holds itself", member("{ $ref: '#/components/schemas/Thing', description: A part. }")),
+        ("a setter is no name in Rust", {
+            member("{ type: string, x-rust-setter: set-part, description: A part. }")
+        }),
+        (
+            "a module is no name in Rust",
+            with_schemas(
+                "\n    Word: { type: object, x-module: ../words, description: W., properties: {} }\n",
+            ),
+        ),
+        (
+            "a module stands beside the types",
+            with_schemas("\n    Word: { type: object, x-module: tests, description: W., properties: {} }\n"),
+        ),
+        ("a component of text is no name in Rust", {
+            with_schemas("\n    1st: { type: string, description: F. }\n")
+        }),
         (
             "a component is nullable",
             with_schemas("\n    Text: { type: [string, 'null'], description: A text. }\n"),
@@ -248,6 +269,8 @@ fn cases() -> Vec<(&'static str, String)> {
         ),
         ("a method of HTTP is unknown", changed("    post:", "    patch: {}\n    post:")),
         ("there is no tag", changed("tags: [Things]", "tags: []")),
+        ("a sub-client is no name in Rust", changed("x-resource: [things]", "x-resource: [my things]")),
+        ("a method is no name in Rust", changed("x-method: create", "x-method: match")),
         ("the scope is unknown", changed("x-scope: inference", "x-scope: root")),
         ("there is no sub-client", changed("x-resource: [things]", "x-resource: []")),
         ("a sub-client is not described", changed("x-resource: [things]", "x-resource: [v9, things]")),
@@ -304,6 +327,13 @@ fn cases() -> Vec<(&'static str, String)> {
                 .replace("/v2/things:", "/v2/things/{a}:")
                 .replace("description: A thing., properties: {}", schema)
         }),
+        (
+            "a parameter leads in a ring",
+            parameters("[{ $ref: '#/components/parameters/Again' }]").replace(
+                "\ncomponents:\n",
+                "\ncomponents:\n  parameters: { Again: { $ref: '#/components/parameters/Again' } }\n",
+            ),
+        ),
         // Bodies and answers
         (
             "a body is multipart",
@@ -317,6 +347,15 @@ fn cases() -> Vec<(&'static str, String)> {
             changed("schema: { $ref: '#/components/schemas/Thing' }", "schema: { type: string }"),
         ),
         ("an answer has another status", changed("'200':", "'204':")),
+        ("the status of an answer is no number", changed("responses: {", "responses: { '4.4': { description: No. },")),
+        ("a sample is no name in Rust", changed("Answer' } }", "Answer' }, examples: { 'größe': { value: {} } } }")),
+        (
+            "two samples have one name",
+            changed("Answer' } }", "Answer' }, examples: { a-b: { value: {} }, a.b: { value: {} } } }"),
+        ),
+        ("an answer is no name in Rust", {
+            changed("responses/Thing'", "responses/größe'").replace("\n    Thing:\n      description: The thing.", "\n    größe:\n      description: The thing.")
+        }),
         ("there is no success", changed("'200':", "'400':")),
         (
             "a success has no content",
