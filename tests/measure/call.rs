@@ -1,11 +1,15 @@
-//! What the client adds to a call: the same request by `zumik-client` and by bare reqwest with typed serde, one after the
-//! other on one connection each, against the same server.
+//! What the client adds to a call: the same request by `zumik-client`, by bare reqwest with typed serde and by
+//! `async-openai`, one after the other on one connection each, against the same server.
 
 use std::time::{Duration, Instant};
 
+use async_openai::config::OpenAIConfig;
+use async_openai::types::chat::CreateChatCompletionRequest;
+use serde_json::json;
 use zumik_client::Zumik;
-use zumik_client::types::{Artifact, ArtifactType, TokenCount};
+use zumik_client::types::{Artifact, ArtifactType, ChatCompletion, ChatMessage, TokenCount};
 use zumik_tests::process::ServeProcess;
+use zumik_tests::upstream::Upstream;
 
 use crate::report::{Report, Row, median, micros, ratio};
 use crate::{Plan, Result};
@@ -18,7 +22,11 @@ pub fn measure(plan: &Plan, report: &mut Report) -> Result {
     let folder = plan.folder()?;
     let server = ServeProcess::start(&plan.zumik, folder.path());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(compare(plan, report, &server))
+    runtime.block_on(compare(plan, report, &server))?;
+    // What a chat costs is the client's affair alone where the provider answers at once.
+    let provider = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let upstream = provider.block_on(Upstream::forgetful());
+    runtime.block_on(chats(plan, report, &upstream))
 }
 
 async fn compare(plan: &Plan, report: &mut Report, server: &ServeProcess) -> Result {
@@ -55,7 +63,7 @@ async fn compare(plan: &Plan, report: &mut Report, server: &ServeProcess) -> Res
             ours.push(start.elapsed());
         }
         for call in 0..TURN {
-            let body = serde_json::json!({ "input": input });
+            let body = json!({ "input": input });
             let start = Instant::now();
             // The client gives each POST a key; the same call has one too.
             let post =
@@ -68,12 +76,53 @@ async fn compare(plan: &Plan, report: &mut Report, server: &ServeProcess) -> Res
     Ok(())
 }
 
+async fn chats(plan: &Plan, report: &mut Report, upstream: &Upstream) -> Result {
+    let base = upstream.url();
+    let root = base.trim_end_matches("/v1");
+    let zk = Zumik::builder().base_url(root).api_key("none").build()?;
+    let config = OpenAIConfig::new().with_api_base(&base).with_api_key("none");
+    let rival = async_openai::Client::build(zumik_tests::http::bare(), config);
+    let bare = zumik_tests::http::bare();
+    let url = format!("{base}/chat/completions");
+    let question = "Is this loop off by one?";
+    let body = json!({ "model": "gpt-test", "messages": [{ "role": "user", "content": question }] });
+    let typed: CreateChatCompletionRequest = serde_json::from_value(body.clone())?;
+
+    let (mut ours, mut theirs, mut plain) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..plan.pick(100, 10) {
+        for _ in 0..TURN {
+            let start = Instant::now();
+            zk.v1().chat().completions().create("gpt-test", [ChatMessage::user(question)]).await?;
+            ours.push(start.elapsed());
+        }
+        for _ in 0..TURN {
+            let request = typed.clone();
+            let start = Instant::now();
+            rival.chat().create(request).await?;
+            theirs.push(start.elapsed());
+        }
+        for _ in 0..TURN {
+            let start = Instant::now();
+            let post = bare.post(&url).bearer_auth("none").json(&body);
+            let _: ChatCompletion = post.send().await?.error_for_status()?.json().await?;
+            plain.push(start.elapsed());
+        }
+    }
+    add(report, "POST, a chat completion", &ours, &plain);
+    against(report, "POST, a chat completion", &ours, "async-openai", &theirs);
+    Ok(())
+}
+
 fn add(report: &mut Report, what: &str, ours: &[Duration], theirs: &[Duration]) {
+    against(report, what, ours, "bare reqwest with typed serde", theirs);
+}
+
+fn against(report: &mut Report, what: &str, ours: &[Duration], rival: &str, theirs: &[Duration]) {
     let (ours, theirs) = (median(ours), median(theirs));
     report.add(Row {
         what: format!("Client call: {what}"),
         value: micros(ours),
-        baseline: format!("bare reqwest with typed serde: {}", micros(theirs)),
+        baseline: format!("{rival}: {}", micros(theirs)),
         ratio: ratio(ours, theirs),
     });
 }

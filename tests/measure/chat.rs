@@ -22,7 +22,8 @@ const CONNECTIONS: u32 = 32;
 const MEDIAN_BOUND: Duration = Duration::from_micros(300);
 const TAIL_BOUND: Duration = Duration::from_millis(2);
 
-const BODY: &str = r#"{"model":"gpt-test","messages":[{"role":"system","content":"You are a terse code reviewer."},{"role":"user","content":"Is this loop off-by-one?"}]}"#;
+/// What is asked.
+pub const BODY: &str = r#"{"model":"gpt-test","messages":[{"role":"system","content":"You are a terse code reviewer."},{"role":"user","content":"Is this loop off-by-one?"}]}"#;
 
 /// Measures both ways.
 pub fn measure(plan: &Plan, report: &mut Report) -> Result {
@@ -64,7 +65,8 @@ pub fn measure(plan: &Plan, report: &mut Report) -> Result {
     Ok(())
 }
 
-fn open_all(load: &Runtime, url: &str, key: &str) -> Result<Vec<Connection>> {
+/// Opens all connections to a server.
+pub fn open_all(load: &Runtime, url: &str, key: &str) -> Result<Vec<Connection>> {
     load.block_on(async {
         let mut connections = Vec::new();
         for _ in 0..CONNECTIONS {

@@ -1,7 +1,7 @@
 //! The numbers of the whole system, each beside a baseline of the same run. Started by `cargo xtask bench`.
 //!
-//! `--zumik PATH` names the command to measure, `--quick` takes fewer rounds, `--only NAME` takes one group of rows (again
-//! for another one), `--write` puts the page into `docs/benchmarks.md`.
+//! `--zumik PATH` names the command to measure, `--litellm PATH` a proxy to compare it with, `--quick` takes fewer rounds,
+//! `--only NAME` takes one group of rows (again for another one), `--write` puts the page into `docs/benchmarks.md`.
 
 mod append;
 mod call;
@@ -12,6 +12,7 @@ mod idle;
 mod loader;
 mod local;
 mod memory;
+mod proxy;
 mod report;
 mod sse;
 mod streams;
@@ -33,11 +34,12 @@ type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
 type Measurement = fn(&Plan, &mut Report) -> Result;
 
 /// All groups by name, in the order of the page.
-const MEASUREMENTS: [(&str, Measurement); 8] = [
+const MEASUREMENTS: [(&str, Measurement); 9] = [
     ("idle", idle::measure),
     ("call", call::measure),
     ("sse", sse::measure),
     ("chat", chat::measure),
+    ("proxy", proxy::measure),
     ("streams", streams::measure),
     ("append", append::sqlite),
     ("postgres", append::postgres),
@@ -48,6 +50,8 @@ const MEASUREMENTS: [(&str, Measurement); 8] = [
 struct Plan {
     /// The `zumik` command.
     zumik: PathBuf,
+    /// LiteLLM, where it is installed.
+    litellm: Option<PathBuf>,
     /// The groups of rows to take; empty for all.
     only: Vec<String>,
     /// Whether to take fewer rounds: to see that everything works, not to quote.
@@ -59,10 +63,11 @@ struct Plan {
 impl Plan {
     fn from_arguments() -> Result<Self> {
         let mut arguments = std::env::args().skip(1);
-        let (mut zumik, mut only, mut quick, mut write) = (None, Vec::new(), false, false);
+        let (mut zumik, mut litellm, mut only, mut quick, mut write) = (None, None, Vec::new(), false, false);
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
                 "--zumik" => zumik = arguments.next().map(PathBuf::from),
+                "--litellm" => litellm = arguments.next().map(PathBuf::from),
                 "--only" => only.push(arguments.next().ok_or("--only needs a name")?),
                 "--quick" => quick = true,
                 "--write" => write = true,
@@ -79,7 +84,7 @@ impl Plan {
         if write && !only.is_empty() {
             return Err("--write needs all rows, --only leaves some out".into());
         }
-        Ok(Self { zumik, only, quick, write })
+        Ok(Self { zumik, litellm, only, quick, write })
     }
 
     fn takes(&self, name: &str) -> bool {

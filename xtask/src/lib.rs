@@ -6,6 +6,7 @@ mod coverage;
 mod driver;
 mod fuzz;
 mod process;
+mod python;
 mod soak;
 mod test;
 mod wasm;

@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use super::python::Venv;
 use crate::process::{Result, command, run, target_dir, workspace};
+use crate::python::Venv;
 
 /// Where the tests look for them, below the target folder.
 const FOLDER: &str = "conformance-node";
