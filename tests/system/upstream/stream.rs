@@ -1,10 +1,13 @@
 //! Streams: forwarded as they come, whole or plainly broken, and replayed byte for byte.
 
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 use zumik_tests::http::answer;
+use zumik_tests::server::configured;
 use zumik_tests::upstream::{Behaviour, Fault, Upstream};
 
-use super::{CHAT, RESPONSES, ask, frames, header, input, post, question, served, streamed, text};
+use super::{CHAT, NATIVE, RESPONSES, ask, frames, header, input, post, question, served, streamed, text};
 
 #[tokio::test]
 async fn a_stream_is_the_plain_answer_in_the_contract_s_frames() {
@@ -152,4 +155,54 @@ async fn a_stream_that_broke_off_frees_its_key() {
     let again = answer(keyed()).await;
     assert_eq!(header(&again, "agent-idempotent-replay"), "false", "{again:?}");
     assert!(frames(&again).1);
+}
+
+/// A provider whose chats are streams of more than 128 MiB, with two words between a lot of comments.
+async fn wordless() -> (String, tokio::task::JoinHandle<()>) {
+    const HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/v1", listener.local_addr().unwrap());
+    let chunk = |delta: Value, finish: Value| {
+        let choice = json!({ "index": 0, "delta": delta, "finish_reason": finish });
+        format!("data: {}\n\n", json!({ "choices": [choice] }))
+    };
+    let first = HEAD.to_owned() + &chunk(json!({ "content": "Hi " }), Value::Null);
+    let last = chunk(json!({ "content": "you" }), "stop".into()) + "data: [DONE]\n\n";
+    let comment = format!(":{}\n\n", " ".repeat(8 << 20));
+    let serving = tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut asked = Vec::new();
+            while !asked.ends_with(b"}") {
+                assert!(stream.read_buf(&mut asked).await.unwrap() > 0, "a request");
+            }
+            for part in [&first].into_iter().chain([&comment; 17]).chain([&last]) {
+                // The server goes away once it has had enough.
+                if stream.write_all(part.as_bytes()).await.is_err() {
+                    break;
+                }
+            }
+        }
+    });
+    (url, serving)
+}
+
+#[tokio::test]
+async fn an_answer_that_is_kept_has_an_end_and_one_that_is_passed_on_has_none() {
+    let (url, provider) = wordless().await;
+    let settings = format!("[upstreams.test]\nurl = \"{url}\"\nmodels = [\"gpt-test\"]\nresponses = false\n");
+    let server = configured(&settings).await;
+    let http = server.http();
+    let (passed_on, done) = frames(&ask(&http, CHAT, &streamed("gpt-test")).await);
+    assert!(done, "{passed_on:?}");
+    assert_eq!(text(&passed_on), "Hi you");
+    let native = ask(&http, NATIVE, &input("gpt-test")).await;
+    assert_eq!((native.status.as_u16(), &native.error()["code"]), (502, &json!("provider_error")));
+    let mut body = input("gpt-test");
+    body["stream"] = true.into();
+    let (events, _) = frames(&ask(&http, RESPONSES, &body).await);
+    let last = events.last().unwrap();
+    assert_eq!(last["type"], "response.failed", "{last}");
+    assert_eq!(last["response"]["error"]["code"], "provider_error", "{last}");
+    provider.abort();
 }

@@ -109,5 +109,5 @@ pub(crate) enum ModelBody {
     /// A JSON object, whole, as the provider sent it.
     Whole(Bytes),
     /// Server-sent events, of which at least one has come.
-    Stream(ModelStream),
+    Stream(Box<ModelStream>),
 }

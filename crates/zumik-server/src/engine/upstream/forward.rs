@@ -20,8 +20,8 @@ use crate::engine::call::{Api, ModelBody};
 use crate::engine::members::{Members, json};
 use crate::engine::target::{Route, Target};
 
-/// Most bytes of an answer that is no stream: embeddings of 2,048 texts fit.
-const LONGEST: usize = 128 * 1024 * 1024;
+/// Most bytes of an answer that is kept in memory: embeddings of 2,048 texts fit.
+pub(super) const LONGEST: usize = 128 * 1024 * 1024;
 
 /// A call on its way.
 pub(crate) struct Forward<'a> {
@@ -114,7 +114,7 @@ impl Upstreams {
                 return Err(ProviderError::Malformed("a stream was asked for, and it is none").into());
             }
             let stream = ModelStream::open(call.api, body, times, self.breaker.clone(), circuit).await?;
-            return Ok(ModelBody::Stream(stream));
+            return Ok(ModelBody::Stream(Box::new(stream)));
         }
         let body = collect(body, times).await?;
         if Members::of(&body).is_err() {

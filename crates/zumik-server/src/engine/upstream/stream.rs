@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::breaker::Breaker;
 use super::error::ProviderError;
+use super::forward::LONGEST;
 use super::sse::{Frame, Frames};
 use super::times::Times;
 use crate::engine::Failure;
@@ -32,10 +33,15 @@ pub(crate) struct ModelStream {
     circuit: Arc<str>,
     /// Whether the event that ends a stream of this API has come.
     complete: bool,
+    /// Bytes that may still come.
+    left: usize,
 }
 
 impl ModelStream {
     /// Reads up to the first event, so that a failure before it can still be answered as one.
+    ///
+    /// The stream may be as long as an answer that is no stream: whoever reads it may keep all of it. See
+    /// [`passed_on`](Self::passed_on).
     ///
     /// # Errors
     /// The first event does not come in time, is an error or not JSON.
@@ -46,9 +52,17 @@ impl ModelStream {
         breaker: Breaker,
         circuit: Arc<str>,
     ) -> Result<Self, Failure> {
-        let frames = Frames::default();
-        let mut stream =
-            Self { api, body: Some(body), frames, first: None, times, breaker, circuit, complete: false };
+        let mut stream = Self {
+            api,
+            body: Some(body),
+            frames: Frames::default(),
+            first: None,
+            times,
+            breaker,
+            circuit,
+            complete: false,
+            left: LONGEST,
+        };
         let first = stream.read().await?.ok_or(ProviderError::Malformed("the stream is empty"))?;
         let members = Members::of(&first.data).map_err(|_| NOT_JSON)?;
         if members.value("error").is_some() && (api == Api::ChatCompletions || members.get("type").is_none())
@@ -59,14 +73,20 @@ impl ModelStream {
         Ok(stream)
     }
 
+    /// The same stream for whoever passes on what comes and keeps none of it: time alone ends it.
+    pub(crate) fn passed_on(mut self) -> Self {
+        self.left = usize::MAX;
+        self
+    }
+
     /// The next event; nothing at the end. The terminator `[DONE]` is not given.
     ///
     /// What an event says is not looked at: an error within the stream is for the caller to see. See
     /// [`ModelStream::fail`].
     ///
     /// # Errors
-    /// The stream breaks off before its end, falls silent, has no end or an event beyond all measure; or the caller's
-    /// deadline passes. Nothing comes after that.
+    /// The stream breaks off before its end, falls silent, has no end, or is beyond all measure, as a whole or in one
+    /// event; or the caller's deadline passes. Nothing comes after that.
     pub(crate) async fn next(&mut self) -> Result<Option<Frame>, Failure> {
         if let Some(first) = self.first.take() {
             return Ok(Some(first));
@@ -110,6 +130,8 @@ impl ModelStream {
             match self.times.within(body.frame()).await? {
                 Some(Ok(frame)) => {
                     if let Some(bytes) = frame.data_ref() {
+                        let left = self.left.checked_sub(bytes.len());
+                        self.left = left.ok_or(ProviderError::Malformed("it is too long"))?;
                         self.frames
                             .push(bytes)
                             .map_err(|_| ProviderError::Malformed("an event is too long"))?;
@@ -143,5 +165,60 @@ fn ends_response(frame: &Frame) -> bool {
             .ok()
             .and_then(|members| members.read::<std::borrow::Cow<'_, str>>("type"))
             .is_some_and(|name| is_last(&name)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use http::Request;
+    use http_body_util::Full;
+    use hyper::client::conn::http1::handshake;
+    use hyper_util::rt::TokioIo;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    const EVENTS: &str = "data: {\"a\":1}\n\n: a comment\n\ndata: {\"a\":2}\n\ndata: [DONE]\n\n";
+
+    /// A stream of [`EVENTS`], opened.
+    async fn opened() -> ModelStream {
+        let (client, mut server) = tokio::io::duplex(64 * 1024);
+        let (mut requests, connection) = handshake(TokioIo::new(client)).await.unwrap();
+        tokio::spawn(connection);
+        let (first, rest) = EVENTS.split_at(EVENTS.find("\n\n").unwrap() + 2);
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{first}", EVENTS.len());
+        let answering = async {
+            assert!(server.read(&mut [0; 1024]).await.unwrap() > 0, "a request");
+            server.write_all(head.as_bytes()).await.unwrap();
+        };
+        let (asked, ()) =
+            tokio::join!(requests.send_request(Request::new(Full::<Bytes>::default())), answering);
+        let body = asked.unwrap().into_body();
+        let times = Times::new(None, Duration::from_secs(10), Duration::from_secs(10));
+        let (breaker, circuit) = (Breaker::default(), "test/model".into());
+        let stream = ModelStream::open(Api::ChatCompletions, body, times, breaker, circuit).await.unwrap();
+        assert_eq!(stream.left, LONGEST - first.len());
+        server.write_all(rest.as_bytes()).await.unwrap();
+        stream
+    }
+
+    async fn events(mut stream: ModelStream) -> Result<usize, Failure> {
+        let mut events = 0;
+        while stream.next().await?.is_some() {
+            events += 1;
+        }
+        Ok(events)
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_may_be_kept_has_an_end() {
+        for (short_by, fits) in [(0, true), (1, false)] {
+            let mut stream = opened().await;
+            let left = EVENTS.len() - (LONGEST - stream.left);
+            stream.left = left - short_by;
+            assert_eq!(events(stream).await.ok(), fits.then_some(2), "{short_by}");
+        }
+        assert_eq!(events(opened().await.passed_on()).await.unwrap(), 2);
     }
 }

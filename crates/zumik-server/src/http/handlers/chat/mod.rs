@@ -185,6 +185,7 @@ impl Chat<'_> {
         };
         let headers = headers(&target, &meter.outcome());
         let names = Names::of(&identity);
+        let stream = stream.passed_on();
         let chat = ChatStream { stream, meter, names, include_usage, _open: open, trace, materialized };
         Ok(streams::reply(call, held, headers, chat.pieces(), fault))
     }

@@ -46,7 +46,7 @@ pub(super) async fn stream(
         ctx: call.ctx.clone(),
         writer: Some(Writer::begin(&call.app, spoken, response, &mut first)),
         first,
-        model,
+        model: *model,
         meter: Some(answer.meter),
         _open: open,
         listed,
