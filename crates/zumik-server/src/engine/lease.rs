@@ -30,17 +30,26 @@ impl Held {
         ctx: &ProjectCtx,
         key: Option<Idempotency>,
     ) -> Result<Reservation, StoreError> {
-        let store = Arc::clone(&app.store);
         let Some(key) = key else {
-            return Ok(Reservation::Held(Self::nothing(store)));
+            return Ok(Reservation::Held(Self::nothing(Arc::clone(&app.store))));
         };
-        match store.reserve(ctx, &key).await? {
-            Reserved::Replayed(answer) => Ok(Reservation::Replayed(answer)),
-            Reserved::Held(lease) => {
-                let renewal = tokio::spawn(renew(Arc::clone(app), lease.clone())).abort_handle();
-                Ok(Reservation::Held(Self { store, lease: Some(lease), renewal: Some(renewal) }))
-            }
-        }
+        let (reserving, ctx) = (Arc::clone(app), ctx.clone());
+        // A client that goes away now must not leave a reservation that nobody knows of: it is dropped, and so freed, with
+        // what this task gives.
+        let reserved = app.running.spawn(async move {
+            let reserved = reserving.store.reserve(&ctx, &key).await?;
+            Ok(match reserved {
+                Reserved::Replayed(answer) => Reservation::Replayed(answer),
+                Reserved::Held(lease) => Reservation::Held(Self::renewed(reserving, lease)),
+            })
+        });
+        reserved.await.unwrap_or_else(|error| Err(StoreError::internal(error)))
+    }
+
+    fn renewed(app: Arc<App>, lease: Lease) -> Self {
+        let store = Arc::clone(&app.store);
+        let renewal = tokio::spawn(renew(app, lease.clone())).abort_handle();
+        Self { store, lease: Some(lease), renewal: Some(renewal) }
     }
 
     /// Holds no key: for what is kept without one.

@@ -121,6 +121,22 @@ async fn a_key_in_flight_is_a_conflict_and_a_client_that_goes_away_frees_it() {
 }
 
 #[tokio::test]
+async fn a_client_that_goes_away_at_any_moment_leaves_its_key_free_or_answered() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = Host::with(|builder| builder.data(folder.path())).await;
+    let body = json!({ "model": "auto", "input": "Hi" });
+    for path in ["/v2/token-counts", "/v2/responses"] {
+        for polls in 1..12 {
+            let number = polls.to_string();
+            let request = host.request(Method::POST, path).header(CONTENT_TYPE, "application/json");
+            let request = request.header(KEY, &number).body(Body::from(body.to_string())).unwrap();
+            host.leave(request, polls).await;
+            until(async || host.post_with(path, body.clone(), &[(KEY, &*number)]).await, 200).await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_form_is_recognized_by_its_parts_and_not_by_its_boundary() {
     let host = Host::start().await;
     let upload = async |boundary: &str, content: &str| {
