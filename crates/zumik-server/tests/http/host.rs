@@ -85,14 +85,8 @@ impl Host {
     }
 
     /// Sends a request and goes away when the server has gone on with it so many times.
-    pub(crate) async fn leave(&self, request: Request<Body>, mut polls: usize) {
-        let mut call = self.api().call(request);
-        poll_fn(|cx| {
-            polls -= 1;
-            let ready = call.as_mut().poll(cx).is_ready();
-            if ready || polls == 0 { Poll::Ready(()) } else { Poll::Pending }
-        })
-        .await;
+    pub(crate) async fn leave(&self, request: Request<Body>, polls: usize) {
+        leave(self.api(), request, polls).await;
     }
 
     /// A request with the host's key.
@@ -147,6 +141,17 @@ impl Host {
         let id = |name: &str| session[name].as_str().unwrap().to_owned();
         (id("id"), id("default_branch_id"))
     }
+}
+
+/// Sends a request to a server and goes away when it has gone on with it so many times.
+pub(crate) async fn leave(mut api: Api, request: Request<Body>, mut polls: usize) {
+    let mut call = api.call(request);
+    poll_fn(|cx| {
+        polls -= 1;
+        let ready = call.as_mut().poll(cx).is_ready();
+        if ready || polls == 0 { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
 }
 
 impl Answer {

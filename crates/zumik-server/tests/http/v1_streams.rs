@@ -1,8 +1,17 @@
 //! Streams of responses.
 
+use axum::body::Body;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::{Method, Request};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+use zumik_server::config::UpstreamSettings;
+use zumik_server::store::Store as _;
+use zumik_server::store::sqlite::{Options, SqliteStore};
+use zumik_server::{Drained, Server};
 
-use crate::host::{Answer, Host};
+use crate::host::{Answer, Host, leave};
 
 /// The data of the events of a stream.
 fn events(answer: &Answer) -> Vec<Value> {
@@ -83,4 +92,43 @@ async fn a_stream_is_replayed_byte_for_byte() {
         assert_eq!(first.header(header), second.header(header), "{header}");
     }
     assert_eq!(second.header("agent-idempotent-replay"), Some("true"));
+}
+
+/// A provider that begins every response and ends none.
+async fn endless() -> String {
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
+    let event = json!({ "type": "response.created", "sequence_number": 0, "response": {} });
+    let answer = format!("{head}event: response.created\ndata: {event}\n\n");
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/v1", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let answer = answer.clone();
+            tokio::spawn(async move {
+                let mut asked = Vec::new();
+                while !asked.ends_with(b"}") && stream.read_buf(&mut asked).await? > 0 {}
+                stream.write_all(answer.as_bytes()).await?;
+                stream.read_to_end(&mut asked).await
+            });
+        }
+    });
+    url
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_at_any_moment_leaves_no_open_response() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut settings = UpstreamSettings::new(endless().await);
+    settings.models = vec!["gpt-test".to_owned()];
+    let server = Server::builder().data(folder.path()).upstream("test", settings).start().await.unwrap();
+    let body = json!({ "model": "gpt-test", "input": "Hi", "stream": true }).to_string();
+    for polls in 1..40 {
+        let request = Request::builder().method(Method::POST).uri("/v1/responses");
+        let request = request.header(AUTHORIZATION, format!("Bearer {}", server.api_key()));
+        let request = request.header(CONTENT_TYPE, "application/json");
+        leave(server.server().api(), request.body(Body::from(body.clone())).unwrap(), polls).await;
+    }
+    assert_eq!(server.shutdown().await, Drained::Completely);
+    let store = SqliteStore::open(Options::new(folder.path())).await.unwrap();
+    assert_eq!(store.fail_open_responses().await.unwrap(), 0);
 }

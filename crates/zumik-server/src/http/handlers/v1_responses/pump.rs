@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::stream::unfold;
-use serde_json::json;
+use serde_json::{Value, json};
+use zumik_types::V1ResponseId;
 
 use super::super::generations::{Kept, RETENTION, headers};
 use super::super::streams::{self, Piece};
@@ -35,13 +36,12 @@ pub(super) async fn stream(
         return Err(Failure::from(ProviderError::Malformed("it is no stream")).into());
     };
     response.set("status", json!("in_progress"));
-    let listed = store.then(|| call.app.background.begin(response.id().clone()));
-    if store {
-        begin(call, &response, &mut kept).await?;
-    }
+    let begun = store.then(|| begun(&call.ctx, &response, kept.input_items.take()));
+    kept.begun = store;
+    let id = response.id().clone();
     let headers = headers(&answer.target, &answer.meter.outcome());
     let mut first = Vec::new();
-    let pump = Pump {
+    let mut pump = Pump {
         app: Arc::clone(&call.app),
         ctx: call.ctx.clone(),
         writer: Some(Writer::begin(&call.app, spoken, response, &mut first)),
@@ -49,30 +49,26 @@ pub(super) async fn stream(
         model: *model,
         meter: Some(answer.meter),
         _open: open,
-        listed,
+        listed: None,
         kept: store.then_some(kept),
     };
+    if let Some(begun) = begun {
+        pump = pump.begin(id, begun).await?;
+    }
     let pieces = unfold(pump, async |mut pump| Some((pump.next().await?, pump)));
     Ok(streams::reply(call, held, headers, pieces, fault))
 }
 
-/// Keeps a response as it begins.
-async fn begin(call: &Call, response: &ResponseObject, kept: &mut Kept) -> Result<(), ApiError> {
-    let generation = Generation {
+/// A response as it is kept when it begins.
+fn begun(ctx: &ProjectCtx, response: &ResponseObject, input_items: Option<Vec<Value>>) -> Generation {
+    Generation {
         response: Some(stored(response)),
         begun: false,
-        input_items: kept.input_items.take(),
-        expires_at: call.ctx.now + RETENTION,
+        input_items,
+        expires_at: ctx.now + RETENTION,
         materialized: Vec::new(),
-        answer: Answer {
-            status: 200,
-            trace: call.ctx.trace.clone(),
-            headers: Vec::new(),
-            body: Bytes::new(),
-        },
-    };
-    kept.begun = true;
-    Ok(call.app.store.commit_generation(&call.ctx, generation, None).await?)
+        answer: Answer { status: 200, trace: ctx.trace.clone(), headers: Vec::new(), body: Bytes::new() },
+    }
 }
 
 /// The last event of a stream whose end could not be kept.
@@ -115,6 +111,19 @@ const GATHER: usize = 64 * 1024;
 const CANCELLED: (&str, &str) = ("response_cancelled", "The response was cancelled.");
 
 impl Pump {
+    /// Keeps the response as it begins, and lists the work on it.
+    async fn begin(mut self, id: V1ResponseId, begun: Generation) -> Result<Self, ApiError> {
+        let app = Arc::clone(&self.app);
+        // A client that goes away now must not leave the response as it begins: this is dropped with what the task gives,
+        // and writes its end.
+        let kept = app.running.spawn(async move {
+            self.app.store.commit_generation(&self.ctx, begun, None).await?;
+            self.listed = Some(self.app.background.begin(id));
+            Ok(self)
+        });
+        kept.await.unwrap_or_else(|_| Err(ApiError::internal("beginning a response panicked")))
+    }
+
     async fn next(&mut self) -> Option<Piece> {
         if !self.first.is_empty() {
             return Some(Piece::Part(std::mem::take(&mut self.first).into()));
