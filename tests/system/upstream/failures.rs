@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use zumik_tests::http::Answer;
 use zumik_tests::upstream::{Behaviour, Fault, Upstream};
 
-use super::{CHAT, NATIVE, RESPONSES, ask, header, input, question, served, streamed};
+use super::{CHAT, NATIVE, RESPONSES, ask, header, input, question, served, streamed, usage};
 
 /// Asks for the same on every surface, plain and streamed, with this behaviour of the model.
 async fn everywhere(behaviour: &Behaviour) -> Vec<(String, Answer)> {
@@ -101,6 +101,59 @@ async fn an_error_in_the_place_of_the_first_event_is_answered_as_one() {
         let answer = ask(&server.http(), path, &body).await;
         assert_eq!(answer.status, 502, "{path}: {answer:?}");
         assert_eq!(answer.error()["type"], "api_error", "{path}");
+    }
+}
+
+/// A whole response with this status, and an error with this code.
+fn ended(status: &str, code: &Value) -> Behaviour {
+    let error = json!({ "code": code, "message": "It says why." });
+    let response = json!({ "id": "resp_upstream", "status": status, "error": error, "output": [] });
+    Behaviour { body: Some(response.to_string()), ..Behaviour::default() }
+}
+
+#[tokio::test]
+async fn a_response_that_failed_at_the_provider_is_answered_as_an_error() {
+    for (behaviour, status, code, message) in [
+        (ended("failed", &json!("server_error")), 502, "server_error", "It says why."),
+        (ended("failed", &Value::Null), 502, "provider_error", "It says why."),
+        (ended("cancelled", &Value::Null), 502, "provider_error", "It says why."),
+        (ended("failed", &json!("invalid_prompt")), 400, "invalid_prompt", "It says why."),
+        (
+            ended("in_progress", &Value::Null),
+            502,
+            "provider_error",
+            "The provider of this model gave an answer that is not valid.",
+        ),
+    ] {
+        let upstream = Upstream::start().await;
+        let server = served(&upstream).await;
+        upstream.always(behaviour.clone());
+        let answer = ask(&server.http(), RESPONSES, &input("gpt-test")).await;
+        assert_eq!(
+            (answer.status.as_u16(), &answer.error()["code"]),
+            (status, &json!(code)),
+            "{behaviour:?}"
+        );
+        assert_eq!(answer.error()["message"], message, "{behaviour:?}");
+        let event = usage::event(&server.http(), header(&answer, "agent-trace-id")).await;
+        assert_eq!(
+            (&event["status"], &event["qos_outcome"]["completion"]),
+            (&json!("failed"), &json!("failed")),
+            "{behaviour:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn responses_that_failed_count_against_the_provider_unless_the_request_is_to_blame() {
+    for (code, is_left_alone) in [("server_error", true), ("invalid_prompt", false)] {
+        let upstream = Upstream::start().await;
+        let server = served(&upstream).await;
+        upstream.always(ended("failed", &json!(code)));
+        for _ in 0..6 {
+            ask(&server.http(), RESPONSES, &input("gpt-test")).await.error();
+        }
+        assert_eq!(upstream.requests().len(), if is_left_alone { 5 } else { 6 }, "{code}");
     }
 }
 

@@ -10,7 +10,7 @@ use zumik_tests::upstream::{Behaviour, Fault, Upstream};
 use super::{CHAT, NATIVE, RESPONSES, ask, header, input, post, question, served, streamed, with_qos};
 
 /// The newest usage event of a trace, once it is written.
-async fn event(http: &Http, trace: &str) -> Value {
+pub(super) async fn event(http: &Http, trace: &str) -> Value {
     let written = async {
         loop {
             let usage = http.get("/v2/usage").await.json();

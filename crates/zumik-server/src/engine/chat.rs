@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn an_error_within_the_stream_is_a_failure() {
         let error = Delta::read(br#"{"error":{"message":"overloaded","type":"server_error"}}"#).unwrap_err();
-        assert!(matches!(&error, Failure::Provider(ProviderError::InStream(r)) if r.message == "overloaded"));
+        assert!(matches!(&error, Failure::Provider(ProviderError::Reported(r)) if r.message == "overloaded"));
         assert!(matches!(Delta::read(b"[]"), Err(Failure::Provider(ProviderError::Malformed(_)))));
     }
 }

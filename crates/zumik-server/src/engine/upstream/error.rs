@@ -39,9 +39,9 @@ pub(crate) enum ProviderError {
     /// The provider has a complaint about the request, which the caller is to see.
     #[error("the provider refused the request with status {}", .0.status)]
     Refused(Box<Refusal>),
-    /// The provider reported an error within its stream.
-    #[error("the provider reported an error within its stream")]
-    InStream(Box<Refusal>),
+    /// The provider reported an error within an answer that began as a success.
+    #[error("the provider reported an error within its answer")]
+    Reported(Box<Refusal>),
     /// It failed too often lately.
     #[error("the provider has failed several times in a row and is left alone for a while")]
     LeftAlone,
@@ -73,6 +73,25 @@ enum Detail {
     Text(String),
 }
 
+/// Codes by which OpenAI's failed responses say that the request is to blame.
+const CODES_OF_REQUESTS: [&str; 15] = [
+    "invalid_prompt",
+    "invalid_image",
+    "invalid_image_format",
+    "invalid_base64_image",
+    "invalid_image_url",
+    "invalid_image_mode",
+    "image_too_large",
+    "image_too_small",
+    "image_parse_error",
+    "image_content_policy_violation",
+    "image_file_too_large",
+    "image_file_not_found",
+    "unsupported_image_media_type",
+    "empty_image_file",
+    "failed_to_download_image",
+];
+
 /// Most bytes of an error answer that are read.
 pub(crate) const LONGEST: usize = 64 * 1024;
 
@@ -95,7 +114,26 @@ impl ProviderError {
 
     /// An error that came as an event of a stream.
     pub(crate) fn in_stream(data: &[u8]) -> Self {
-        Self::InStream(Box::new(Refusal::read(502, data)))
+        Self::Reported(Box::new(Refusal::read(502, data)))
+    }
+
+    /// A response that says of itself that it failed, with what it says of that. The request is to blame only where the
+    /// code says so.
+    pub(crate) fn of_response(code: Option<&str>, message: Option<&str>) -> Self {
+        let refusal = |status| {
+            let message = message.filter(|message| !message.is_empty());
+            Box::new(Refusal {
+                status,
+                message: message.unwrap_or("The provider of this model failed in its answer.").to_owned(),
+                code: code.map(str::to_owned),
+                param: None,
+            })
+        };
+        match code {
+            Some("rate_limit_exceeded") => Self::Limited { retry_after: 1 },
+            Some(code) if CODES_OF_REQUESTS.contains(&code) => Self::Refused(refusal(400)),
+            _ => Self::Reported(refusal(502)),
+        }
     }
 
     /// Whether another target might do better.
@@ -117,7 +155,7 @@ impl ProviderError {
             | Self::Endless(_)
             | Self::Malformed(_)
             | Self::Failed(_)
-            | Self::InStream(_) => true,
+            | Self::Reported(_) => true,
             Self::Credential(_)
             | Self::Limited { .. }
             | Self::Refused(_)
@@ -198,6 +236,26 @@ mod tests {
         for body in ["", "<html>", "[]", r#"{"error":{"message":7}}"#, r#"{"detail":"x"}"#] {
             assert_eq!(read(body).message, "The provider refused the request with status 400.", "{body}");
         }
+    }
+
+    #[test]
+    fn a_failed_response_blames_the_request_only_by_its_code() {
+        let of = |code| ProviderError::of_response(code, Some("m"));
+        for code in [None, Some("server_error"), Some("novel")] {
+            assert!(
+                matches!(of(code), ProviderError::Reported(refusal) if refusal.status == 502),
+                "{code:?}"
+            );
+            assert!(of(code).is_fault(), "{code:?}");
+        }
+        for code in ["invalid_prompt", "image_too_large"] {
+            assert!(
+                matches!(of(Some(code)), ProviderError::Refused(refusal) if refusal.status == 400),
+                "{code}"
+            );
+            assert!(!of(Some(code)).is_fault(), "{code}");
+        }
+        assert!(matches!(of(Some("rate_limit_exceeded")), ProviderError::Limited { retry_after: 1 }));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! From a call to an answer: the body as the target gets it, the attempts, and what each came to.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -7,6 +8,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Response};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
+use serde::Deserialize;
 use tokio::time::Instant;
 use zumik_types::DegradePolicy;
 
@@ -117,8 +119,9 @@ impl Upstreams {
             return Ok(ModelBody::Stream(Box::new(stream)));
         }
         let body = collect(body, times).await?;
-        if Members::of(&body).is_err() {
-            return Err(ProviderError::Malformed("it is no JSON object").into());
+        let members = Members::of(&body).map_err(|_| ProviderError::Malformed("it is no JSON object"))?;
+        if call.api == Api::Responses {
+            check_end(&members)?;
         }
         Ok(ModelBody::Whole(body))
     }
@@ -134,6 +137,26 @@ fn body(call: &Forward<'_>, target: &Target, endpoint: &Endpoint) -> Result<Byte
         edit = edit.set("stream_options", options.edit().set("include_usage", &b"true"[..]).finish());
     }
     Ok(edit.finish().into())
+}
+
+/// Whether a whole response has come to an answer. Nothing of it has gone out: a failure can still be answered as one, or
+/// another target be asked.
+fn check_end(response: &Members<'_>) -> Result<(), ProviderError> {
+    #[derive(Default, Deserialize)]
+    struct Error<'a> {
+        #[serde(borrow)]
+        code: Option<Cow<'a, str>>,
+        #[serde(borrow)]
+        message: Option<Cow<'a, str>>,
+    }
+    match response.read::<Cow<'_, str>>("status").as_deref() {
+        Some("failed" | "cancelled") => {
+            let Error { code, message } = response.read("error").unwrap_or_default();
+            Err(ProviderError::of_response(code.as_deref(), message.as_deref()))
+        }
+        Some("queued" | "in_progress") => Err(ProviderError::Malformed("the response has not ended")),
+        _ => Ok(()),
+    }
 }
 
 /// A body that is no stream, piece by piece, so that one that is slow and one that is silent are told apart.

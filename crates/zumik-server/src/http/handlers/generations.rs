@@ -241,9 +241,14 @@ impl From<Failure> for ApiError {
 impl From<ProviderError> for ApiError {
     fn from(error: ProviderError) -> Self {
         let message = match error {
-            ProviderError::Refused(refusal) | ProviderError::InStream(refusal) => {
+            ProviderError::Refused(refusal) => {
                 let Refusal { status, message, code, param } = *refusal;
                 return Self::refused_by_provider(status, message, code, param);
+            }
+            ProviderError::Reported(refusal) => {
+                let Refusal { status, message, code, param } = *refusal;
+                let code = code.unwrap_or_else(|| "provider_error".to_owned());
+                return Self::refused_by_provider(status, message, Some(code), param);
             }
             ProviderError::Limited { retry_after } => {
                 return Self::rate_limited("the provider of this model", retry_after);

@@ -174,7 +174,9 @@ impl Pump {
             if is_complete {
                 meter.complete();
             } else {
-                let error = ProviderError::BrokeOff(None);
+                let error = response.members().get("error");
+                let text = |name: &str| error?.get(name)?.as_str();
+                let error = ProviderError::of_response(text("code"), text("message"));
                 self.model.fail(&error);
                 meter.fail(&error.into());
             }
