@@ -1,4 +1,5 @@
-//! Two servers on one PostgreSQL: the database is killed and comes back, then one of the servers is killed.
+//! Two servers on one PostgreSQL: the database is killed and comes back, then one of the servers is killed; and what one is
+//! told of the other's work.
 
 use std::path::Path;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use zumik_tests::faults::FaultyProxy;
 use zumik_tests::http::{Http, answer};
 use zumik_tests::process::{ServeProcess, zumik};
 use zumik_tests::seed;
+use zumik_tests::upstream::{Behaviour, Fault, Recorded, Upstream};
 use zumik_tests::writers::{ALL, Writers};
 
 /// Two servers on one database; the second has the master key of the first.
@@ -67,4 +69,36 @@ async fn appends_are_linearizable_though_the_database_and_one_of_two_servers_are
     one.kill();
     proxies[0].redirect(&two.url);
     writers.check(&client(&two, &key)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_response_that_another_server_cancels_or_deletes_frees_the_model() {
+    let Some(database) = Postgres::shared() else { return };
+    let upstream = Upstream::start().await;
+    let folders = [(); 2].map(|()| tempfile::tempdir().expect("a temporary folder"));
+    let settings = format!("[upstreams.test]\nurl = \"{}\"\nmodels = [\"gpt-test\"]\n", upstream.url());
+    std::fs::write(folders[0].path().join("zumik.toml"), settings).expect("a file in a temporary folder");
+    let [one, two] = start_both(database, [folders[0].path(), folders[1].path()]);
+    let [here, there] = [&one, &two].map(|server| Http::new(&server.url, &one.api_key));
+
+    upstream.next(Behaviour::fault(Fault::Silence));
+    let body = json!({ "model": "gpt-test", "input": "Hi", "background": true });
+    let id = here.post("/v1/responses", body).await["id"].as_str().expect("an id").to_owned();
+    upstream.until(|requests| requests.len() == 1).await;
+    let cancelled = answer(there.request(Method::POST, &format!("/v1/responses/{id}/cancel"))).await;
+    assert_eq!(cancelled.json()["status"], "cancelled", "{cancelled:?}");
+    upstream.until(|requests| requests[0].cancelled()).await;
+
+    upstream.next(Behaviour::fault(Fault::Stall(6)));
+    let body = json!({ "model": "gpt-test", "input": "Hi", "stream": true });
+    let mut stream = here.request(Method::POST, "/v1/responses").json(&body).send().await.expect("a stream");
+    let first = stream.chunk().await.expect("a stream").expect("an event");
+    let first = String::from_utf8_lossy(&first);
+    let (_, id) = first.split_once("\"id\":\"").expect("an id");
+    let id = id.split('"').next().expect("an id");
+    let deleted = answer(there.request(Method::DELETE, &format!("/v1/responses/{id}"))).await;
+    assert_eq!(deleted.status, 200, "{deleted:?}");
+    upstream.until(|requests| requests.iter().all(Recorded::cancelled)).await;
+    let rest = stream.text().await.expect("its end");
+    assert!(rest.contains("event: error"), "{rest}");
 }

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use zumik_types::V1ResponseId;
 
-/// How to stop each response that is being worked on in this process.
+/// How to stop each response that is being worked on in this process. All of them are in the store, too.
 #[derive(Clone, Default)]
 pub(crate) struct Background(Arc<Mutex<HashMap<V1ResponseId, CancellationToken>>>);
 
@@ -19,11 +19,16 @@ pub(crate) struct Work {
 }
 
 impl Background {
-    /// Lists the work on a response.
+    /// Lists the work on a response that has been kept as it begins.
     pub(crate) fn begin(&self, id: V1ResponseId) -> Work {
         let stop = CancellationToken::new();
         self.0.lock().insert(id.clone(), stop.clone());
         Work { id, stop, background: self.clone() }
+    }
+
+    /// The responses that are being worked on.
+    pub(crate) fn ids(&self) -> Vec<V1ResponseId> {
+        self.0.lock().keys().cloned().collect()
     }
 
     /// Stops the work on a response, if there is any.

@@ -1,6 +1,8 @@
-//! A server as a whole: putting it together (`builder`), running it (`running`), and its sockets (`listener`).
+//! A server as a whole: putting it together (`builder`), running it (`running`), its sockets (`listener`, `metrics`), and
+//! what it does by itself (`maintenance`, `cancelled`).
 
 mod builder;
+mod cancelled;
 mod listener;
 mod maintenance;
 mod metrics;

@@ -10,7 +10,7 @@ use zumik_types::ProjectId;
 
 use super::listener::Listener;
 use super::metrics::{Guard, MetricsPage};
-use super::{Server, maintenance};
+use super::{Server, cancelled, maintenance};
 use crate::app::App;
 use crate::batches::{ChatLines, Shop, Worker};
 
@@ -52,6 +52,7 @@ impl RunningServer {
                 server.upkeep.usage_days,
                 closing.clone(),
             )),
+            tokio::spawn(cancelled::run(Arc::clone(&server.app), closing.clone())),
             tokio::spawn(write_usage(Arc::clone(&server.app), closing.clone())),
             tokio::spawn(run_batches(Arc::clone(&server.app), server.upkeep.batch_lines, closing.clone())),
         ];

@@ -298,6 +298,10 @@ pub trait Store: AliasStore + BatchStore + HintStore + UsageStore + Send + Sync 
     /// Stops a native response that has not ended; one that has is given unchanged.
     async fn cancel_response(
         &self,
+    /// Which of these `/v1` responses nobody has to work on any more: they have ended, or are gone. Another server of the
+    /// same store may have cancelled or deleted them.
+    async fn ended_v1_responses(&self, ids: Vec<V1ResponseId>) -> Result<Vec<V1ResponseId>>;
+
         ctx: &ProjectCtx,
         id: &ResponseId,
         key: Option<Idempotency>,

@@ -130,6 +130,7 @@ laws! {
         input_items_stay_with_their_response_and_go_with_it,
         open_responses_fail_at_a_restart,
         a_deleted_v1_response_is_gone,
+        responses_that_have_ended_or_are_gone_are_told_from_open_ones,
         the_end_of_a_begun_response_changes_only_an_open_one;
     conversations:
         a_conversation_is_kept_until_it_is_deleted,

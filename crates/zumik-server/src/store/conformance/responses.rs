@@ -146,6 +146,24 @@ pub(super) async fn open_responses_fail_at_a_restart(world: World) {
     assert_eq!(world.store.retrieve_response(&world.ctx(), &ended.id).await.unwrap(), ended);
 }
 
+pub(super) async fn responses_that_have_ended_or_are_gone_are_told_from_open_ones(world: World) {
+    let mut ids = Vec::new();
+    for status in [V1ResponseStatus::InProgress, V1ResponseStatus::Queued, V1ResponseStatus::Completed] {
+        ids.push(commit_v1(&world, status).await.id().clone());
+    }
+    ids.push(V1ResponseId::with_suffix(&suffix()));
+    let ended = async || {
+        let ended = world.store.ended_v1_responses(ids.clone()).await.unwrap();
+        Vec::from_iter(ids.iter().filter(|id| ended.contains(id)).cloned())
+    };
+    assert_eq!(ended().await, ids[2..]);
+    fresh(world.store.cancel_v1_response(&world.ctx(), &ids[1], None).await);
+    assert_eq!(ended().await, ids[1..]);
+    world.store.delete_v1_response(&world.ctx(), &ids[0]).await.unwrap();
+    assert_eq!(ended().await, ids);
+    assert!(world.store.ended_v1_responses(Vec::new()).await.unwrap().is_empty());
+}
+
 pub(super) async fn a_deleted_v1_response_is_gone(world: World) {
     let response = commit_v1(&world, V1ResponseStatus::Completed).await;
     world.store.delete_v1_response(&world.ctx(), response.id()).await.unwrap();

@@ -1,7 +1,7 @@
 //! Prompts and responses of the model.
 
 use serde_json::Value;
-use zumik_types::{ArtifactId, BundleId, Event, Snapshot};
+use zumik_types::{ArtifactId, BundleId, Event, Snapshot, V1ResponseId};
 
 use super::state::{ResponseEntry, ResponseKey, State};
 use crate::domain::{Block, Prompt, Source};
@@ -201,6 +201,14 @@ impl State {
     pub(super) fn fail_open_responses(&mut self) -> u64 {
         let open = self.responses.values_mut().filter(|entry| entry.response.is_open());
         open.map(|entry| entry.response.abandon()).count() as u64
+    }
+
+    pub(super) fn ended_v1_responses(&self, mut ids: Vec<V1ResponseId>) -> Vec<V1ResponseId> {
+        ids.retain(|id| {
+            let entry = self.responses.get(&ResponseKey::V1(id.clone()));
+            entry.is_none_or(|entry| !entry.response.is_open())
+        });
+        ids
     }
 
     fn response_mut(&mut self, ctx: &ProjectCtx, key: &ResponseKey) -> Result<&mut ResponseEntry> {

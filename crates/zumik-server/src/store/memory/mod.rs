@@ -315,6 +315,10 @@ impl Store for MemoryStore {
         self.state()?.response(ctx, &ResponseKey::Native(id.clone()))?.native()
     }
 
+    async fn ended_v1_responses(&self, ids: Vec<V1ResponseId>) -> Result<Vec<V1ResponseId>> {
+        Ok(self.state()?.ended_v1_responses(ids))
+    }
+
     async fn cancel_response(
         &self,
         ctx: &ProjectCtx,

@@ -276,6 +276,11 @@ impl Store for PostgresStore {
         self.read(|db| Box::pin(db.retrieve_response(ctx, name))).await?.native()
     }
 
+    async fn ended_v1_responses(&self, ids: Vec<V1ResponseId>) -> Result<Vec<V1ResponseId>> {
+        let ids = &ids;
+        self.read(|db| Box::pin(db.ended_v1_responses(ids))).await
+    }
+
     async fn cancel_response(
         &self,
         ctx: &ProjectCtx,

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use zumik_types::{ArtifactId, ConversationId, NativeResponse, ResponseId, V1ResponseId};
 
-use super::db::{Db, Env, bytes, key};
+use super::db::{Db, Env, bytes, id, key};
 use crate::store::durable::ids::PublicId as _;
 use crate::store::durable::place;
 use crate::store::durable::responses::{INPUT_ITEMS, ResponseName};
@@ -223,6 +223,20 @@ impl Db<'_, '_> {
             self.replace_response(*row, &SealedResponse::new(self.env, &response)?).await?;
         }
         Ok(open.len() as u64)
+    }
+
+    /// Those that nobody has to work on any more.
+    pub(super) async fn ended_v1_responses(&self, ids: &[V1ResponseId]) -> Result<Vec<V1ResponseId>> {
+        const SURFACE: i64 = 1;
+        let keys: Vec<_> = ids.iter().filter_map(key).collect();
+        self.all(
+            "SELECT public_id FROM unnest($1::bytea[]) AS listed (public_id) WHERE NOT EXISTS
+               (SELECT FROM responses WHERE responses.public_id = listed.public_id AND surface = $2
+                AND worker IS NOT NULL)",
+            &[&keys, &SURFACE],
+            |row| id(row, 0),
+        )
+        .await
     }
 
     async fn find_response(&self, ctx: &ProjectCtx, name: &ResponseName, hold: Hold) -> Result<Found> {

@@ -303,6 +303,10 @@ impl Store for SqliteStore {
         let name = ResponseName::Native(id.clone());
         self.read(ctx, move |db, ctx| db.retrieve_response(ctx, &name)).await?.native()
     }
+    async fn ended_v1_responses(&self, ids: Vec<V1ResponseId>) -> Result<Vec<V1ResponseId>> {
+        self.readers.read(move |db| db.ended_v1_responses(ids)).await
+    }
+
 
     async fn cancel_response(
         &self,

@@ -191,6 +191,23 @@ impl Db<'_> {
         Ok(open.len() as u64)
     }
 
+    /// Those that nobody has to work on any more.
+    pub(super) fn ended_v1_responses(&self, ids: Vec<V1ResponseId>) -> Result<Vec<V1ResponseId>> {
+        let mut ended = Vec::new();
+        for id in ids {
+            let name = ResponseName::V1(id);
+            let open: Option<bool> = self.one(
+                "SELECT open FROM responses WHERE public_id = ?1 AND surface = ?2",
+                params![name.key(), name.surface()],
+                |row| row.get(0),
+            )?;
+            if let (ResponseName::V1(id), None | Some(false)) = (name, open) {
+                ended.push(id);
+            }
+        }
+        Ok(ended)
+    }
+
     fn find_response(&self, ctx: &ProjectCtx, name: &ResponseName) -> Result<Found> {
         self.one(
             "SELECT id, content, open FROM responses

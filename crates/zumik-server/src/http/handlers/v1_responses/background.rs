@@ -25,12 +25,12 @@ where
     kept.response = Some(stored(&response));
     let mut answer = Answer::json(&call.ctx.trace, &response)?;
     answer.headers = headers(target, &qos::queued());
-    // Listed before the answer is out: a cancel that follows at once must find it.
-    let listed = call.app.background.begin(response.id().clone());
     let (app, ctx) = (Arc::clone(&call.app), call.ctx.clone());
     // A client that goes away now must not leave a response that nobody works on.
     let begun = call.app.running.spawn(async move {
         commit(&app, &ctx, held, kept, &answer).await?;
+        // Listed before the answer is out: a cancel that follows at once must find it.
+        let listed = app.background.begin(response.id().clone());
         let running = app.running.clone();
         running.spawn(async move {
             // Who stops the work has written its end.
