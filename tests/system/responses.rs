@@ -182,6 +182,21 @@ async fn a_provider_without_the_api_is_asked_for_chat_completions_from_then_on()
 }
 
 #[tokio::test]
+async fn a_provider_without_the_api_tells_what_it_refuses() {
+    let missing = || Behaviour { body: Some(NOT_FOUND.to_owned()), ..Behaviour::status(404) };
+    for status in [400, 404] {
+        let rig = Rig::start().await;
+        rig.upstream.next(missing());
+        rig.upstream.next(Behaviour::status(status));
+        let answer = rig.send(&hi(), &[]).await;
+        assert_eq!(answer.status(), status);
+        let error: Value = answer.json().await.unwrap();
+        assert_eq!(error["error"]["message"], "The provider says so.", "{error}");
+        assert_eq!(rig.upstream.requests().len(), 2);
+    }
+}
+
+#[tokio::test]
 async fn a_model_that_a_provider_does_not_have_says_nothing_of_its_apis() {
     let rig = Rig::start().await;
     rig.upstream.next(Behaviour::status(404));

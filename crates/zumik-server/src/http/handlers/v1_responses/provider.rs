@@ -132,29 +132,22 @@ impl Question {
                 Err(unanswered) => return Err(unanswered.count().into()),
             }
         }
-        let (body, first) = match (self.chat_body(), tried) {
-            (Ok(body), tried) => (body, tried.map(Unanswered::pass_on)),
-            (Err(error), tried) => {
+        let body = match self.chat_body() {
+            Ok(body) => body,
+            Err(error) => {
                 tried.map(Unanswered::count);
                 return Err(error);
             }
         };
+        let tried = tried.map(Unanswered::pass_on).is_some();
+        // What it refuses now is told: where it has no such API, what it said of that helps nobody.
         let answer = self.call(app, Api::ChatCompletions, self.route.clone(), body, stream).await;
-        match (answer.map_err(Unanswered::count), first) {
-            (Ok(answer), first) => {
-                if first.is_some() && answer.target.provider == *provider {
-                    tracing::info!(%provider, "a provider has no Responses API and is asked for chat completions");
-                    app.engine.learn_responses(provider, false);
-                }
-                Ok((Spoken::Chat, answer))
-            }
-            // It refuses this one in the same way: the model is what it does not have.
-            (
-                Err(Failure::Provider(ProviderError::Refused(second))),
-                Some(Failure::Provider(ProviderError::Refused(first))),
-            ) if second.status == first.status => Err(Failure::from(ProviderError::Refused(first)).into()),
-            (Err(failure), _) => Err(failure.into()),
+        let answer = answer.map_err(Unanswered::count)?;
+        if tried && answer.target.provider == *provider {
+            tracing::info!(%provider, "a provider has no Responses API and is asked for chat completions");
+            app.engine.learn_responses(provider, false);
         }
+        Ok((Spoken::Chat, answer))
     }
 
     async fn call(
