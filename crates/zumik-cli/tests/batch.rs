@@ -146,3 +146,23 @@ fn a_wrong_file_is_refused_before_anything_is_sent() {
     let said = refused(&output(&mut batch(&server, work.path(), ["status", "batch_unknown"])), 1);
     assert!(said.contains("404"), "{said}");
 }
+
+#[test]
+fn answers_and_errors_cannot_be_one_file_whatever_it_is_called() {
+    let (data, work) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let server = Serving::start(data.path());
+    fs::write(work.path().join("q.jsonl"), QUESTIONS).unwrap();
+    fs::create_dir(work.path().join("folder")).unwrap();
+    std::os::unix::fs::symlink("folder", work.path().join("link")).unwrap();
+    for (out, errors) in [
+        ("a", "a"),
+        ("a", "./a"),
+        ("./a", work.path().join("a").to_str().unwrap()),
+        ("folder/../a", "a"),
+        ("folder/a", "link/a"),
+    ] {
+        let arguments = ["run", "q.jsonl", "--out", out, "--errors", errors];
+        let said = refused(&output(&mut batch(&server, work.path(), arguments)), 2);
+        assert!(said.contains("the same file"), "{out} {errors}: {said}");
+    }
+}

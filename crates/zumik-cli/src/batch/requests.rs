@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
+use serde_json::value::RawValue;
 use zumik_client::types::operations::CREATE_CHAT_COMPLETION;
 
 use crate::failure::Failure;
@@ -28,12 +29,13 @@ pub(super) struct Requests {
 
 /// What a line is told by. All else in it is the server's business.
 #[derive(Deserialize)]
-struct Line {
+struct Line<'a> {
     custom_id: Option<Value>,
     url: Option<Value>,
     body: Option<Body>,
     messages: Option<Value>,
-    model: Option<Value>,
+    #[serde(borrow, default, deserialize_with = "given")]
+    model: Option<&'a RawValue>,
     stream: Option<bool>,
 }
 
@@ -58,7 +60,7 @@ fn requests(text: &str, model: &str) -> Result<Requests, Failure> {
     for (at, line) in lines {
         let number = at + 1;
         let refuse = |why: &str| Failure::failed(format_args!("line {number}: {why}"));
-        let parsed: Line = serde_json::from_str(line).map_err(|error| refuse(&unreadable(&error)))?;
+        let parsed: Line<'_> = serde_json::from_str(line).map_err(|error| refuse(&unreadable(&error)))?;
         if parsed.stream == Some(true) || parsed.body.as_ref().and_then(|body| body.stream) == Some(true) {
             return Err(refuse("it asks for a stream, which a batch cannot give; take \"stream\" out"));
         }
@@ -73,7 +75,7 @@ fn requests(text: &str, model: &str) -> Result<Requests, Failure> {
             (Some(_), _) => return Err(refuse("custom_id must be a text that is not empty")),
             (None, Some(_)) => {
                 let id = format!("line-{number}");
-                push_chat(&mut jsonl, &id, line, parsed.model.is_some(), model);
+                push_chat(&mut jsonl, &id, line, parsed.model, model);
                 (id, CHAT.to_owned())
             }
             (None, None) => {
@@ -110,18 +112,24 @@ fn unreadable(error: &serde_json::Error) -> String {
     format!("it is no JSON object that a request could be (column {})", error.column())
 }
 
-/// Makes a batch line of a chat request, which stays as it was written.
-fn push_chat(jsonl: &mut String, id: &str, request: &str, has_model: bool, model: &str) {
+/// A member that is there, `null` or not.
+fn given<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'a RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
+}
+
+/// Makes a batch line of a chat request, which stays as it was written but for the model, if it names none.
+fn push_chat(jsonl: &mut String, id: &str, request: &str, named: Option<&RawValue>, model: &str) {
     let begin = format!(r#"{{"custom_id":"{id}","method":"POST","url":"{CHAT}","body":"#);
     jsonl.push_str(&begin);
-    match request.strip_prefix('{').filter(|_| !has_model) {
-        Some(rest) => {
-            jsonl.push_str(r#"{"model":"#);
-            jsonl.push_str(&Value::from(model).to_string());
-            jsonl.push(',');
-            jsonl.push_str(rest);
+    let model = Value::from(model);
+    match (named.map(RawValue::get), request.strip_prefix('{')) {
+        (None, Some(rest)) => jsonl.push_str(&format!(r#"{{"model":{model},{rest}"#)),
+        (Some(named @ "null"), _) => {
+            // It is a part of the request.
+            let at = named.as_ptr() as usize - request.as_ptr() as usize;
+            jsonl.push_str(&format!("{}{model}{}", &request[..at], &request[at + named.len()..]));
         }
-        None => jsonl.push_str(request),
+        _ => jsonl.push_str(request),
     }
     jsonl.push('}');
 }
@@ -149,6 +157,21 @@ mod tests {
         let second =
             json!({"custom_id":"line-3","method":"POST","url":CHAT,"body":{"model":"m","messages":[]}});
         assert_eq!(lines[1], second);
+    }
+
+    #[test]
+    fn a_request_that_names_no_model_gets_one_and_no_second() {
+        for line in [
+            r#"{"messages":[]}"#,
+            r#"{"model":null,"messages":[]}"#,
+            r#"{"messages":[],"model" : null , "x":{"model":null}}"#,
+        ] {
+            let requests = requests(line, "auto").unwrap();
+            assert_eq!(lines(&requests)[0]["body"]["model"], "auto", "{line}");
+            assert_eq!(requests.jsonl.matches("\"auto\"").count(), 1, "{line}");
+            let members = line.matches("\"model\"").count().max(1);
+            assert_eq!(requests.jsonl.matches("\"model\"").count(), members, "{}", requests.jsonl);
+        }
     }
 
     #[test]

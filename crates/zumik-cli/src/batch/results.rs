@@ -54,12 +54,20 @@ impl Files {
             place.check(args.force)?;
         }
         match (&files.out, &files.errors) {
-            (Place::File(out), Place::File(errors)) if out == errors => {
+            (Place::File(out), Place::File(errors)) if whereabouts(out) == whereabouts(errors) => {
                 Err(Failure::usage("--out and --errors are the same file"))
             }
             _ => Ok(files),
         }
     }
+}
+
+/// Where a file is, or would be, by whatever way it is named. What replaces it takes the place of a link, so the file's
+/// own name is not followed.
+fn whereabouts(path: &Path) -> PathBuf {
+    let folder = folder(path);
+    let folder = std::fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
+    folder.join(path.file_name().unwrap_or_default())
 }
 
 /// `answers.output.jsonl` has its errors in `answers.errors.jsonl`, and so has `answers.jsonl`.
