@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::IntoFuture;
+use std::time::Duration;
 
 use zumik_types::operations::CREATE_CHAT_COMPLETION;
 use zumik_types::{Batch, CreateChatCompletionRequest, JsonObject};
@@ -54,7 +55,8 @@ impl<'c> Batches<'c> {
     /// [`Request`](crate::ErrorKind::Request) when a `custom_id` is empty, longer than 256 characters or used twice, when
     /// a request asks for a stream, or when there is none; [`TooLarge`](crate::ErrorKind::TooLarge) when the input is
     /// over 2 MiB. Then nothing was sent. [`BatchFailed`](crate::ErrorKind::BatchFailed) when the server refuses the
-    /// input. Whatever else a call can meet.
+    /// input. [`Timeout`](crate::ErrorKind::Timeout) when it has not ended in the [time](RunBatch::timeout) that was set.
+    /// Whatever else a call can meet.
     pub fn run<N: Into<String>, R: Into<CreateChatCompletionRequest>>(
         &self,
         requests: impl IntoIterator<Item = (N, R)>,
@@ -63,7 +65,7 @@ impl<'c> Batches<'c> {
         for (custom_id, request) in requests {
             input.push(custom_id.into(), request.into());
         }
-        RunBatch { batches: *self, input, metadata: None, progress: None }
+        RunBatch { batches: *self, input, metadata: None, progress: None, limit: None }
     }
 }
 
@@ -74,6 +76,7 @@ pub struct RunBatch<'c> {
     input: Input,
     metadata: Option<JsonObject>,
     progress: Option<Progress<'c>>,
+    limit: Option<Duration>,
 }
 
 impl<'c> RunBatch<'c> {
@@ -89,6 +92,13 @@ impl<'c> RunBatch<'c> {
         self.metadata = Some(metadata);
         self
     }
+
+    /// Sets the longest time to wait for its end. Default: until it has ended. A batch that takes longer goes on, and is
+    /// found by its id.
+    pub fn timeout(mut self, limit: Duration) -> Self {
+        self.limit = Some(limit);
+        self
+    }
 }
 
 impl<'c> IntoFuture for RunBatch<'c> {
@@ -96,7 +106,7 @@ impl<'c> IntoFuture for RunBatch<'c> {
     type IntoFuture = BoxFuture<'c, Self::Output>;
 
     fn into_future(self) -> Self::IntoFuture {
-        let Self { batches, input, metadata, progress } = self;
+        let Self { batches, input, metadata, progress, limit } = self;
         Box::pin(async move {
             let mut progress = progress.unwrap_or_else(|| Box::new(|_| {}));
             let client = batches.client;
@@ -107,7 +117,7 @@ impl<'c> IntoFuture for RunBatch<'c> {
             }
             let batch = create.await?;
             progress(&batch);
-            let batch = ended(until_ended(&batches, &batch.id, &mut progress).await?)?;
+            let batch = ended(until_ended(&batches, &batch.id, &mut progress, limit).await?)?;
             Ok(BatchResults::of(client, batch))
         })
     }

@@ -4,11 +4,11 @@ use std::fmt;
 use std::future::IntoFuture;
 use std::time::Duration;
 
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use zumik_types::{Batch, BatchId, BatchStatus};
 
 use crate::api::v1::batches::Batches;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Outcome, Result};
 use crate::response::Response;
 use crate::transport::BoxFuture;
 
@@ -29,8 +29,12 @@ impl<'c> Batches<'c> {
     ///
     /// The server is asked seldom: after half a second, then ever later, up to every 30 seconds, at times that are a
     /// little random. A server that cannot be reached for some minutes does not end the wait; one that asks for a longer
-    /// pause gets it, up to an hour. There is no deadline but the batch's own: put one around it with
-    /// `tokio::time::timeout`. Dropping the future cancels nothing on the server; [`cancel`](Self::cancel) does.
+    /// pause gets it, up to an hour. There is no deadline but the batch's own, 24 hours after it was created, unless
+    /// [`timeout`](WaitForBatch::timeout) sets one. Dropping the future cancels nothing on the server;
+    /// [`cancel`](Self::cancel) does.
+    ///
+    /// A batch with a status that this version does not know has ended when it says when it did
+    /// ([`completed_at`](Batch::completed_at) and its like).
     ///
     /// ```no_run
     /// # async fn example(zk: &zumik_client::Zumik, id: &zumik_client::types::BatchId) -> zumik_client::Result<()> {
@@ -42,9 +46,10 @@ impl<'c> Batches<'c> {
     ///
     /// # Errors
     ///
-    /// Whatever a call can meet. A batch that failed, expired or was cancelled is no error here.
+    /// [`Timeout`](ErrorKind::Timeout) when the batch has not ended in the time that was set; it goes on. Whatever else a
+    /// call can meet. A batch that failed, expired or was cancelled is no error here.
     pub fn wait(&self, batch_id: impl Into<BatchId>) -> WaitForBatch<'c> {
-        WaitForBatch { batches: *self, batch_id: batch_id.into(), progress: None }
+        WaitForBatch { batches: *self, batch_id: batch_id.into(), progress: None, limit: None }
     }
 }
 
@@ -54,6 +59,7 @@ pub struct WaitForBatch<'c> {
     batches: Batches<'c>,
     batch_id: BatchId,
     progress: Option<Progress<'c>>,
+    limit: Option<Duration>,
 }
 
 impl<'c> WaitForBatch<'c> {
@@ -63,6 +69,12 @@ impl<'c> WaitForBatch<'c> {
         self.progress = Some(Box::new(progress));
         self
     }
+
+    /// Sets the longest time to wait. Default: until the batch has ended.
+    pub fn timeout(mut self, limit: Duration) -> Self {
+        self.limit = Some(limit);
+        self
+    }
 }
 
 impl<'c> IntoFuture for WaitForBatch<'c> {
@@ -70,10 +82,10 @@ impl<'c> IntoFuture for WaitForBatch<'c> {
     type IntoFuture = BoxFuture<'c, Self::Output>;
 
     fn into_future(self) -> Self::IntoFuture {
-        let Self { batches, batch_id, progress } = self;
+        let Self { batches, batch_id, progress, limit } = self;
         Box::pin(async move {
             let mut progress = progress.unwrap_or_else(|| Box::new(|_| {}));
-            until_ended(&batches, &batch_id, &mut progress).await.map(Response::into_inner)
+            until_ended(&batches, &batch_id, &mut progress, limit).await.map(Response::into_inner)
         })
     }
 }
@@ -84,8 +96,22 @@ impl fmt::Debug for WaitForBatch<'_> {
     }
 }
 
-/// Asks for a batch until it has ended.
+/// Asks for a batch until it has ended, or for so long.
 pub(super) async fn until_ended(
+    batches: &Batches<'_>,
+    id: &BatchId,
+    progress: &mut Progress<'_>,
+    limit: Option<Duration>,
+) -> Result<Response<Batch>> {
+    let ended = asked_until_ended(batches, id, progress);
+    let Some(limit) = limit else { return ended.await };
+    timeout(limit, ended).await.unwrap_or_else(|_| {
+        let message = format!("the batch {id} has not ended within {} s", limit.as_secs_f64());
+        Err(Error::new(ErrorKind::Timeout, message).with_outcome(Outcome::Ambiguous))
+    })
+}
+
+async fn asked_until_ended(
     batches: &Batches<'_>,
     id: &BatchId,
     progress: &mut Progress<'_>,
@@ -96,7 +122,7 @@ pub(super) async fn until_ended(
         match batches.retrieve(id).send().await {
             Ok(batch) => {
                 progress(&batch);
-                if has_ended(&batch.status) {
+                if has_ended(&batch) {
                     return Ok(batch);
                 }
                 failed = 0;
@@ -112,9 +138,17 @@ pub(super) async fn until_ended(
     }
 }
 
-fn has_ended(status: &BatchStatus) -> bool {
-    use BatchStatus::{Cancelled, Completed, Expired, Failed};
-    matches!(status, Completed | Failed | Expired | Cancelled)
+/// Whether nothing more happens to a batch: by its status, or where this version does not know that, by its times.
+pub(super) fn has_ended(batch: &Batch) -> bool {
+    use BatchStatus::{Cancelled, Completed, Expired, Failed, Unrecognized};
+    match batch.status {
+        Completed | Failed | Expired | Cancelled => true,
+        Unrecognized(_) => {
+            let ends = [&batch.completed_at, &batch.failed_at, &batch.expired_at, &batch.cancelled_at];
+            ends.into_iter().any(Option::is_some)
+        }
+        _ => false,
+    }
 }
 
 /// Half of it is certain and half by chance, so that many programs do not ask at the same moment.

@@ -221,6 +221,38 @@ async fn a_wait_gives_the_server_the_pause_that_it_asks_for() {
     assert_eq!(asked, [0, 600, 600 + 3600]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_wait_ends_in_the_time_that_was_set() {
+    let fake = server(vec![batch("in_progress", json!({}))], vec![]);
+    let client = fake.client();
+    let (batches, hour) = (client.v1().batches(), Duration::from_secs(3600));
+    let begun = tokio::time::Instant::now();
+    let error = batches.wait("batch_1".parse::<BatchId>().unwrap()).timeout(hour).await.unwrap_err();
+    assert_eq!((error.kind(), begun.elapsed()), (ErrorKind::Timeout, hour));
+    assert_eq!(error.message(), "the batch batch_1 has not ended within 3600 s");
+    let error = batches.run([("a", request("hi"))]).timeout(hour).await.unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Timeout, Outcome::Ambiguous));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_with_an_unknown_status_has_ended_when_it_says_when() {
+    let day = Duration::from_secs(24 * 3600);
+    for end in ["completed_at", "failed_at", "expired_at", "cancelled_at"] {
+        let ended = json!({ end: 7, "output_file_id": "file-out" });
+        let fake = server(vec![batch("archived", ended)], output());
+        let client = fake.client();
+        let id: BatchId = "batch_1".parse().unwrap();
+        let batch = client.v1().batches().wait(&id).timeout(day).await.unwrap();
+        assert_eq!(batch.status.as_str(), "archived", "{end}");
+        let lines = client.v1().batches().results(&id).await.unwrap().collect().await.unwrap();
+        assert_eq!(lines.len(), 1, "{end}");
+    }
+    let fake = server(vec![batch("paused", json!({ "in_progress_at": 7, "cancelling_at": 8 }))], vec![]);
+    let client = fake.client();
+    let waited = client.v1().batches().wait("batch_1".parse::<BatchId>().unwrap()).timeout(day).await;
+    assert_eq!(waited.unwrap_err().kind(), ErrorKind::Timeout, "it may go on");
+}
+
 #[tokio::test]
 async fn a_batch_that_is_to_run_prints_neither_its_requests_nor_its_metadata() {
     let client = FakeTransport::new().client();
