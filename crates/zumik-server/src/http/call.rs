@@ -14,7 +14,7 @@ use super::input::{Form, Query, object};
 use super::routes::PathIds;
 use super::{ApiError, Reply};
 use crate::app::App;
-use crate::store::{Idempotency, Kind, ProjectCtx};
+use crate::store::{Idempotency, Kind, ProjectCtx, StoreError};
 
 /// One authorized request of an operation.
 pub(crate) struct Call {
@@ -24,8 +24,8 @@ pub(crate) struct Call {
     pub(crate) ctx: ProjectCtx,
     /// The idempotency key, until a write takes it. What fails before leaves it here.
     pub(crate) key: Option<Idempotency>,
-    /// The stored hints that the request refers to.
-    pub(super) stored_hints: Option<StoredAgentHints>,
+    /// The body as a form, where it was read already.
+    pub(super) form: Option<Form>,
     pub(super) head: Parts,
     pub(super) ids: PathIds,
     pub(super) body: Bytes,
@@ -55,13 +55,23 @@ impl Call {
     }
 
     /// The body as a form.
-    pub(crate) async fn form(&self) -> Result<Form, ApiError> {
-        Form::read(&self.head.headers, self.body.clone()).await
+    pub(crate) async fn form(&mut self) -> Result<Form, ApiError> {
+        match self.form.take() {
+            Some(form) => Ok(form),
+            None => Form::read(&self.head.headers, self.body.clone()).await,
+        }
     }
 
-    /// The stored hints that the request refers to by `Agent-Hints-Ref`, if they are there.
-    pub(crate) fn stored_hints(&self) -> Option<&StoredAgentHints> {
-        self.stored_hints.as_ref()
+    /// The stored hints that `Agent-Hints-Ref` names. An id that is unknown, foreign or none is ignored.
+    pub(crate) async fn stored_hints(&self) -> Result<Option<StoredAgentHints>, ApiError> {
+        let Some(id) = self.header("agent-hints-ref").and_then(|value| value.parse().ok()) else {
+            return Ok(None);
+        };
+        match self.app.store.retrieve_agent_hints(&self.ctx, &id).await {
+            Ok(hints) => Ok(Some(hints)),
+            Err(StoreError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// The query string.

@@ -6,7 +6,7 @@ use http::request::Parts;
 use sha2::{Digest, Sha256};
 
 use super::ApiError;
-use super::input::{Form, is_multipart};
+use super::input::Form;
 use crate::store::Idempotency;
 
 /// The request header that carries the key.
@@ -22,11 +22,15 @@ pub(crate) fn carries_key(head: &Parts) -> bool {
     head.method == http::Method::POST && head.headers.contains_key(KEY)
 }
 
-/// What the request is recognized by, if it carries a key.
+/// What the request is recognized by, if it carries a key. `form` is its body, where that is one that can be read.
 ///
 /// # Errors
 /// 400 when the key is not 1 to 255 visible ASCII characters.
-pub(crate) async fn identify(head: &Parts, body: &Bytes) -> Result<Option<Idempotency>, ApiError> {
+pub(crate) fn identify(
+    head: &Parts,
+    body: &Bytes,
+    form: Option<&Form>,
+) -> Result<Option<Idempotency>, ApiError> {
     if !carries_key(head) {
         return Ok(None);
     }
@@ -40,7 +44,7 @@ pub(crate) async fn identify(head: &Parts, body: &Bytes) -> Result<Option<Idempo
             ));
         }
     };
-    let fingerprint = fingerprint(head, body).await;
+    let fingerprint = fingerprint(head, body, form);
     Ok(Some(Idempotency { path: head.uri.path().to_owned(), key, fingerprint }))
 }
 
@@ -50,14 +54,12 @@ fn is_token(key: &[u8]) -> bool {
 
 /// SHA-256 of method, path and body; of a form, its parts. A form that cannot be read counts as any other body: its
 /// handler will refuse it.
-async fn fingerprint(head: &Parts, body: &Bytes) -> [u8; 32] {
+fn fingerprint(head: &Parts, body: &Bytes, form: Option<&Form>) -> [u8; 32] {
     let mut hash = Sha256::new();
     hash.update(head.method.as_str());
     hash.update([0]);
     hash.update(head.uri.path());
     hash.update([0]);
-    let form =
-        if is_multipart(&head.headers) { Form::read(&head.headers, body.clone()).await.ok() } else { None };
     match form {
         Some(form) => form.digest_into(&mut hash),
         None => hash.update(body),
@@ -79,32 +81,32 @@ mod tests {
         request.body(()).unwrap().into_parts().0
     }
 
-    #[tokio::test]
-    async fn only_a_post_is_recognized_by_its_key() {
+    #[test]
+    fn only_a_post_is_recognized_by_its_key() {
         let body = Bytes::from_static(b"{}");
-        let known = identify(&head("POST", &["k"]), &body).await.unwrap().unwrap();
+        let known = identify(&head("POST", &["k"]), &body, None).unwrap().unwrap();
         assert_eq!((known.path.as_str(), known.key.as_str()), ("/v2/artifacts", "k"));
         for method in ["GET", "PUT", "DELETE"] {
-            assert!(identify(&head(method, &["k"]), &body).await.unwrap().is_none());
+            assert!(identify(&head(method, &["k"]), &body, None).unwrap().is_none());
         }
-        assert!(identify(&head("POST", &[]), &body).await.unwrap().is_none());
+        assert!(identify(&head("POST", &[]), &body, None).unwrap().is_none());
     }
 
-    #[tokio::test]
-    async fn a_malformed_key_is_refused_by_name() {
+    #[test]
+    fn a_malformed_key_is_refused_by_name() {
         let long = "x".repeat(256);
         for keys in [&[""][..], &["a b"], &["caf\u{e9}"], &["a\tb"], &[&long], &["a", "b"]] {
-            let error = identify(&head("POST", keys), &Bytes::new()).await.unwrap_err();
+            let error = identify(&head("POST", keys), &Bytes::new(), None).unwrap_err();
             assert_eq!(error.param(), Some("Agent-Idempotency-Key"), "{keys:?}");
         }
         let longest = "~".repeat(255);
-        assert!(identify(&head("POST", &[&longest]), &Bytes::new()).await.unwrap().is_some());
+        assert!(identify(&head("POST", &[&longest]), &Bytes::new(), None).unwrap().is_some());
     }
 
-    #[tokio::test]
-    async fn another_body_is_another_request() {
-        let one = identify(&head("POST", &["k"]), &Bytes::from_static(b"1")).await.unwrap().unwrap();
-        let two = identify(&head("POST", &["k"]), &Bytes::from_static(b"2")).await.unwrap().unwrap();
+    #[test]
+    fn another_body_is_another_request() {
+        let one = identify(&head("POST", &["k"]), &Bytes::from_static(b"1"), None).unwrap().unwrap();
+        let two = identify(&head("POST", &["k"]), &Bytes::from_static(b"2"), None).unwrap().unwrap();
         assert_ne!(one.fingerprint, two.fingerprint);
     }
 }

@@ -10,20 +10,17 @@ use std::time::Instant;
 use axum::body::{Body, HttpBody};
 use bytes::Bytes;
 use futures_util::FutureExt;
-use http::header::HeaderName;
 use http::request::Parts;
 use http::{Request, Response};
-use zumik_types::{AgentHintsId, Scope, StoredAgentHints, TraceId};
+use zumik_types::{Scope, TraceId};
 
 use super::call::Call;
+use super::input::{Form, is_multipart};
 use super::reply::{stamp_replay, stamp_trace};
 use super::routes::{PathIds, Run};
 use super::{ApiError, Reply, auth, body, idempotency};
 use crate::app::App;
-use crate::store::{ProjectCtx, StoreError};
-
-/// The header that names stored hints.
-const HINTS_REF: HeaderName = HeaderName::from_static("agent-hints-ref");
+use crate::store::ProjectCtx;
 
 /// The whole API as a service: `tower::Service<Request<B>>`, to be served, mounted into an axum router with
 /// `fallback_service`, or called without a socket. Clones are cheap and share one server.
@@ -158,7 +155,13 @@ async fn admit(
         return Err(ApiError::insufficient_scope(auth::name(scope)));
     }
     app.limits.request(&caller.key)?;
-    let key = idempotency::identify(&head, &body).await?;
+    // A form is recognized by its parts. One that cannot be read counts as any other body: its handler will refuse it.
+    let form = if idempotency::carries_key(&head) && is_multipart(&head.headers) {
+        Form::read(&head.headers, body.clone()).await.ok()
+    } else {
+        None
+    };
+    let key = idempotency::identify(&head, &body, form.as_ref())?;
     let ctx = ProjectCtx {
         project: caller.project,
         key: caller.key,
@@ -166,23 +169,7 @@ async fn admit(
         trace: trace.clone(),
         now: app.clock.now(),
     };
-    let stored_hints = stored_hints(app, &ctx, &head).await?;
-    Ok(Call { app: Arc::clone(app), ctx, key, stored_hints, head, ids, body })
-}
-
-/// The hints that `Agent-Hints-Ref` names. An id that is unknown, foreign or none is ignored.
-async fn stored_hints(
-    app: &App,
-    ctx: &ProjectCtx,
-    head: &Parts,
-) -> Result<Option<StoredAgentHints>, ApiError> {
-    let id = head.headers.get(HINTS_REF).and_then(|value| value.to_str().ok()?.parse::<AgentHintsId>().ok());
-    let Some(id) = id else { return Ok(None) };
-    match app.store.retrieve_agent_hints(ctx, &id).await {
-        Ok(hints) => Ok(Some(hints)),
-        Err(StoreError::NotFound { .. }) => Ok(None),
-        Err(error) => Err(error.into()),
-    }
+    Ok(Call { app: Arc::clone(app), ctx, key, form, head, ids, body })
 }
 
 /// A fault that says where to look. What the panic said may hold contents and goes nowhere.

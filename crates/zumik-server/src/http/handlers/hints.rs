@@ -39,7 +39,7 @@ impl Wishes {
 ///
 /// Where the hints that the reference names are there, the header `Agent-Hints` is not looked at. The other sections have
 /// no effect yet; in a body they are checked all the same.
-pub(super) fn wanted(call: &Call, body: Option<&Fields<'_, '_>>) -> Result<Wishes, ApiError> {
+pub(super) async fn wanted(call: &Call, body: Option<&Fields<'_, '_>>) -> Result<Wishes, ApiError> {
     let mut wanted = Wishes::default();
     if let Some(body) = body {
         if let Some(fields) = body.optional_object("qos")? {
@@ -50,8 +50,8 @@ pub(super) fn wanted(call: &Call, body: Option<&Fields<'_, '_>>) -> Result<Wishe
             wanted = wanted.and(hints.qos, hints.routing.as_ref());
         }
     }
-    if let Some(stored) = call.stored_hints() {
-        return Ok(wanted.and(stored.qos.clone(), stored.routing.as_ref()));
+    if let Some(stored) = call.stored_hints().await? {
+        return Ok(wanted.and(stored.qos, stored.routing.as_ref()));
     }
     Ok(match call.header("agent-hints").and_then(from_header) {
         Some(hints) => wanted.and(hints.qos, hints.routing.as_ref()),

@@ -13,7 +13,7 @@ use crate::store::{Kind, PromptState, StoredResponse};
 
 /// `POST /v2/responses`
 pub(crate) async fn create(call: &mut Call) -> Result<Reply, ApiError> {
-    let generation = read(call)?;
+    let generation = read(call).await?;
     privacy_mode(call)?;
     let held = match Held::reserve(&call.app, &call.ctx, call.key.take()).await? {
         Reservation::Held(held) => held,
@@ -49,7 +49,7 @@ pub(crate) async fn cancel(call: &mut Call) -> Result<Reply, ApiError> {
     Ok(call.app.store.cancel_response(&call.ctx, &id, call.key.take()).await?.into())
 }
 
-fn read(call: &Call) -> Result<Generation, ApiError> {
+async fn read(call: &Call) -> Result<Generation, ApiError> {
     let body = call.json()?;
     let fields = Fields::of(&body);
     let model = fields.filled_text("model")?.to_owned();
@@ -64,7 +64,7 @@ fn read(call: &Call) -> Result<Generation, ApiError> {
     if bundle_id.is_some() && snapshot_id.is_some() {
         return Err(fields.invalid("snapshot_id", "must not stand together with 'bundle_id'"));
     }
-    let Wishes { qos, routing } = hints::wanted(call, Some(&fields))?;
+    let Wishes { qos, routing } = hints::wanted(call, Some(&fields)).await?;
     Ok(Generation {
         model,
         state: PromptState { session_id, branch_id, bundle_id, snapshot_id },

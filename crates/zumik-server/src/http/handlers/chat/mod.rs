@@ -80,7 +80,7 @@ pub(crate) async fn create(call: &mut Call) -> Result<Reply, ApiError> {
     let request = Request::read(&body)?;
     let session = session_ref(call)?;
     privacy_mode(call)?;
-    let wishes = hints::wanted(call, None)?;
+    let wishes = hints::wanted(call, None).await?;
     let (app, ctx, bytes) = (Arc::clone(&call.app), call.ctx.clone(), call.body.clone());
     let chat = Chat {
         app: &app,

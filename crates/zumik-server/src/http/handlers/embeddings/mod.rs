@@ -47,7 +47,7 @@ pub(crate) async fn create(call: &mut Call) -> Result<Reply, ApiError> {
     let request = Request::read(&call.json()?, call.app.engine.is_live())?;
     let session = session_ref(call)?;
     privacy_mode(call)?;
-    let Wishes { qos, routing } = hints::wanted(call, None)?;
+    let Wishes { qos, routing } = hints::wanted(call, None).await?;
     let held = match Held::reserve(&call.app, &call.ctx, call.key.take()).await? {
         Reservation::Held(held) => held,
         Reservation::Replayed(answer) => return Ok(Reply::replayed(answer)),

@@ -29,7 +29,7 @@ const REQUEST: &str = "Write the summary now.";
 
 /// `POST /v1/responses/compact`
 pub(crate) async fn compact(call: &mut Call) -> Result<Reply, ApiError> {
-    let (mut request, guide) = read(call)?;
+    let (mut request, guide) = read(call).await?;
     let held = match Held::reserve(&call.app, &call.ctx, call.key.take()).await? {
         Reservation::Held(held) => held,
         Reservation::Replayed(answer) => return Ok(Reply::replayed(answer)),
@@ -45,7 +45,7 @@ pub(crate) async fn compact(call: &mut Call) -> Result<Reply, ApiError> {
 }
 
 /// The request, and the caller's own wishes for the summary.
-fn read(call: &Call) -> Result<(Request, Option<String>), ApiError> {
+async fn read(call: &Call) -> Result<(Request, Option<String>), ApiError> {
     let members = call.json()?;
     let fields = Fields::of(&members);
     let model = fields.filled_text("model")?.to_owned();
@@ -65,7 +65,7 @@ fn read(call: &Call) -> Result<(Request, Option<String>), ApiError> {
         continues,
         retains_input: false,
         session_id: session_ref(call)?,
-        wishes: hints::wanted(call, None)?,
+        wishes: hints::wanted(call, None).await?,
         members: Map::new(),
     };
     Ok((request, guide))

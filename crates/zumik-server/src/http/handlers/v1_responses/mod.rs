@@ -31,7 +31,7 @@ pub(crate) use input_tokens::input_tokens;
 
 /// `POST /v1/responses`
 pub(crate) async fn create(call: &mut Call) -> Result<Reply, ApiError> {
-    let mut request = Request::read(call)?;
+    let mut request = Request::read(call).await?;
     let is_live = call.app.engine.is_live();
     if !is_live {
         placeholder::check(&request.members)?;

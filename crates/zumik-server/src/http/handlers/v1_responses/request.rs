@@ -32,7 +32,7 @@ pub(super) struct Request {
 
 impl Request {
     /// Reads body and headers, in the order of the contract's table.
-    pub(super) fn read(call: &Call) -> Result<Self, ApiError> {
+    pub(super) async fn read(call: &Call) -> Result<Self, ApiError> {
         let members = call.json()?;
         let fields = Fields::of(&members);
         let model = fields.filled_text("model")?.to_owned();
@@ -52,7 +52,7 @@ impl Request {
         fields.optional_object("metadata")?;
         let mode = privacy_mode(call)?;
         let session_id = session_ref(call)?;
-        let wishes = hints::wanted(call, None)?;
+        let wishes = hints::wanted(call, None).await?;
         let retains_input = store && mode == PrivacyMode::EncryptedFullFidelity;
         Ok(Self {
             input,
