@@ -94,6 +94,25 @@ impl Call {
         self.ctx.now.trunc_subsecs(0)
     }
 
+    /// The answer that the key gives already; nothing without a key.
+    ///
+    /// # Errors
+    /// 409 while the first request runs, 422 when it was another one.
+    pub(crate) async fn replay(&self) -> Result<Option<Reply>, ApiError> {
+        let Some(key) = &self.key else { return Ok(None) };
+        Ok(self.app.store.recall(&self.ctx, key).await?.map(Reply::replayed))
+    }
+
+    /// 200 with a value that was made without the store, kept under the key if there is one.
+    ///
+    /// # Errors
+    /// As [`replay`](Self::replay).
+    pub(crate) async fn reply_once<T: Serialize>(&mut self, value: &T) -> Result<Reply, ApiError> {
+        let Some(key) = self.key.take() else { return self.reply(value) };
+        let value = serde_json::to_value(value).map_err(ApiError::internal)?;
+        Ok(self.app.store.keep_value(&self.ctx, value, key).await?.into())
+    }
+
     /// 200 with a value as JSON.
     pub(crate) fn reply<T: Serialize>(&self, value: &T) -> Result<Reply, ApiError> {
         Reply::json(&self.ctx.trace, value)

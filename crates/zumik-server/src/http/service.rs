@@ -129,13 +129,10 @@ where
         Run::Keyed(scope, handler) => {
             let mut call = admit(app, head, ids, body, scope, &visit.trace).await?;
             let outcome = handler(&mut call).await;
-            match (outcome, &call.key) {
-                // Refused before a write looked at the key. The key comes first all the same.
-                (Err(error), Some(key)) => match app.store.recall(&call.ctx, key).await? {
-                    Some(answer) => Ok(Reply::replayed(answer)),
-                    None => Err(error),
-                },
-                (outcome, _) => outcome,
+            match outcome {
+                // Where it was refused before a write looked at the key: the key comes first all the same.
+                Err(error) => call.replay().await?.ok_or(error),
+                reply => reply,
             }
         }
     }

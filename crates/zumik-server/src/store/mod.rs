@@ -95,6 +95,12 @@ pub trait Store: AliasStore + BatchStore + HintStore + UsageStore + Send + Sync 
     /// [`StoreError::KeyReused`], [`StoreError::InFlight`].
     async fn recall(&self, ctx: &ProjectCtx, key: &Idempotency) -> Result<Option<Answer>>;
 
+    /// Keeps under its key what was made of a request without the store. Of two that did so at once, the first counts.
+    ///
+    /// # Errors
+    /// [`StoreError::KeyReused`], [`StoreError::InFlight`].
+    async fn keep_value(&self, ctx: &ProjectCtx, value: Value, key: Idempotency) -> Result<Written<Value>>;
+
     /// Takes a key for a call that outlives one transaction, for [`LEASE`].
     ///
     /// # Errors
@@ -292,16 +298,16 @@ pub trait Store: AliasStore + BatchStore + HintStore + UsageStore + Send + Sync 
     /// Ends every response that no one works on any more as `failed`; to be called at start. Gives how many.
     async fn fail_open_responses(&self) -> Result<u64>;
 
+    /// Which of these `/v1` responses nobody has to work on any more: they have ended, or are gone. Another server of the
+    /// same store may have cancelled or deleted them.
+    async fn ended_v1_responses(&self, ids: Vec<V1ResponseId>) -> Result<Vec<V1ResponseId>>;
+
     /// One native response.
     async fn retrieve_response(&self, ctx: &ProjectCtx, id: &ResponseId) -> Result<NativeResponse>;
 
     /// Stops a native response that has not ended; one that has is given unchanged.
     async fn cancel_response(
         &self,
-    /// Which of these `/v1` responses nobody has to work on any more: they have ended, or are gone. Another server of the
-    /// same store may have cancelled or deleted them.
-    async fn ended_v1_responses(&self, ids: Vec<V1ResponseId>) -> Result<Vec<V1ResponseId>>;
-
         ctx: &ProjectCtx,
         id: &ResponseId,
         key: Option<Idempotency>,

@@ -121,6 +121,24 @@ async fn a_key_in_flight_is_a_conflict_and_a_client_that_goes_away_frees_it() {
 }
 
 #[tokio::test]
+async fn twins_of_a_count_need_not_wait_for_one_another() {
+    let host = Host::start().await;
+    let input = "a lot of words ".repeat(40_000);
+    for path in ["/v2/token-counts", "/v1/responses/input_tokens"] {
+        let ask = || host.post_with(path, json!({ "input": input }), &[(KEY, "k")]);
+        let (one, two) = tokio::join!(ask(), ask());
+        assert_eq!((one.status.as_u16(), two.status.as_u16()), (200, 200), "{path}: {}", two.text());
+        assert_eq!(one.body, two.body, "{path}");
+        assert_ne!(one.header("agent-idempotent-replay"), two.header("agent-idempotent-replay"), "{path}");
+        host.post_with(path, json!({ "input": "other" }), &[(KEY, "k")]).await.refused(
+            422,
+            "idempotency_key_reused",
+            "",
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_client_that_goes_away_at_any_moment_leaves_its_key_free_or_answered() {
     let folder = tempfile::tempdir().unwrap();
     let host = Host::with(|builder| builder.data(folder.path())).await;

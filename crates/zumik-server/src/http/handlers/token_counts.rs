@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use zumik_types::{Extra, ObjectType, TokenCount};
 
-use super::generations::{Kept, keep};
-use crate::engine::{Held, Reservation, count_tokens};
+use crate::engine::count_tokens;
 use crate::http::call::Call;
 use crate::http::input::Fields;
 use crate::http::{ApiError, Reply};
@@ -13,12 +12,11 @@ use crate::http::{ApiError, Reply};
 /// `POST /v2/token-counts`
 pub(crate) async fn count(call: &mut Call) -> Result<Reply, ApiError> {
     let input = Fields::of(&call.json()?).filled_text("input")?.to_owned();
-    let held = match Held::reserve(&call.app, &call.ctx, call.key.take()).await? {
-        Reservation::Held(held) => held,
-        Reservation::Replayed(answer) => return Ok(Reply::replayed(answer)),
-    };
+    if let Some(replay) = call.replay().await? {
+        return Ok(replay);
+    }
     let tokens = count_tokens(Arc::from([input]), String::as_str).await.map_err(ApiError::internal)?;
     let count =
         TokenCount { object: ObjectType::TokenCount, input_tokens: tokens.iter().sum(), extra: Extra::new() };
-    keep(call, held, Kept::default(), &count).await
+    call.reply_once(&count).await
 }

@@ -1,4 +1,5 @@
 use chrono::TimeDelta;
+use serde_json::json;
 use zumik_types::{
     AppendEventRequest, ArtifactType, CreateArtifactRequest, CreateSessionRequest, EventType, NewEvent,
 };
@@ -123,6 +124,20 @@ pub(super) async fn twins_have_one_effect(world: World) {
     assert_eq!(answers.iter().filter(|answer| !answer.is_replay()).count(), 1);
     assert!(answers.iter().all(|answer| answer.answer() == answers[0].answer()));
     assert_eq!(world.store.list_artifacts(&world.ctx()).await.unwrap().len(), 1);
+}
+
+pub(super) async fn what_was_made_without_the_store_is_kept_once(world: World) {
+    let keep = async |value: u64, name: &str, body: &str| {
+        let key = key(PATH, name, body).unwrap();
+        world.store.keep_value(&world.ctx(), json!({ "n": value }), key).await
+    };
+    assert_eq!(fresh(keep(1, "k", "one").await), json!({ "n": 1 }));
+    let again = keep(2, "k", "one").await.unwrap();
+    assert!(again.is_replay());
+    assert_eq!(&again.answer().body[..], br#"{"n":1}"#);
+    assert!(matches!(keep(1, "k", "two").await, Err(StoreError::KeyReused)));
+    held(world.store.reserve(&world.ctx(), &key(PATH, "r", "one").unwrap()).await);
+    assert!(matches!(keep(1, "r", "one").await, Err(StoreError::InFlight)));
 }
 
 pub(super) async fn a_reserved_key_is_in_flight_until_it_is_released(world: World) {

@@ -71,6 +71,7 @@ laws! {
         a_refused_write_leaves_its_key_free,
         an_answer_is_forgotten_after_a_day,
         twins_have_one_effect,
+        what_was_made_without_the_store_is_kept_once,
         a_reserved_key_is_in_flight_until_it_is_released,
         a_lease_runs_out_unless_it_is_renewed,
         a_lost_lease_commits_nothing,
@@ -129,8 +130,8 @@ laws! {
         an_ended_response_is_cancelled_without_effect,
         input_items_stay_with_their_response_and_go_with_it,
         open_responses_fail_at_a_restart,
-        a_deleted_v1_response_is_gone,
         responses_that_have_ended_or_are_gone_are_told_from_open_ones,
+        a_deleted_v1_response_is_gone,
         the_end_of_a_begun_response_changes_only_an_open_one;
     conversations:
         a_conversation_is_kept_until_it_is_deleted,

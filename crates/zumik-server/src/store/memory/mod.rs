@@ -103,6 +103,10 @@ impl Store for MemoryStore {
         self.state()?.find_answer(ctx, key)
     }
 
+    async fn keep_value(&self, ctx: &ProjectCtx, value: Value, key: Idempotency) -> Result<Written<Value>> {
+        self.state()?.keyed(ctx, Some(key), |_| plain(Ok(value)))
+    }
+
     async fn reserve(&self, ctx: &ProjectCtx, key: &Idempotency) -> Result<Reserved> {
         let mut state = self.state()?;
         if let Some(answer) = state.find_answer(ctx, key)? {
@@ -311,12 +315,12 @@ impl Store for MemoryStore {
         Ok(self.state()?.fail_open_responses())
     }
 
-    async fn retrieve_response(&self, ctx: &ProjectCtx, id: &ResponseId) -> Result<NativeResponse> {
-        self.state()?.response(ctx, &ResponseKey::Native(id.clone()))?.native()
-    }
-
     async fn ended_v1_responses(&self, ids: Vec<V1ResponseId>) -> Result<Vec<V1ResponseId>> {
         Ok(self.state()?.ended_v1_responses(ids))
+    }
+
+    async fn retrieve_response(&self, ctx: &ProjectCtx, id: &ResponseId) -> Result<NativeResponse> {
+        self.state()?.response(ctx, &ResponseKey::Native(id.clone()))?.native()
     }
 
     async fn cancel_response(

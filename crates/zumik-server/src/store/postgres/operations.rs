@@ -63,6 +63,11 @@ impl Store for PostgresStore {
         })
     }
 
+    async fn keep_value(&self, ctx: &ProjectCtx, value: Value, key: Idempotency) -> Result<Written<Value>> {
+        let value = &value;
+        self.keyed(ctx, Some(&key), &|_| Box::pin(async move { Ok(value.clone()) })).await
+    }
+
     async fn reserve(&self, ctx: &ProjectCtx, key: &Idempotency) -> Result<Reserved> {
         self.write(|db| Box::pin(db.reserve(ctx, key))).await
     }
@@ -271,14 +276,14 @@ impl Store for PostgresStore {
         Ok(failed + self.fail_abandoned_responses().await?)
     }
 
-    async fn retrieve_response(&self, ctx: &ProjectCtx, id: &ResponseId) -> Result<NativeResponse> {
-        let name = &ResponseName::Native(id.clone());
-        self.read(|db| Box::pin(db.retrieve_response(ctx, name))).await?.native()
-    }
-
     async fn ended_v1_responses(&self, ids: Vec<V1ResponseId>) -> Result<Vec<V1ResponseId>> {
         let ids = &ids;
         self.read(|db| Box::pin(db.ended_v1_responses(ids))).await
+    }
+
+    async fn retrieve_response(&self, ctx: &ProjectCtx, id: &ResponseId) -> Result<NativeResponse> {
+        let name = &ResponseName::Native(id.clone());
+        self.read(|db| Box::pin(db.retrieve_response(ctx, name))).await?.native()
     }
 
     async fn cancel_response(

@@ -77,6 +77,10 @@ impl Store for SqliteStore {
         })
     }
 
+    async fn keep_value(&self, ctx: &ProjectCtx, value: Value, key: Idempotency) -> Result<Written<Value>> {
+        self.keyed(ctx, Some(key), move |_, _| Ok(value.clone())).await
+    }
+
     async fn reserve(&self, ctx: &ProjectCtx, key: &Idempotency) -> Result<Reserved> {
         let key = key.clone();
         self.write(ctx, move |db, ctx| db.reserve(ctx, &key)).await
@@ -299,14 +303,14 @@ impl Store for SqliteStore {
         self.writer.write(|db| db.fail_open_responses()).await
     }
 
-    async fn retrieve_response(&self, ctx: &ProjectCtx, id: &ResponseId) -> Result<NativeResponse> {
-        let name = ResponseName::Native(id.clone());
-        self.read(ctx, move |db, ctx| db.retrieve_response(ctx, &name)).await?.native()
-    }
     async fn ended_v1_responses(&self, ids: Vec<V1ResponseId>) -> Result<Vec<V1ResponseId>> {
         self.readers.read(move |db| db.ended_v1_responses(ids)).await
     }
 
+    async fn retrieve_response(&self, ctx: &ProjectCtx, id: &ResponseId) -> Result<NativeResponse> {
+        let name = ResponseName::Native(id.clone());
+        self.read(ctx, move |db, ctx| db.retrieve_response(ctx, &name)).await?.native()
+    }
 
     async fn cancel_response(
         &self,

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::super::generations::{Kept, keep, session_prefix, session_ref};
+use super::super::generations::{session_prefix, session_ref};
 use super::history::Items;
 use super::placeholder::own;
 use super::request::{continued, input};
-use crate::engine::{Held, Reservation, count_tokens};
+use crate::engine::count_tokens;
 use crate::http::call::Call;
 use crate::http::input::Fields;
 use crate::http::{ApiError, Reply};
@@ -25,10 +25,9 @@ pub(crate) async fn input_tokens(call: &mut Call) -> Result<Reply, ApiError> {
     let text = fields.optional_object("text")?;
     let format = text.and_then(|text| text.value("format").filter(|format| format["type"] != "text"));
     let session = session_ref(call)?;
-    let held = match Held::reserve(&call.app, &call.ctx, call.key.take()).await? {
-        Reservation::Held(held) => held,
-        Reservation::Replayed(answer) => return Ok(Reply::replayed(answer)),
-    };
+    if let Some(replay) = call.replay().await? {
+        return Ok(replay);
+    }
     let items = Items::of(call, items, continues).await?;
     let mut texts = Vec::new();
     if let Some(session) = &session {
@@ -39,5 +38,5 @@ pub(crate) async fn input_tokens(call: &mut Call) -> Result<Reply, ApiError> {
     texts.extend(format.map(ToString::to_string));
     let tokens = count_tokens(Arc::from(texts), String::as_str).await.map_err(ApiError::internal)?;
     let count = json!({ "object": "response.input_tokens", "input_tokens": tokens.iter().sum::<u64>() });
-    keep(call, held, Kept::default(), &count).await
+    call.reply_once(&count).await
 }
