@@ -86,6 +86,7 @@ def test_a_model_that_there_is_not(client: OpenAI, stream: bool) -> None:
     [
         {"tool_choice": "required", "tools": [{"type": "function", "function": {"name": "f"}}]},
         {"response_format": {"type": "json_object"}},
+        {"n": 2},
         {"logprobs": True},
         {"modalities": ["text", "audio"]},
     ],

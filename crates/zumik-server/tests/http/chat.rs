@@ -103,6 +103,9 @@ async fn what_a_placeholder_cannot_honor_is_refused() {
         (with("tool_choice", json!("required")), "tool_choice"),
         (with("tool_choice", json!({ "type": "function", "function": { "name": "f" } })), "tool_choice"),
         (with("response_format", json!({ "type": "json_object" })), "response_format"),
+        (with("n", json!(2)), "n"),
+        (with("n", json!(0)), "n"),
+        (with("n", json!("2")), "n"),
         (with("logprobs", json!(true)), "logprobs"),
         (with("modalities", json!(["text", "audio"])), "modalities"),
         (with("messages", image), "messages[0].content[0].type"),
@@ -112,7 +115,7 @@ async fn what_a_placeholder_cannot_honor_is_refused() {
     let honored = json!({
         "model": "auto", "messages": [{ "role": "user", "content": [{ "type": "text", "text": "Hi" }] }],
         "tool_choice": "auto", "tools": [{ "type": "function", "function": { "name": "f" } }],
-        "response_format": { "type": "text" }, "logprobs": false, "modalities": ["text"], "temperature": 2, "seed": 7,
+        "response_format": { "type": "text" }, "n": 1, "logprobs": false, "modalities": ["text"], "temperature": 2, "seed": 7,
     });
     assert_eq!(host.post(CHAT, honored).await.status, 200);
     host.post(CHAT, with("model", json!("gpt-4o"))).await.refused(404, "model_not_found", "model");

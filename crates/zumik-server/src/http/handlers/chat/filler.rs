@@ -62,6 +62,9 @@ fn refuse(fields: &Fields<'_, '_>) -> Result<(), ApiError> {
         let problem = "must be {\"type\":\"text\"}: no model is there to follow a schema";
         return Err(fields.invalid("response_format", problem));
     }
+    if fields.optional_count("n", 1..=u64::MAX)?.is_some_and(|choices| choices > 1) {
+        return Err(fields.invalid("n", "must be 1: no model is there to answer in different ways"));
+    }
     if fields.optional_flag("logprobs")? == Some(true) {
         return Err(fields.invalid("logprobs", "must be false: no model is there to weigh its words"));
     }

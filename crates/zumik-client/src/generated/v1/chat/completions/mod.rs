@@ -28,8 +28,8 @@ impl<'c> Completions<'c> {
     /// A model name that is a live alias resolves to one target of its active release; any other name is
     /// passed to the upstream unchanged. Without an upstream the answer is a deterministic placeholder,
     /// marked by the header `Agent-Execution-Mode: placeholder` alone; what a placeholder cannot honor
-    /// answers 400: a `tool_choice` other than `auto` or `none`, a `response_format` other than `text`,
-    /// `logprobs`, `modalities` other than `text`, content parts other than text.
+    /// answers 400: a `tool_choice` other than `auto` or `none`, a `response_format` other than `text`, `n`
+    /// above 1, `logprobs`, `modalities` other than `text`, content parts other than text.
     ///
     /// All request members of OpenAI are accepted. With an upstream, those that are not listed here are
     /// forwarded unchanged. QoS, hints, privacy mode and session are headers of the request; their outcomes
