@@ -17,6 +17,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use zumik_types::Operation;
 
+use crate::content::Content;
 use crate::json_path;
 pub use crate::multipart::Multipart;
 
@@ -293,8 +294,8 @@ pub fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, DecodeError> {
 /// # Errors
 ///
 /// None; the signature is the one of [`json`].
-pub fn bytes(body: &[u8]) -> Result<Bytes, DecodeError> {
-    Ok(Bytes::copy_from_slice(body))
+pub fn content(body: &[u8]) -> Result<Content, DecodeError> {
+    Ok(Bytes::copy_from_slice(body).into())
 }
 
 /// Encodes query pairs behind a path.

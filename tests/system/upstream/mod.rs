@@ -18,7 +18,7 @@ const RESPONSES: &str = "/v1/responses";
 const NATIVE: &str = "/v2/responses";
 
 /// A server over one provider, which is called `test`.
-async fn served(upstream: &Upstream) -> TestServer {
+pub(crate) async fn served(upstream: &Upstream) -> TestServer {
     configured(&provider("test", upstream)).await
 }
 

@@ -17,7 +17,7 @@ pub(super) fn rust(ty: &Type) -> TokenStream {
         Type::DateTime | Type::UnixTime => quote!(DateTime<Utc>),
         Type::Json => quote!(Value),
         Type::JsonObject => quote!(JsonObject),
-        Type::Bytes => quote!(Bytes),
+        Type::Bytes => quote!(Content),
         Type::Array(item) => {
             let item = rust(item);
             quote!(Vec<#item>)
@@ -60,7 +60,8 @@ pub(super) fn imports(ty: &Type, imports: &mut Imports) {
         }
         Type::JsonObject => imports.own("JsonObject"),
         Type::Bytes => {
-            imports.uses.insert("bytes::Bytes");
+            // Only answers have bytes, so this is always the client.
+            imports.uses.insert("crate::Content");
         }
         Type::Map(value) => {
             imports.uses.insert("std::collections::BTreeMap");

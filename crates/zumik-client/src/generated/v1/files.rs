@@ -4,11 +4,10 @@
 //!
 //! Files do not live long.
 
-use bytes::Bytes;
 use zumik_types::{DeletedFile, File, FileId, List, Operation, SortOrder, operations};
 
-use crate::endpoint::{BuildError, DecodeError, Endpoint, RequestParts, bytes, json};
-use crate::{Call, Zumik};
+use crate::endpoint::{BuildError, DecodeError, Endpoint, RequestParts, content, json};
+use crate::{Call, Content, Zumik};
 
 /// A store for the input and output of batches, in OpenAI's shape.
 ///
@@ -292,13 +291,13 @@ impl RetrieveFileContent {
 
 impl Endpoint for RetrieveFileContent {
     const OPERATION: &'static Operation = &operations::RETRIEVE_FILE_CONTENT;
-    type Output = Bytes;
+    type Output = Content;
 
     fn parts(&self) -> Result<RequestParts, BuildError> {
         RequestParts::new(Self::OPERATION, &[self.file_id.as_str()])
     }
 
     fn decode(body: &[u8]) -> Result<Self::Output, DecodeError> {
-        bytes(body)
+        content(body)
     }
 }

@@ -62,7 +62,7 @@ impl<'a> Endpoint<'a> {
         query.iter().for_each(|parameter| types::imports(&parameter.ty, imports));
         types::imports(answer, imports);
         imports.uses.insert(match answer {
-            Type::Bytes => "crate::endpoint::bytes",
+            Type::Bytes => "crate::endpoint::content",
             _ => "crate::endpoint::json",
         });
         if let Some(event) = self.event() {
@@ -269,7 +269,8 @@ impl<'a> Endpoint<'a> {
             (false, None) => quote!(Ok(#parts? #(#query)*)),
             (_, Some(_)) => quote!(#parts? #(#query)* .json(&self.body)),
         };
-        let reader = format_ident!("{}", if self.operation.answer == Type::Bytes { "bytes" } else { "json" });
+        let reader =
+            format_ident!("{}", if self.operation.answer == Type::Bytes { "content" } else { "json" });
         quote! {
             impl Endpoint for #name {
                 const OPERATION: &'static Operation = &operations::#constant;
