@@ -99,6 +99,13 @@ async fn batch(replica: &Replica, names: &[String]) -> (World, BatchId) {
     (world, batch)
 }
 
+/// Waits for the end of a batch, which must come; gives it and the names in its output.
+async fn ended(world: &World, batch: &BatchId) -> (Batch, Vec<String>) {
+    let ended = tokio::time::timeout(Duration::from_secs(30), world.ended(batch)).await;
+    let (batch, output, _) = ended.expect("the batch ends");
+    (batch, output)
+}
+
 fn names(lines: usize) -> Vec<String> {
     (0..lines).map(|line| line.to_string()).collect()
 }
@@ -113,7 +120,7 @@ async fn two_servers_share_the_lines_of_a_batch_and_run_none_twice() {
     two.begun(1).await;
     one.let_all_pass();
     two.let_all_pass();
-    let (ended, output, _) = world.ended(&batch).await;
+    let (ended, output) = ended(&world, &batch).await;
     assert_eq!((ended.request_counts.completed, output), (60, names.clone()));
     let called = [&one, &two].map(|replica| replica.runner.called.borrow().clone()).concat();
     assert_eq!(called.len(), 60, "a line ran twice: {called:?}");
@@ -133,10 +140,12 @@ async fn a_server_that_dies_is_followed_by_the_other_one_when_its_leases_end() {
     two.let_all_pass();
     let free: BTreeSet<_> = two.begun(names.len() - SLOTS).await.into_iter().collect();
     assert!(held.is_disjoint(&free), "a line that is held ran elsewhere: {held:?}, {free:?}");
+    let more = world.store.claim_batch_lines(two.clock.now(), SLOTS as u32).await.unwrap();
+    assert_eq!(more.len(), 0, "a line that is held was given to somebody else");
 
     one.clock.advance(LINE_LEASE);
     two.bell.ring();
-    let (ended, output, _) = world.ended(&batch).await;
+    let (ended, output) = ended(&world, &batch).await;
     assert_eq!((ended.status, output), (BatchStatus::Completed, names.clone()));
     let called: BTreeSet<_> = two.begun(names.len()).await.into_iter().collect();
     assert_eq!((called.len(), two.runner.called.borrow().len()), (names.len(), names.len()));
@@ -153,7 +162,7 @@ async fn a_paused_server_that_wakes_up_changes_nothing_of_what_the_other_one_kep
     one.clock.advance(LINE_LEASE);
     let worker = two.work();
     two.let_all_pass();
-    let before = world.ended(&batch).await;
+    let before = ended(&world, &batch).await;
     assert_eq!((before.0.status.clone(), &before.1), (BatchStatus::Completed, &names));
     let file = before.0.output_file_id.clone().unwrap();
     let content = world.content(&file).await;

@@ -45,6 +45,7 @@ pub(super) async fn a_renewed_line_stays_with_its_holder(world: World) {
     assert_eq!((taken.len(), &taken[0].body), (1, &dropped.body));
     assert_eq!(renew(&dropped).await, std::slice::from_ref(&dropped.lease));
     settle(&world, &kept, answered(200)).await;
+    assert_eq!(renew(&kept).await, std::slice::from_ref(&kept.lease), "nobody holds what is settled");
     lost(&world, &dropped).await;
 }
 
