@@ -31,14 +31,15 @@ pub fn measure(plan: &Plan, report: &mut Report) -> Result {
     let (server, _folder) = plan.serve_over(&upstream)?;
     let load = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let rival = Litellm::start(program, &upstream, &load)?;
-    let mut ours = open_all(&load, &server.url, &server.api_key)?;
-    let mut theirs = open_all(&load, &rival.url, KEY)?;
+    let sides = [(server.url.as_str(), server.api_key.as_str()), (rival.url.as_str(), KEY)];
 
     let time = plan.pick(Duration::from_secs(3), Duration::from_millis(500));
     let (mut alone, mut together) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
     // The first round warms up.
     for round in 0..=plan.pick(5, 1) {
-        for (side, connections) in [&mut ours, &mut theirs].into_iter().enumerate() {
+        for (side, (url, key)) in sides.into_iter().enumerate() {
+            // LiteLLM closes a connection that is idle while the other side has its turn.
+            let mut connections = open_all(&load, url, key)?;
             let times = load.block_on(post(&mut connections[0], time))?;
             let posts = connections.iter_mut().map(|connection| post(connection, time));
             let all = load.block_on(futures_util::future::try_join_all(posts))?.concat();
