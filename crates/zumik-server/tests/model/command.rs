@@ -62,6 +62,7 @@ pub(crate) enum Command {
     Cancel(Pick, Key),
     FailOpenResponses,
     Sweep,
+    Day,
     Advance(TimeDelta),
     Inference(Inference),
 }
@@ -195,6 +196,7 @@ fn command() -> impl Strategy<Value = Command> {
         2 => (pick(), key()).prop_map(|(response, key)| Command::Cancel(response, key)),
         1 => Just(Command::FailOpenResponses),
         2 => Just(Command::Sweep),
+        2 => Just(Command::Day),
         5 => advance(),
         60 => inference().prop_map(Command::Inference),
     ]
@@ -315,6 +317,7 @@ impl Command {
             Self::Finish(pick) => return response(*pick).map(Request::Finish),
             Self::FailOpenResponses => return Some(Request::FailOpenResponses),
             Self::Sweep => return Some(Request::Sweep),
+            Self::Day => return Some(Request::Day),
             Self::Advance(by) => return Some(Request::Advance(*by)),
             Self::Inference(command) => return command.request(known, foreign),
         };

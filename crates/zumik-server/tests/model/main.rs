@@ -33,6 +33,9 @@ use crate::subject::Subject;
 const CASES: u32 = 24;
 const LONGEST: usize = 100;
 
+/// Requests that are sent again after a restart in the end.
+const AGAIN: usize = 12;
+
 /// Sequences whose outcome is moved.
 const MOVED: u32 = 5;
 
@@ -109,15 +112,26 @@ async fn compare(steps: Vec<Step>) -> TestCaseResult {
         }
         known.learn(foreign, &expected);
     }
-    for (store, mut durable) in durables {
+    for (store, durable) in &mut durables {
         // PostgreSQL guarantees less of a purge, and says so in the receipt.
-        let receipts = if store == "postgres" { Receipts::WithoutClaims } else { Receipts::Whole };
+        let receipts = if *store == "postgres" { Receipts::WithoutClaims } else { Receipts::Whole };
         let expected = export::all(&model, &known, receipts).await;
-        let found = export::all(&durable, &known, receipts).await;
+        let found = export::all(durable, &known, receipts).await;
         same(&format!("{store}: final export"), &found, &expected)?;
         durable.reopen().await;
-        let found = export::all(&durable, &known, receipts).await;
+        let found = export::all(durable, &known, receipts).await;
         same(&format!("{store}: export after a restart"), &found, &expected)?;
+    }
+    // Their keys are known, or over, as they were before.
+    let writes = asked.into_iter().rev().filter(|(_, request)| matches!(request, Request::Write(_, Some(_))));
+    for (at, (foreign, request)) in (steps.len()..).zip(writes.take(AGAIN)) {
+        let expected = model.run(at, foreign, &request).await;
+        for (store, durable) in &mut durables {
+            let found = durable.run(at, foreign, &request).await;
+            same(&format!("{store}: answer after a restart, to {request:?}"), &found, &expected)?;
+        }
+    }
+    for (_, durable) in durables {
         durable.store.close().await;
     }
     Ok(())

@@ -87,6 +87,8 @@ pub(crate) enum Request {
     Finish(ResponseId),
     FailOpenResponses,
     Sweep,
+    /// A day passes, and what it left behind is swept.
+    Day,
     Advance(TimeDelta),
     DeleteHints(AgentHintsId),
     RecordUsage(Vec<u64>),
@@ -240,7 +242,7 @@ pub(crate) async fn run(
         }
         Request::FailOpenResponses => outcome::read(store.fail_open_responses().await),
         // Rows of deleted sessions are swept by the stores that keep them for later; the model keeps none.
-        Request::Sweep => outcome::read(store.sweep(ctx.now).await.map(|swept| {
+        Request::Sweep | Request::Day => outcome::read(store.sweep(ctx.now).await.map(|swept| {
             json!([swept.artifacts, swept.files, swept.responses, swept.batches, swept.answers])
         })),
         Request::DeleteHints(id) => outcome::read(store.delete_agent_hints(ctx, &id).await),

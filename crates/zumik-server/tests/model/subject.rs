@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use chrono::TimeDelta;
 use serde_json::Value;
 use tempfile::TempDir;
 use zumik_server::clock::{Clock, FixedClock};
@@ -19,6 +20,9 @@ use zumik_types::TraceId;
 
 use crate::mint::StepMint;
 use crate::request::{self, Held, Request};
+
+/// Idempotency keys that wait in memory at most, in a data folder: few, so that sequences fill the index of the others.
+const WAITING_KEYS: usize = 4;
 
 /// A store under test.
 pub(crate) struct Subject {
@@ -118,8 +122,10 @@ impl Subject {
     /// Runs the request of a step.
     pub(crate) async fn run(&mut self, step: usize, foreign: bool, request: &Request) -> Value {
         self.mint.begin(step + 1);
-        if let Request::Advance(by) = request {
-            self.clock.advance(*by);
+        match request {
+            Request::Advance(by) => self.clock.advance(*by),
+            Request::Day => self.clock.advance(TimeDelta::hours(25)),
+            _ => {}
         }
         let ctx = ProjectCtx { trace: TraceId::with_suffix(&step.to_string()), ..self.ctx(foreign) };
         request::run(&*self.store, &ctx, &*self.mint, request, foreign, &mut self.held).await
@@ -150,7 +156,8 @@ impl Place {
                 let options = sqlite::Options::new(folder.path())
                     .master_key(master_key())
                     .clock(clock.clone())
-                    .mint(mint.clone());
+                    .mint(mint.clone())
+                    .waiting_keys(WAITING_KEYS);
                 Arc::new(SqliteStore::open(options).await.unwrap())
             }
             Self::Schema(address, schema) => {

@@ -6,7 +6,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use zumik_types::BatchStatus;
 
 use super::batches::{advance, answered, claim, lines, names, read, settle, start};
-use super::world::World;
+use super::world::{World, fresh};
 use crate::clock::Clock as _;
 use crate::store::{ClaimedLine, LineOutcome, StoreError};
 
@@ -59,6 +59,25 @@ pub(super) async fn a_released_line_is_due_again_and_its_attempt_does_not_count(
     // The lease of the first holder gives nothing back any more.
     world.store.release_batch_lines(vec![first.lease]).await.unwrap();
     settle(&world, &second, answered(200)).await;
+}
+
+pub(super) async fn a_lease_of_a_line_that_is_gone_holds_no_other_line(world: World) {
+    let batch = start(&world, &["a"]).await;
+    let gone = claim(&world, 1).await.remove(0);
+    world.advance(TimeDelta::seconds(60));
+    fresh(world.store.cancel_batch(&world.ctx(), &batch.id, None).await);
+    assert_eq!(advance(&world).await, 1);
+    world.store.sweep(world.clock.now()).await.unwrap();
+
+    let batch = start(&world, &["b"]).await;
+    let line = claim(&world, 1).await.remove(0);
+    let leases = vec![gone.lease.clone()];
+    assert_eq!(world.store.renew_batch_lines(leases.clone(), world.clock.now()).await.unwrap(), leases);
+    world.store.release_batch_lines(leases).await.unwrap();
+    lost(&world, &gone).await;
+    settle(&world, &line, answered(200)).await;
+    advance(&world).await;
+    assert_eq!(read(&world, &batch.id).await.request_counts.completed, 1);
 }
 
 pub(super) async fn a_line_that_waits_is_due_at_its_time(world: World) {

@@ -183,6 +183,7 @@ laws! {
         a_line_is_held_by_one_until_its_lease_ends,
         a_renewed_line_stays_with_its_holder,
         a_released_line_is_due_again_and_its_attempt_does_not_count,
+        a_lease_of_a_line_that_is_gone_holds_no_other_line,
         a_line_that_waits_is_due_at_its_time,
         batches_take_turns,
         every_line_comes_to_exactly_one_end;

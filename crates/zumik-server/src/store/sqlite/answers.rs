@@ -138,12 +138,13 @@ impl Db<'_> {
         Ok(())
     }
 
-    /// Removes an answer with all that belongs to it.
+    /// Removes an answer with all that belongs to it. A purge that still runs fills it no more.
     pub(super) fn erase_answer(&self, id: i64) -> Result<()> {
         let content: Option<Option<i64>> =
             self.one("SELECT content FROM answers WHERE id = ?1", [id], |row| row.get(0))?;
         self.erase_content(content.flatten())?;
         self.run("DELETE FROM answer_artifacts WHERE answer = ?1", [id])?;
+        self.run("UPDATE purge_jobs SET answer = NULL WHERE running = 1 AND answer = ?1", [id])?;
         self.run("DELETE FROM answers WHERE id = ?1", [id])?;
         Ok(())
     }
@@ -192,10 +193,13 @@ impl Db<'_> {
             self.erase_answer(stale)?;
         }
         let expires_at = (ctx.now + ANSWER_LIFETIME).timestamp_millis();
-        let row = self.insert(
-            "INSERT INTO answers (lookup, fingerprint, expires_at, epoch, lease_until, status, sealed, content)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        let row = self.env.lookups.lock().file(free.lookup, expires_at);
+        self.run(
+            "INSERT INTO answers
+               (id, lookup, fingerprint, expires_at, epoch, lease_until, status, sealed, content)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
             params![
+                row,
                 free.lookup,
                 free.fingerprint,
                 expires_at,
@@ -206,7 +210,6 @@ impl Db<'_> {
                 kept.and_then(|(_, kept)| kept.content),
             ],
         )?;
-        self.env.lookups.lock().put(free.lookup, row, expires_at);
         Ok(row)
     }
 

@@ -250,3 +250,8 @@ impl Db<'_> {
 pub(super) fn free_batch_lines(conn: &rusqlite::Connection) -> rusqlite::Result<usize> {
     conn.execute("UPDATE batch_lines SET due = 0 WHERE state = 1", [])
 }
+
+/// The newest line of all batches; 0 without any.
+pub(super) fn newest_batch_line(conn: &rusqlite::Connection) -> rusqlite::Result<i64> {
+    conn.query_row("SELECT coalesce(max(id), 0) FROM batch_lines", [], |row| row.get(0))
+}

@@ -1,5 +1,7 @@
 //! Batches as callers see them: made, listed, read and cancelled.
 
+use std::sync::atomic::Ordering;
+
 use chrono::{DateTime, Utc};
 use rusqlite::{Row, params};
 use zumik_types::{
@@ -63,9 +65,11 @@ impl Db<'_> {
             pieces.push(self.insert(sql, params![row, number, sealed])?);
         }
         for line in &new.lines {
+            let id = self.env.newest_line.fetch_add(1, Ordering::Relaxed) + 1;
             self.run(
-                "INSERT INTO batch_lines (public_id, batch, input, start, length) VALUES (?1, ?2, ?3, ?4, ?5)",
-                params![line.key, row, pieces.get(line.piece), line.start, line.length],
+                "INSERT INTO batch_lines (id, public_id, batch, input, start, length)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                params![id, line.key, row, pieces.get(line.piece), line.start, line.length],
             )?;
         }
         // In use again: it stays until this batch has ended too.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 
 use parking_lot::{Mutex, RwLock};
 use rusqlite::{CachedStatement, Connection, ErrorCode, Params, Row};
@@ -25,6 +26,8 @@ pub(super) struct Env {
     pub(super) project_rows: RwLock<HashMap<ProjectId, i64>>,
     /// Idempotency keys that the index does not hold yet.
     pub(super) lookups: Mutex<Lookups>,
+    /// The newest line of a batch that there was. Leases name lines, so the next one comes after it, also when it is gone.
+    pub(super) newest_line: AtomicI64,
     /// Whether the disk takes what is written.
     pub(super) disk: Disk,
 }

@@ -17,11 +17,11 @@ use super::db::Sql;
 use super::{Db, Env};
 use crate::store::Result;
 
-/// Keys that wait at most, before they are written to the index.
-const WAITING: usize = 16_384;
+/// Keys that wait, when nothing else is asked for, before they are written to the index.
+pub(super) const WAITING: usize = 16_384;
 
-/// Keys that are written at once.
-const SLICE: usize = 512;
+/// The part of the keys that wait which is written at once.
+const SLICES: usize = 32;
 
 const DAY: i64 = 86_400_000;
 
@@ -36,14 +36,17 @@ struct Place {
 }
 
 /// The keys that the index does not hold yet.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Lookups {
+    /// So many keys wait before they are written to the index.
+    limit: usize,
     waiting: BTreeMap<Lookup, Place>,
     /// What the open transaction replaced.
     undo: Vec<(Lookup, Option<Place>)>,
     /// The last key written to the index; the next slice begins behind it.
     cursor: Option<Lookup>,
-    /// The newest row.
+    /// The newest row that there was. The next one comes after it, also when it is gone by then: the rows up to
+    /// `answers_indexed` are not read at a start, so none of them may be given again.
     newest: i64,
     /// The newest row when the cursor began at the first key.
     newest_at_begin: i64,
@@ -63,11 +66,23 @@ fn day(millis: i64) -> i64 {
 }
 
 impl Lookups {
-    /// The keys of a database that its index does not hold.
-    pub(super) fn load(conn: &Connection) -> Result<Self> {
+    fn new(limit: usize, newest: i64) -> Self {
+        Self {
+            limit,
+            waiting: BTreeMap::new(),
+            undo: Vec::new(),
+            cursor: None,
+            newest,
+            newest_at_begin: newest,
+            days: BTreeSet::new(),
+        }
+    }
+
+    /// The keys of a database that its index does not hold; `limit` of them wait at most.
+    pub(super) fn load(conn: &Connection, limit: usize) -> Result<Self> {
         let sql = Sql::new(conn);
         let indexed: i64 = sql.value("SELECT answers_indexed FROM server", [])?;
-        let mut lookups = Self { newest: indexed, ..Self::default() };
+        let mut lookups = Self::new(limit, indexed);
         // From one day to the next, not through all of its keys.
         let days = sql.all(
             "WITH RECURSIVE days (day) AS (
@@ -82,21 +97,21 @@ impl Lookups {
         let rows = sql.all(
             "SELECT id, lookup, expires_at FROM answers WHERE id > ?1 ORDER BY id",
             [indexed],
-            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+            |row| Ok((row.get::<_, Lookup>(1)?, Place { row: row.get(0)?, day: day(row.get(2)?) })),
         )?;
-        for (row, lookup, expires_at) in rows {
-            lookups.put(lookup, row, expires_at);
-        }
-        lookups.commit();
+        lookups.newest = rows.last().map_or(indexed, |(_, place)| place.row);
         lookups.newest_at_begin = lookups.newest;
+        lookups.waiting.extend(rows);
         Ok(lookups)
     }
 
-    /// Notes the row of a key, in the open transaction.
-    pub(super) fn put(&mut self, lookup: Lookup, row: i64, expires_at: i64) {
-        self.newest = self.newest.max(row);
-        let before = self.waiting.insert(lookup, Place { row, day: day(expires_at) });
+    /// Gives a key a row that none had before, in the open transaction.
+    pub(super) fn file(&mut self, lookup: Lookup, expires_at: i64) -> i64 {
+        self.newest += 1;
+        let place = Place { row: self.newest, day: day(expires_at) };
+        let before = self.waiting.insert(lookup, place);
         self.undo.push((lookup, before));
+        place.row
     }
 
     /// Keeps what the transaction noted.
@@ -104,7 +119,7 @@ impl Lookups {
         self.undo.clear();
     }
 
-    /// Forgets what the transaction noted.
+    /// Forgets what the transaction noted. Its rows are not given again.
     pub(super) fn rollback(&mut self) {
         while let Some((lookup, before)) = self.undo.pop() {
             match before {
@@ -115,13 +130,14 @@ impl Lookups {
     }
 
     fn slice(&self) -> Option<Slice> {
-        if self.waiting.len() < WAITING {
+        if self.waiting.len() < self.limit {
             return None;
         }
+        let most = (self.limit / SLICES).max(1);
         let begin = self.cursor.map_or(Bound::Unbounded, Bound::Excluded);
         let behind = self.waiting.range((begin, Bound::Unbounded));
-        let keys: Vec<_> = behind.take(SLICE).map(|(lookup, place)| (*lookup, *place)).collect();
-        let complete_to = (keys.len() < SLICE).then_some(self.newest_at_begin);
+        let keys: Vec<_> = behind.take(most).map(|(lookup, place)| (*lookup, *place)).collect();
+        let complete_to = (keys.len() < most).then_some(self.newest_at_begin);
         Some(Slice { keys, complete_to })
     }
 
@@ -205,13 +221,13 @@ mod tests {
 
     #[test]
     fn a_rollback_brings_back_what_was_there() {
-        let mut lookups = Lookups::default();
-        lookups.put(key(1), 1, DAY);
+        let mut lookups = Lookups::new(WAITING, 0);
+        lookups.file(key(1), DAY);
         lookups.commit();
         let before = format!("{:?}", lookups.waiting);
-        for row in 2..4 {
-            lookups.put(key(1), row, DAY);
-            lookups.put(key(2), row, DAY);
+        for _ in 0..2 {
+            lookups.file(key(1), DAY);
+            lookups.file(key(2), DAY);
         }
         lookups.rollback();
         assert_eq!(format!("{:?}", lookups.waiting), before);
@@ -219,10 +235,10 @@ mod tests {
 
     #[test]
     fn every_row_is_written_before_it_counts_as_complete() {
-        let mut lookups = Lookups::default();
+        let mut lookups = Lookups::new(WAITING, 0);
         let (mut written, mut complete, mut passes) = (std::collections::HashSet::new(), 0, 0);
         for row in 1..200_000 {
-            lookups.put(key(row), row as i64, DAY);
+            assert_eq!(lookups.file(key(row), DAY), row as i64);
             lookups.commit();
             if row % 256 == 0
                 && let Some(slice) = lookups.slice()

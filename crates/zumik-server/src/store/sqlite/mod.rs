@@ -68,6 +68,7 @@ pub struct Options {
     master_key: Option<MasterKey>,
     clock: Arc<dyn Clock>,
     mint: Arc<dyn Mint>,
+    waiting_keys: usize,
 }
 
 impl Options {
@@ -78,6 +79,7 @@ impl Options {
             master_key: None,
             clock: Arc::new(SystemClock),
             mint: Arc::new(RandomMint::default()),
+            waiting_keys: lookups::WAITING,
         }
     }
 
@@ -99,6 +101,14 @@ impl Options {
     #[must_use]
     pub fn mint(mut self, mint: Arc<dyn Mint>) -> Self {
         self.mint = mint;
+        self
+    }
+
+    /// Lets so many idempotency keys wait in memory before they are written to their index, a part at a time: 16,384
+    /// unless told otherwise. They are found either way.
+    #[must_use]
+    pub fn waiting_keys(mut self, most: usize) -> Self {
+        self.waiting_keys = most;
         self
     }
 }
@@ -126,7 +136,7 @@ impl SqliteStore {
     }
 
     fn open_blocking(options: Options) -> Result<Self, OpenError> {
-        let Options { folder, master_key, clock, mint } = options;
+        let Options { folder, master_key, clock, mint, waiting_keys } = options;
         let folder = DataFolder::open(&folder)?;
         let lock = folder.lock()?;
         let path = folder.database();
@@ -135,13 +145,15 @@ impl SqliteStore {
         let vault = vault(&transaction, &folder, master_key, &*mint)?;
         receipts::ensure_key(&transaction, &vault, &*mint, clock.now())?;
         batch_lines::free_batch_lines(&transaction)?;
+        let newest_line = batch_lines::newest_batch_line(&transaction)?;
         transaction.commit()?;
         let env = Arc::new(Env {
             vault,
             mint,
             clock,
             project_rows: parking_lot::RwLock::default(),
-            lookups: parking_lot::Mutex::new(lookups::Lookups::load(&conn)?),
+            lookups: parking_lot::Mutex::new(lookups::Lookups::load(&conn, waiting_keys)?),
+            newest_line: newest_line.into(),
             disk: disk::Disk::default(),
         });
         let log = checkpoint::Log::default();

@@ -1,5 +1,7 @@
 //! What only the durable store can get wrong: files, restarts, other processes, and what is left of a purge.
 
+mod keys;
+
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
@@ -27,21 +29,24 @@ struct Opened {
 
 impl Opened {
     async fn new() -> Self {
-        Self::at(Arc::new(tempfile::tempdir().unwrap())).await
+        Self::at(Arc::new(tempfile::tempdir().unwrap()), clock(), lookups::WAITING).await
     }
 
-    async fn at(folder: Arc<TempDir>) -> Self {
-        let clock = Arc::new(FixedClock::at("2026-06-15T16:04:10Z".parse().unwrap()));
-        let store =
-            Arc::new(SqliteStore::open(Options::new(folder.path()).clock(clock.clone())).await.unwrap());
+    async fn at(folder: Arc<TempDir>, clock: Arc<FixedClock>, waiting_keys: usize) -> Self {
+        let options = Options::new(folder.path()).clock(clock.clone()).waiting_keys(waiting_keys);
+        let store = Arc::new(SqliteStore::open(options).await.unwrap());
         let world = World::new(store.clone(), clock, None).await;
         Self { world, store, folder }
     }
 
     async fn reopened(self) -> Self {
         self.store.close().await;
-        Self::at(self.folder).await
+        Self::at(self.folder, clock(), lookups::WAITING).await
     }
+}
+
+fn clock() -> Arc<FixedClock> {
+    Arc::new(FixedClock::at("2026-06-15T16:04:10Z".parse().unwrap()))
 }
 
 /// Every byte of every file below a folder.
@@ -320,50 +325,6 @@ async fn the_bytes_of_files_are_limited() {
     let refused = upload("abc").await;
     assert!(matches!(refused, Err(StoreError::Limit { limit: Limit::FileBytes(_) })), "{refused:?}");
     fresh(upload("ab").await);
-}
-
-#[tokio::test]
-async fn idempotency_keys_are_found_in_memory_in_the_index_and_after_a_restart() {
-    const KEYS: u64 = 40_000;
-    let opened = Opened::new().await;
-    let ctx = opened.world.ctx();
-    let answer = crate::store::Answer::json(&ctx.trace, &()).unwrap();
-    let key = |at: u64| Idempotency { path: "/p".to_owned(), key: at.to_string(), fingerprint: [0; 32] };
-    for first in (0..KEYS).step_by(1000) {
-        let (ctx, answer) = (ctx.clone(), answer.clone());
-        let keep = move |db: &Db<'_>| {
-            for at in first..first + 1000 {
-                let answers::Found::Free(free) = db.find_answer(&ctx, &key(at))? else { unreachable!() };
-                db.keep_answer(&ctx, &free, &answer, &[])?;
-            }
-            Ok(())
-        };
-        opened.store.writer.write(keep).await.unwrap();
-    }
-    // Writes between which the keys that wait are indexed, slice by slice.
-    for _ in 0..60 {
-        opened.store.writer.write(|_| Ok(())).await.unwrap();
-    }
-    let indexed = |opened: &Opened| -> u64 {
-        opened.store.readers.now(|db| db.value("SELECT count(*) FROM answer_index", [])).unwrap()
-    };
-    assert!(indexed(&opened) > KEYS / 4 && indexed(&opened) < KEYS, "{}", indexed(&opened));
-    let check = async |opened: &Opened| {
-        let ctx = opened.world.ctx();
-        for at in (0..KEYS).step_by(7) {
-            let found = opened.store.readers.now(|db| db.find_answer(&ctx, &key(at))).unwrap();
-            assert!(matches!(found, answers::Found::Answered(_)), "{at}");
-        }
-        let found = opened.store.readers.now(|db| db.find_answer(&ctx, &key(KEYS))).unwrap();
-        assert!(matches!(found, answers::Found::Free(_)));
-    };
-    check(&opened).await;
-    let opened = opened.reopened().await;
-    check(&opened).await;
-
-    opened.world.advance(chrono::TimeDelta::days(3));
-    assert_eq!(opened.world.store.sweep(opened.world.ctx().now).await.unwrap().answers, KEYS);
-    assert_eq!(indexed(&opened), 0);
 }
 
 #[tokio::test]
