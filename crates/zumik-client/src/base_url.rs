@@ -1,9 +1,10 @@
-//! Where the server is.
+//! Where the server is, and the addresses of calls.
 
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 
-use http::Uri;
+use reqwest::Url;
 
 use crate::error::{Error, Result};
 
@@ -11,39 +12,39 @@ use crate::error::{Error, Result};
 pub(crate) const HOSTED: &str = "https://api.zumik.ai";
 
 /// A checked base URL: `http` or `https`, a host, perhaps a path prefix; nothing else.
-#[derive(Clone, PartialEq, Eq)]
+///
+/// Parsing a URL costs as much as everything else that is done to make a request, so it is done once: a call adds
+/// its path to the parsed one.
+#[derive(Clone)]
 pub(crate) struct BaseUrl {
-    /// Without a slash at the end.
+    url: Url,
+    /// The whole, without a slash at its end.
     text: String,
-    host: String,
-    https: bool,
+    origin: Arc<str>,
+    loopback: bool,
 }
 
 impl BaseUrl {
     pub(crate) fn parse(text: &str) -> Result<Self> {
-        let text = text.trim().trim_end_matches('/');
         let refuse = |why: &str| Error::config(format!("the base URL cannot be used: {why}"));
-        if text.contains(['?', '#']) {
+        let text = text.trim().trim_end_matches('/');
+        if !["http:", "https:"].iter().any(|scheme| starts_with(text, scheme)) {
+            return Err(refuse("it must begin with http:// or https://"));
+        }
+        let url = Url::parse(text).map_err(|error| refuse(&error.to_string()))?;
+        if url.query().is_some() || url.fragment().is_some() {
             return Err(refuse("it has a query or a fragment"));
         }
-        let uri: Uri = text.parse().map_err(|_| refuse("it is not a URL"))?;
-        let https = match uri.scheme_str() {
-            Some("https") => true,
-            Some("http") => false,
-            _ => return Err(refuse("it must begin with http:// or https://")),
-        };
-        let authority = uri.authority().ok_or_else(|| refuse("it has no host"))?;
-        if authority.as_str().contains('@') {
+        if !url.username().is_empty() || url.password().is_some() {
             return Err(refuse("it has a user name or password; the API key is set on its own"));
         }
-        if authority.host().is_empty() {
-            return Err(refuse("it has no host"));
-        }
+        let text = url.as_str().trim_end_matches('/').to_owned();
         if ["/v1", "/v2"].iter().any(|version| text.ends_with(version)) {
             return Err(refuse("it must not end in /v1 or /v2; the client adds the version itself"));
         }
-        let host = authority.host().trim_matches(['[', ']']).to_ascii_lowercase();
-        Ok(Self { text: text.to_owned(), host, https })
+        let origin = url.origin().ascii_serialization().into();
+        let loopback = is_loopback(unbracketed(&url));
+        Ok(Self { url, text, origin, loopback })
     }
 
     pub(crate) fn as_str(&self) -> &str {
@@ -51,25 +52,48 @@ impl BaseUrl {
     }
 
     /// Scheme, host and port.
-    pub(crate) fn origin(&self) -> String {
-        let start = if self.https { 8 } else { 7 };
-        let end = self.text[start..].find('/').map_or(self.text.len(), |length| start + length);
-        self.text[..end].to_owned()
+    pub(crate) fn origin(&self) -> Arc<str> {
+        Arc::clone(&self.origin)
     }
 
     /// The host without port and brackets.
     pub(crate) fn host(&self) -> &str {
-        &self.host
+        unbracketed(&self.url)
     }
 
     pub(crate) fn is_https(&self) -> bool {
-        self.https
+        self.url.scheme() == "https"
     }
 
     /// Whether the server runs on this machine.
     pub(crate) fn is_loopback(&self) -> bool {
-        self.host == "localhost" || self.host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+        self.loopback
     }
+
+    /// The address of a call: `path` below the base URL, both it and `query` percent-encoded already.
+    pub(crate) fn join(&self, path: &str, query: Option<&str>) -> Url {
+        let mut url = self.url.clone();
+        match self.url.path().trim_end_matches('/') {
+            "" => url.set_path(path),
+            prefix => url.set_path(&format!("{prefix}{path}")),
+        }
+        if query.is_some() {
+            url.set_query(query);
+        }
+        url
+    }
+}
+
+fn starts_with(text: &str, scheme: &str) -> bool {
+    text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+}
+
+fn unbracketed(url: &Url) -> &str {
+    url.host_str().unwrap_or_default().trim_matches(['[', ']'])
+}
+
+fn is_loopback(host: &str) -> bool {
+    host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
 }
 
 impl fmt::Debug for BaseUrl {
@@ -90,9 +114,20 @@ mod tests {
     fn a_url_with_port_and_prefix_is_kept_without_the_last_slash() {
         let url = BaseUrl::parse(" http://[::1]:8787/zumik/ ").unwrap();
         assert_eq!(url.as_str(), "http://[::1]:8787/zumik");
-        assert_eq!(url.origin(), "http://[::1]:8787");
+        assert_eq!(&*url.origin(), "http://[::1]:8787");
         assert_eq!(url.host(), "::1");
         assert!(url.is_loopback() && !url.is_https());
+    }
+
+    #[test]
+    fn a_call_stands_below_the_prefix_with_its_path_and_query_as_they_are() {
+        let join = |base, path, query| BaseUrl::parse(base).unwrap().join(path, query).to_string();
+        assert_eq!(join("http://h", "/v2/sessions", None), "http://h/v2/sessions");
+        assert_eq!(
+            join("http://h:1/zumik/", "/v2/a%2Fb//c", Some("d=%26")),
+            "http://h:1/zumik/v2/a%2Fb//c?d=%26"
+        );
+        assert_eq!(join("http://h", "/v2/%25%2e", Some("")), "http://h/v2/%25%2e?");
     }
 
     #[test]
@@ -107,10 +142,11 @@ mod tests {
 
     #[test]
     fn what_cannot_be_a_base_url_is_refused_with_the_reason() {
-        assert!(refused("").contains("not a URL"));
+        assert!(refused("").contains("must begin with"));
         assert!(refused("api.zumik.ai").contains("must begin with"));
         assert!(refused("ftp://api.zumik.ai").contains("must begin with"));
-        assert!(refused("https://").contains("must begin with"));
+        assert!(refused("https://").contains("empty host"));
+        assert!(refused("http://localhost:99999").contains("invalid port number"));
         assert!(refused("https://me:secret@api.zumik.ai").contains("user name"));
         assert!(refused("https://api.zumik.ai?a=b").contains("query"));
         assert!(refused("https://api.zumik.ai/v1").contains("/v1"));

@@ -7,7 +7,7 @@
 //! The headers `Agent-Idempotency-Key`, `Agent-Hints`, `Agent-Hints-Ref`, `Agent-Trace-Mode` and
 //! `Agent-Session-Ref` are no part of an endpoint: they are options of the call.
 
-use std::fmt::{self, Display, Write as _};
+use std::fmt::{self, Display};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -111,7 +111,7 @@ impl RequestParts {
 
     /// A path that is already complete, for operations without a row in the table.
     pub(crate) fn raw(path: String, body: Body) -> Result<Self, BuildError> {
-        if !path.starts_with('/') || path.contains(['?', '#']) || has_dot_segment(&path) {
+        if !path.starts_with('/') || !path.bytes().all(stands_in_a_path) || has_dot_segment(&path) {
             return Err(BuildError::Path(path));
         }
         Ok(Self { path, query: Vec::new(), headers: Vec::new(), body })
@@ -161,6 +161,12 @@ impl fmt::Debug for RequestParts {
             .field("body", &self.body)
             .finish()
     }
+}
+
+/// Whether RFC 3986 lets a byte stand in a path as it is, the slash and the percent sign included. Another one would be
+/// changed on the way, and a backslash even read as a slash.
+fn stands_in_a_path(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/%".contains(&byte)
 }
 
 /// Whether a server would climb out of the path.
@@ -215,7 +221,8 @@ pub enum BuildError {
     },
     /// A path that the client cannot send as it is.
     #[error(
-        "the path {0:?} must begin with a slash and have no query, no fragment, and no `.` or `..` segment"
+        "the path {0:?} must begin with a slash and have no query, no fragment, no `.` or `..` segment, and no \
+         character that is to be percent-encoded"
     )]
     Path(String),
     /// A header name or value with characters that HTTP does not allow.
@@ -298,16 +305,16 @@ pub fn content(body: &[u8]) -> Result<Content, DecodeError> {
     Ok(Bytes::copy_from_slice(body).into())
 }
 
-/// Encodes query pairs behind a path.
-pub(crate) fn push_query<'a>(url: &mut String, pairs: impl Iterator<Item = (&'a str, &'a str)>) {
-    let mut separator = '?';
+/// Encodes query pairs, if there are any.
+pub(crate) fn encode_query<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Option<String> {
+    let mut query = String::new();
     for (name, value) in pairs {
-        let _ = write!(
-            url,
-            "{separator}{}={}",
-            utf8_percent_encode(name, SEGMENT),
-            utf8_percent_encode(value, SEGMENT)
-        );
-        separator = '&';
+        if !query.is_empty() {
+            query.push('&');
+        }
+        query.extend(utf8_percent_encode(name, SEGMENT));
+        query.push('=');
+        query.extend(utf8_percent_encode(value, SEGMENT));
     }
+    (!query.is_empty()).then_some(query)
 }

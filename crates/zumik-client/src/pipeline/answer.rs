@@ -95,7 +95,7 @@ pub(super) fn accept<T: Take>(call: &Prepared, meta: Meta, body: T::Body) -> Res
 
 /// The answer that the lost one of an earlier DELETE must have been.
 pub(super) async fn deletion<T: Take>(call: &Prepared, meta: Meta) -> Attempt<T::Body> {
-    let id = call.request.uri.path().rsplit('/').next().unwrap_or_default();
+    let id = call.request.url.path().rsplit('/').next().unwrap_or_default();
     let id = percent_decode_str(id).decode_utf8_lossy();
     take::<T>(call, meta, json!({ "id": id, "deleted": true }).to_string().into()).await
 }

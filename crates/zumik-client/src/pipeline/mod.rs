@@ -12,6 +12,7 @@ mod prepare;
 mod spans;
 mod take;
 
+use std::pin::pin;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout_at};
@@ -51,11 +52,12 @@ pub(crate) fn execute<T: Take>(
     options: CallOptions,
 ) -> BoxFuture<'_, Result<RawResponse<T::Body>>> {
     Box::pin(async move {
-        let call = Prepared::new(client, &target, parts, options)
-            .map(Prepared::accepting::<T>)
+        let call = Prepared::new(client, &target, parts, options, T::ACCEPT)
             .map_err(|error| error.with_operation(target.name.clone()))?;
         let span = spans::call(client, &call);
-        let result = run::<T>(client, &call).instrument(span.clone()).await;
+        // Pinned, so that what wraps it moves a pointer and not the whole future.
+        let calling = pin!(run::<T>(client, &call));
+        let result = calling.instrument(span.clone()).await;
         spans::record::<T>(&span, &call, &result);
         let (meta, body) = result.map_err(|error| error.with_operation(target.name.clone()))?;
         Ok(RawResponse { target, meta, body, span })
@@ -101,10 +103,10 @@ async fn attempt<T: Take>(client: &Zumik, call: &Prepared, number: u32) -> Attem
     let shared = client.shared();
     let limit = call.deadline.min(delay::after(Instant::now(), T::limit(call)));
     let span = spans::attempt(call, number);
-    let exchange = async {
+    let exchange = pin!(async {
         let answer = shared.transport.send(call.request.clone()).await.map_err(Failure::Lost)?;
         answer::read::<T>(call, answer, number, shared.ambient.as_ref()).await
-    };
+    });
     let attempt =
         timeout_at(limit, exchange.instrument(span.clone())).await.unwrap_or(Err(Failure::TimedOut));
     spans::record_attempt::<T>(&span, &attempt);

@@ -1,24 +1,29 @@
 //! A call, ready to be sent any number of times: the same bytes under the same key each time.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::Method;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT};
-use http::{Method, Uri};
+use reqwest::Url;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 use zumik_types::{Idempotency, Operation, Scope};
 
 use super::classify::Facts;
 use super::delay;
-use super::take::Take;
+use crate::base_url::BaseUrl;
 use crate::client::Zumik;
-use crate::endpoint::{Body, BuildError, RequestParts, push_query};
+use crate::endpoint::{Body, BuildError, RequestParts, encode_query};
 use crate::error::{Error, ErrorKind, OperationName, Result};
 use crate::multipart::MAX_BODY_BYTES;
 use crate::options::{CallOptions, IDEMPOTENCY_KEY};
 use crate::transport::HttpRequest;
+
+/// The longest address that HTTP libraries take.
+const MAX_URL_BYTES: usize = u16::MAX as usize - 1;
 
 /// The limit of one attempt where the caller sets none, for operations that call no model.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(60);
@@ -34,6 +39,7 @@ pub(crate) struct Target {
     pub(crate) known: bool,
     pub(crate) idempotency: Idempotency,
     pub(crate) accepts_key: bool,
+    /// It calls a model, or may do so: an attempt has no limit unless the caller sets one.
     pub(crate) generation: bool,
     pub(crate) authorized: bool,
 }
@@ -58,7 +64,8 @@ impl From<&'static Operation> for Target {
 }
 
 impl Target {
-    /// An operation that the table does not know, taken from the cautious side.
+    /// An operation that the table does not know, taken from the cautious side: what may call a model has no limit of an
+    /// attempt, which would end a generation and begin it again.
     pub(crate) fn unknown(method: Method, path: &str) -> Self {
         let idempotency = match method {
             Method::GET | Method::HEAD | Method::OPTIONS => Idempotency::Safe,
@@ -68,10 +75,10 @@ impl Target {
         };
         Self {
             accepts_key: method == Method::POST,
+            generation: method == Method::POST,
             name: OperationName { method, template: Cow::Owned(path.to_owned()) },
             known: false,
             idempotency,
-            generation: false,
             authorized: true,
         }
     }
@@ -84,7 +91,7 @@ pub(crate) struct Prepared {
     pub(crate) request: HttpRequest,
     pub(crate) facts: Facts,
     /// Scheme, host and port of the server, for messages.
-    pub(crate) server: String,
+    pub(crate) server: Arc<str>,
     pub(crate) deadline: Instant,
     pub(crate) attempt_timeout: Duration,
     pub(crate) first_event_timeout: Option<Duration>,
@@ -96,22 +103,25 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
+    /// Decides everything. `accept` is asked for unless the caller asks for something else.
     pub(crate) fn new(
         client: &Zumik,
         target: &Target,
         parts: Result<RequestParts, BuildError>,
         options: CallOptions,
+        accept: Option<&'static str>,
     ) -> Result<Self> {
         let (shared, defaults) = (client.shared(), client.options());
         if let Some(error) = options.invalid.or_else(|| defaults.invalid.clone()) {
             return Err(error.into());
         }
         let parts = parts?;
-        let url = url(shared.base_url.as_str(), &parts, &options.query);
-        let mut request = HttpRequest::new(target.name.method.clone(), uri(url)?);
+        let url = address(&shared.base_url, &parts, &options.query)?;
+        let mut request = HttpRequest::new(target.name.method.clone(), url);
 
         let headers = &mut request.headers;
         headers.insert(USER_AGENT, AGENT);
+        headers.extend(accept.map(|accept| (ACCEPT, HeaderValue::from_static(accept))));
         if target.authorized {
             headers.insert(AUTHORIZATION, shared.authorization.clone());
         }
@@ -119,12 +129,12 @@ impl Prepared {
         headers.extend(content_type.map(|value| (CONTENT_TYPE, value)));
         if target.name.method == Method::POST && (target.accepts_key || options.idempotency_key.is_some()) {
             let key = options.idempotency_key.unwrap_or_else(|| shared.ambient.key());
-            headers.insert(IDEMPOTENCY_KEY, value(IDEMPOTENCY_KEY.as_str(), &key)?);
+            headers.insert(IDEMPOTENCY_KEY, value(IDEMPOTENCY_KEY.as_str(), key)?);
         }
         for (name, text) in &parts.headers {
             let header: HeaderName =
                 name.parse().map_err(|_| BuildError::Header { name: (*name).to_owned() })?;
-            headers.insert(header, value(name, text)?);
+            headers.insert(header, value(name, text.as_str())?);
         }
         headers.extend(defaults.headers.clone());
         for (name, value) in options.headers {
@@ -163,31 +173,21 @@ impl Prepared {
     }
 }
 
-impl Prepared {
-    /// The same call, asking for what `T` takes, unless the caller asks for something else.
-    pub(crate) fn accepting<T: Take>(mut self) -> Self {
-        if let Some(accept) = T::ACCEPT {
-            self.request.headers.entry(ACCEPT).or_insert(HeaderValue::from_static(accept));
-        }
-        self
+fn address(base: &BaseUrl, parts: &RequestParts, more: &[(String, String)]) -> Result<Url> {
+    let own = parts.query.iter().map(|(name, value)| (*name, value.as_str()));
+    let query = encode_query(own.chain(more.iter().map(|(name, value)| (name.as_str(), value.as_str()))));
+    let url = base.join(&parts.path, query.as_deref());
+    match url.as_str().len() {
+        ..=MAX_URL_BYTES => Ok(url),
+        bytes => Err(Error::new(
+            ErrorKind::Request,
+            format!("path and query make an address of {bytes} bytes; at most {MAX_URL_BYTES} can be sent"),
+        )),
     }
 }
 
-fn url(base: &str, parts: &RequestParts, more: &[(String, String)]) -> String {
-    let mut url = format!("{base}{}", parts.path);
-    let own = parts.query.iter().map(|(name, value)| (*name, value.as_str()));
-    push_query(&mut url, own.chain(more.iter().map(|(name, value)| (name.as_str(), value.as_str()))));
-    url
-}
-
-fn uri(url: String) -> Result<Uri> {
-    Uri::try_from(url).map_err(|error| {
-        Error::new(ErrorKind::Request, "the path or query is too long, or no part of a URL").with_cause(error)
-    })
-}
-
-fn value(name: &str, text: &str) -> Result<HeaderValue, BuildError> {
-    HeaderValue::try_from(text).map_err(|_| BuildError::Header { name: name.to_owned() })
+fn value(name: &str, text: impl TryInto<HeaderValue>) -> Result<HeaderValue, BuildError> {
+    text.try_into().map_err(|_| BuildError::Header { name: name.to_owned() })
 }
 
 /// The content type and the bytes of a body, with the fields that the caller adds.
@@ -204,7 +204,7 @@ fn encode(body: Body, fields: Vec<(String, Value)>) -> Result<(Option<HeaderValu
         }
         Body::Multipart(form) if fields.is_empty() => {
             let (content_type, bytes) = form.encode();
-            Ok((Some(value("content-type", &content_type)?), bytes))
+            Ok((Some(value("content-type", content_type)?), bytes))
         }
         Body::Multipart(_) => Err(BuildError::Invalid("a multipart body takes no JSON field".to_owned())),
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -39,7 +40,7 @@ pub struct EventStream<T> {
     decode: fn(&SseEvent<'_>) -> Result<StreamItem<T>, DecodeError>,
     target: Target,
     meta: Meta,
-    server: String,
+    server: Arc<str>,
     span: Span,
     state: State,
 }
@@ -58,7 +59,7 @@ enum State {
 impl<T> EventStream<T> {
     pub(crate) fn new(
         answer: RawResponse<Events>,
-        server: String,
+        server: Arc<str>,
         decode: fn(&SseEvent<'_>) -> Result<StreamItem<T>, DecodeError>,
     ) -> Self {
         let RawResponse { target, meta, body: events, span } = answer;

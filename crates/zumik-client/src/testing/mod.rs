@@ -180,8 +180,8 @@ pub struct RecordedRequest {
 impl RecordedRequest {
     fn new(request: HttpRequest, at: Duration) -> Self {
         Self {
-            path: request.uri.path().to_owned(),
-            query: request.uri.query().unwrap_or_default().to_owned(),
+            path: request.url.path().to_owned(),
+            query: request.url.query().unwrap_or_default().to_owned(),
             method: request.method,
             headers: request.headers,
             body: request.body,

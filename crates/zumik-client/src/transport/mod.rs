@@ -12,7 +12,9 @@ use std::pin::Pin;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{self, BoxStream, Stream, StreamExt};
-use http::{HeaderMap, Method, StatusCode, Uri};
+use http::{HeaderMap, Method, StatusCode};
+
+pub use ::reqwest::Url;
 
 pub use self::reqwest::ReqwestTransport;
 
@@ -34,7 +36,7 @@ pub struct HttpRequest {
     /// The method.
     pub method: Method,
     /// The whole address.
-    pub uri: Uri,
+    pub url: Url,
     /// All headers. `Authorization` is marked as sensitive.
     pub headers: HeaderMap,
     /// The whole body; empty for a request without one.
@@ -43,8 +45,8 @@ pub struct HttpRequest {
 
 impl HttpRequest {
     /// A request without headers and body.
-    pub fn new(method: Method, uri: Uri) -> Self {
-        Self { method, uri, headers: HeaderMap::new(), body: Bytes::new() }
+    pub fn new(method: Method, url: Url) -> Self {
+        Self { method, url, headers: HeaderMap::new(), body: Bytes::new() }
     }
 }
 
@@ -53,7 +55,7 @@ impl fmt::Debug for HttpRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HttpRequest")
             .field("method", &self.method)
-            .field("path", &self.uri.path())
+            .field("path", &self.url.path())
             .field("headers", &self.headers.keys().collect::<Vec<_>>())
             .field("body", &format_args!("{} bytes", self.body.len()))
             .finish()
@@ -161,6 +163,11 @@ impl TransportError {
     /// Whether a byte of the request may have left the machine.
     pub fn may_have_been_sent(&self) -> bool {
         self.sent
+    }
+
+    /// What went wrong below, to be downcast: of reqwest's transport a `reqwest::Error`.
+    pub fn cause(&self) -> &(dyn StdError + Send + Sync + 'static) {
+        &*self.cause
     }
 }
 

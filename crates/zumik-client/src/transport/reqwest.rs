@@ -61,8 +61,7 @@ impl From<reqwest::Client> for ReqwestTransport {
 impl Transport for ReqwestTransport {
     fn send(&self, request: HttpRequest) -> BoxFuture<'_, Result<HttpResponse, TransportError>> {
         Box::pin(async move {
-            let url = reqwest::Url::parse(&request.uri.to_string()).map_err(TransportError::not_sent)?;
-            let mut outgoing = reqwest::Request::new(request.method, url);
+            let mut outgoing = reqwest::Request::new(request.method, request.url);
             *outgoing.headers_mut() = request.headers;
             if !request.body.is_empty() {
                 *outgoing.body_mut() = Some(request.body.into());

@@ -6,6 +6,7 @@ use httpmock::MockServer;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use zumik_client::transport::TransportError;
 use zumik_client::{Error, ErrorKind, Outcome, Zumik};
 
 use crate::common::*;
@@ -113,6 +114,8 @@ async fn a_port_where_nobody_listens_is_not_sent() {
     assert_eq!((error.kind(), error.outcome()), (ErrorKind::Connect, Outcome::NotSent));
     assert!(error.to_string().contains(&url), "{error}");
     assert!(error.to_string().to_lowercase().contains("refused"), "{error}");
+    let lost = error.cause().unwrap().downcast_ref::<TransportError>().unwrap();
+    assert!(lost.cause().downcast_ref::<reqwest::Error>().unwrap().is_connect());
 }
 
 #[tokio::test]

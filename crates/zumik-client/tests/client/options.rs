@@ -164,14 +164,36 @@ async fn a_body_over_two_mebibytes_is_refused_before_anything_is_sent() {
 
 #[tokio::test]
 async fn a_path_that_would_reach_another_place_is_refused() {
-    for path in
-        ["", "v2/x", "/v2/../x", "/v2/%2E%2e/x", "/v2/./x", "/v2/x?a=b", "/v2/x#y", "//evil.example/x y"]
-    {
+    for path in [
+        "",
+        "v2/x",
+        "/v2/../x",
+        "/v2/%2E%2e/x",
+        "/v2/./x",
+        "/v2/x?a=b",
+        "/v2/x#y",
+        "//evil.example/x y",
+        "/v2/x/..\\artifacts\\art_1",
+        "/v2/\tx",
+        "/v2/übersicht",
+    ] {
         let fake = fake();
         let result = fake.client().request(Method::GET, path).send().await;
         assert_eq!(result.unwrap_err().kind(), ErrorKind::Request, "{path}");
         assert_eq!(fake.requests().len(), 0);
     }
+}
+
+#[tokio::test]
+async fn an_address_that_is_too_long_to_be_sent_is_refused() {
+    let fake = fake();
+    let zk = fake.client();
+    let ask = |bytes| zk.request(Method::GET, format!("/v2/{}", "x".repeat(bytes))).send();
+    let error = ask(65_536).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Request, "{error}");
+    assert!(error.to_string().contains("at most 65534"), "{error}");
+    assert_eq!(fake.requests().len(), 0);
+    ask(60_000).await.unwrap();
 }
 
 #[tokio::test]
@@ -189,6 +211,17 @@ async fn an_unknown_endpoint_can_be_called_with_everything_that_a_known_one_has(
 
     let answer = zk.request(Method::GET, "/v2/new-thing").send().await.unwrap();
     assert_eq!(answer.into_inner().as_ref(), b"{\"done\":true}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unknown_post_may_call_a_model_and_is_not_cut_off_after_a_minute() {
+    let fake = fake();
+    fake.fallback(|_| done().after(Duration::from_secs(300)));
+    let zk = fake.client();
+    zk.request(Method::POST, "/v1/images/generations").send().await.unwrap();
+    assert_eq!(fake.requests().len(), 1);
+    let error = zk.with(|o| o.max_retries(0)).request(Method::GET, "/v1/images").send().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout, "reading takes no minute: {error}");
 }
 
 #[tokio::test]
