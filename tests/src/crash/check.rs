@@ -96,8 +96,12 @@ async fn files(zk: &Zumik, lane: &Lane) {
 async fn batches(zk: &Zumik, lane: &Lane) -> Vec<FileId> {
     let mut written = Vec::new();
     for id in lane.batches.values().flatten() {
-        let ended = tokio::time::timeout(PATIENCE, zk.v1().batches().wait(id)).await;
-        let batch = ended.expect("the batch ends").expect("the batch");
+        let batch = match zk.v1().batches().wait(id).timeout(PATIENCE).await {
+            Err(error) if error.is_timeout() => {
+                panic!("{error}: {:?}", zk.v1().batches().retrieve(id).await.expect("the batch"))
+            }
+            ended => ended.expect("the batch"),
+        };
         assert_eq!(batch.status, BatchStatus::Completed, "{id}");
         let results = zk.v1().batches().results(id).await.expect("the results").collect().await;
         let results = results.expect("the results");
