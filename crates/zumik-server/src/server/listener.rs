@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -40,8 +41,8 @@ impl Listener {
         self.address
     }
 
-    /// Serves connections until `closing` is cancelled. Then it takes no new ones, lets each finish the request it is in,
-    /// and ends with the last. When this future is dropped, all of them end at once.
+    /// Serves connections until `closing` is cancelled. Then it takes no new ones, lets each finish the request it is in
+    /// and send the answer, and ends with the last. When this future is dropped, all of them end at once.
     pub(super) async fn serve<S>(self, service: S, closing: CancellationToken)
     where
         S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
@@ -78,7 +79,12 @@ where
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection keeps its delay");
     }
-    let service = hyper::service::service_fn(move |request| service.clone().call(request));
+    // hyper waits for the rest of a first head, however long that takes, before it closes.
+    let began = &AtomicBool::new(false);
+    let service = hyper::service::service_fn(move |request| {
+        began.store(true, Ordering::Relaxed);
+        service.clone().call(request)
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIME)
@@ -88,6 +94,9 @@ where
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
         () = closing.cancelled() => {
+            if !began.load(Ordering::Relaxed) {
+                return;
+            }
             connection.as_mut().graceful_shutdown();
             connection.await
         }

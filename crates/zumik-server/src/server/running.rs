@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use zumik_types::ProjectId;
 
@@ -22,11 +23,16 @@ pub struct RunningServer {
     address: SocketAddr,
     metrics_address: Option<SocketAddr>,
     closing: CancellationToken,
+    /// Those that answer.
+    listeners: Tasks,
     tasks: Tasks,
 }
 
-/// Time for answers that are on their way out.
+/// Time for answers that are on their way out when the drain time is over.
 const LAST_BYTES: Duration = Duration::from_millis(500);
+
+/// No shutdown waits longer than this (a year); it would overflow the timer.
+const FAR: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
 /// What runs; it ends when this is dropped.
 struct Tasks(Vec<JoinHandle<()>>);
@@ -34,9 +40,9 @@ struct Tasks(Vec<JoinHandle<()>>);
 /// How a shutdown went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Drained {
-    /// Everything that ran came to its end.
+    /// Everything that ran came to its end, and every answer was handed to the system whole.
     Completely,
-    /// Some requests still ran at the end of the drain time and were broken off.
+    /// Some requests still ran, or some answers were still being read, at the end of the drain time and were broken off.
     Partly,
 }
 
@@ -45,8 +51,8 @@ impl RunningServer {
         let closing = CancellationToken::new();
         let (address, metrics_address) =
             (api.address(), metrics.as_ref().map(|(listener, _)| listener.address()));
-        let mut tasks = vec![
-            tokio::spawn(api.serve(server.api(), closing.clone())),
+        let mut listeners = vec![tokio::spawn(api.serve(server.api(), closing.clone()))];
+        let tasks = vec![
             tokio::spawn(maintenance::run(
                 Arc::clone(&server.app),
                 server.upkeep.usage_days,
@@ -58,10 +64,18 @@ impl RunningServer {
         ];
         if let Some((listener, guard)) = metrics {
             let page = MetricsPage { app: Arc::clone(&server.app), guard };
-            tasks.push(tokio::spawn(listener.serve(page, closing.clone())));
+            listeners.push(tokio::spawn(listener.serve(page, closing.clone())));
         }
         let url = format!("http://{}", reachable(address));
-        Self { server, url, address, metrics_address, closing, tasks: Tasks(tasks) }
+        Self {
+            server,
+            url,
+            address,
+            metrics_address,
+            closing,
+            listeners: Tasks(listeners),
+            tasks: Tasks(tasks),
+        }
     }
 
     /// Where the API is, for example `http://127.0.0.1:8787`.
@@ -94,7 +108,8 @@ impl RunningServer {
         &self.server
     }
 
-    /// Ends the server in order: new requests are refused with 503, running ones finish, then the store is closed.
+    /// Ends the server in order: new requests are refused with 503, running ones finish and their answers are sent to the
+    /// last byte, then the store is closed.
     ///
     /// What still runs after the drain time of the builder is broken off. Nothing that was acknowledged is lost either
     /// way.
@@ -102,12 +117,12 @@ impl RunningServer {
         let app = &self.server.app;
         app.drain();
         app.running.close();
-        let drained = match tokio::time::timeout(self.server.drain, app.running.wait()).await {
-            Ok(()) => Drained::Completely,
-            Err(_) => Drained::Partly,
-        };
+        let end = Instant::now() + self.server.drain.min(FAR);
+        let finished = tokio::time::timeout_at(end, app.running.wait()).await.is_ok();
         self.closing.cancel();
-        self.tasks.end().await;
+        // A request is done when it is answered; its answer may still be on the way to a slow reader.
+        let sent = self.listeners.end(end.max(Instant::now() + LAST_BYTES)).await;
+        self.tasks.end(Instant::now() + LAST_BYTES).await;
         // What was broken off is gone when the runtime has let go of its connection, and accounts for itself then.
         if tokio::time::timeout(LAST_BYTES, app.running.wait()).await.is_err() {
             tracing::debug!("something that was broken off has not ended yet");
@@ -117,7 +132,7 @@ impl RunningServer {
             tracing::error!(%error, "the last usage events could not be written");
         }
         app.store.close().await;
-        drained
+        if finished && sent { Drained::Completely } else { Drained::Partly }
     }
 }
 
@@ -138,11 +153,11 @@ async fn run_batches(app: Arc<App>, lines: u32, closing: CancellationToken) {
 }
 
 impl Tasks {
-    /// Waits for all tasks to end by themselves, and ends those that take too long.
-    async fn end(mut self) {
+    /// Waits for all tasks to end by themselves, and ends those that still run then. Tells whether there were none.
+    async fn end(mut self, then: Instant) -> bool {
         let all = futures_util::future::join_all(self.0.iter_mut());
         // Those that are left end when this is dropped.
-        let _ = tokio::time::timeout(LAST_BYTES, all).await;
+        tokio::time::timeout_at(then, all).await.is_ok()
     }
 }
 

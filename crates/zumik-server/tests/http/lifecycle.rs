@@ -7,7 +7,7 @@ use http::Request;
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tower_service::Service;
 use zumik_server::{Drained, RunningServer, Server, StartError};
 
@@ -97,6 +97,52 @@ async fn a_shutdown_lets_running_requests_finish_and_refuses_new_ones() {
     assert!(finished.starts_with("HTTP/1.1 200"), "{finished}");
     assert_eq!(ending.await.unwrap(), Drained::Completely);
     assert!(TcpStream::connect(address).await.is_err());
+}
+
+/// Asks for an answer that no socket takes whole, on a connection that takes little, and reads its first bytes.
+async fn begin_to_read(server: &RunningServer) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4_096).unwrap();
+    let mut reader = socket.connect(server.address()).await.unwrap();
+    let texts = vec!["a"; 128];
+    let body = json!({ "model": "auto", "input": texts, "dimensions": 4_096 }).to_string();
+    reader.write_all(post("/v1/embeddings", server.api_key(), &body).as_bytes()).await.unwrap();
+    let mut status = [0; 15];
+    reader.read_exact(&mut status).await.unwrap();
+    assert_eq!(&status, b"HTTP/1.1 200 OK");
+    reader
+}
+
+#[tokio::test]
+async fn a_shutdown_waits_for_an_answer_that_is_read_slowly() {
+    let server = Server::builder().start().await.unwrap();
+    let mut reader = begin_to_read(&server).await;
+    let mut ending = tokio::spawn(server.shutdown());
+    let early = tokio::time::timeout(Duration::from_secs(1), &mut ending).await;
+    assert!(early.is_err(), "{early:?}");
+    let mut answer = Vec::new();
+    reader.read_to_end(&mut answer).await.unwrap();
+    assert!(answer.len() > 5 << 20 && answer.ends_with(b"}}"), "{} bytes", answer.len());
+    assert_eq!(ending.await.unwrap(), Drained::Completely);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_not_read_within_the_drain_time_is_told() {
+    let server = Server::builder().drain(Duration::from_millis(50)).start().await.unwrap();
+    let _reader = begin_to_read(&server).await;
+    assert_eq!(server.shutdown().await, Drained::Partly);
+}
+
+#[tokio::test]
+async fn a_connection_that_never_asked_for_anything_holds_no_shutdown_up() {
+    let server = Server::builder().drain(Duration::MAX).start().await.unwrap();
+    let mut half = TcpStream::connect(server.address()).await.unwrap();
+    half.write_all(b"GET /healthz HTTP/1.1\r\nHost:").await.unwrap();
+    // A second one is served once the first is.
+    let probe = "GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    assert!(exchange(server.address(), probe).await.starts_with("HTTP/1.1 200"));
+    let ended = tokio::time::timeout(Duration::from_secs(10), server.shutdown()).await;
+    assert_eq!(ended.expect("an end"), Drained::Completely);
 }
 
 #[tokio::test]
