@@ -1,5 +1,6 @@
 //! What only the store of several servers can get wrong: replicas, migrations, the master key, lost connections.
 
+mod batches;
 mod groups;
 mod tls;
 

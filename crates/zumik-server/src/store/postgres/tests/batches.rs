@@ -1,0 +1,44 @@
+//! Lines of batches that another server takes over in the middle of something.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use zumik_types::{CreateBatchRequest, TraceId};
+
+use super::*;
+use crate::store::{LineOutcome, NewFile};
+
+const ENDPOINT: &str = "/v1/chat/completions";
+
+#[tokio::test]
+async fn a_line_that_is_taken_over_while_it_is_settled_is_not_settled() {
+    let Some(Replicas { one, stores, .. }) = Replicas::start().await else { return };
+    let body = r#"{"model":"auto","messages":[{"role":"user","content":"Hi"}]}"#;
+    let line = format!(r#"{{"custom_id":"a","method":"POST","url":"{ENDPOINT}","body":{body}}}"#);
+    let (filename, purpose) = ("requests.jsonl".to_owned(), "batch".to_owned());
+    let file = NewFile { filename, purpose, content: line.into(), expires_at: None };
+    let file = fresh(one.store.upload_file(&one.ctx(), file, None).await).id;
+    fresh(one.store.create_batch(&one.ctx(), CreateBatchRequest::new(&file, ENDPOINT), None).await);
+    let now = one.ctx().now;
+    one.store.advance_batches(now).await.unwrap();
+    let line = one.store.claim_batch_lines(now, 1).await.unwrap().remove(0);
+
+    let mut connection = stores[1].connection().await.unwrap();
+    let taking = connection.transaction().await.unwrap();
+    assert_eq!(taking.execute("UPDATE batch_lines SET epoch = epoch + 1", &[]).await.unwrap(), 1);
+    let body = Bytes::from_static(b"{}");
+    let answered = LineOutcome::Answered { status: 200, request_id: TraceId::with_suffix("1"), body };
+    let settled = one.store.settle_batch_line(&line, answered, now);
+    let taken = async {
+        let is_waited_for = "SELECT EXISTS
+            (SELECT FROM pg_locks WHERE NOT granted AND transactionid = pg_current_xact_id()::xid)";
+        while !taking.query_one(is_waited_for, &[]).await.unwrap().get::<_, bool>(0) {
+            tokio::task::yield_now().await;
+        }
+        taking.commit().await.unwrap();
+    };
+    let both = async { tokio::join!(settled, taken) };
+    let (settled, ()) =
+        tokio::time::timeout(Duration::from_secs(9), both).await.expect("it waits for the one that takes it");
+    assert!(matches!(settled, Err(StoreError::LeaseLost)), "the line is another server's: {settled:?}");
+}
