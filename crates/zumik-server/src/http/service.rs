@@ -258,6 +258,25 @@ mod tests {
         assert!(body.contains("internal_error") && !body.contains("canary"), "{body}");
     }
 
+    #[tokio::test]
+    async fn a_form_that_its_key_was_made_of_is_not_read_again() {
+        let Api(app) = api(Arc::new(Panics)).await;
+        let request = Request::post("/v1/files")
+            .header(AUTHORIZATION, format!("Bearer {KEY}"))
+            .header(CONTENT_TYPE, "multipart/form-data; boundary=b")
+            .header(idempotency::KEY, "k");
+        let (head, ()) = request.body(()).unwrap().into_parts();
+        let (_, ids) = app.routes.find(&head).unwrap();
+        let part = "--b\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\nbatch\r\n--b--\r\n";
+        let trace = TraceId::with_suffix("1");
+        let call = admit(&app, head, ids, Bytes::from_static(part.as_bytes()), Scope::Inference, &trace);
+        let mut call = call.await.unwrap();
+        // Whoever reads it again finds another one.
+        call.body = Bytes::from(part.replace("purpose", "other"));
+        let form = call.form().await.unwrap();
+        assert!(form.part("purpose").is_some(), "it was read again");
+    }
+
     /// Tells when a call begins and when it is dropped.
     struct Endless {
         began: Arc<Semaphore>,

@@ -1,12 +1,14 @@
 //! The checks before a handler runs, and their order.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
 use axum::body::Body;
 use http::header::AUTHORIZATION;
 use http::{Method, Request};
 use serde_json::json;
 use zumik_server::config::LimitSettings;
+use zumik_server::store::sqlite::{Options, SqliteStore};
 use zumik_types::{Operation, Scope, operations};
 
 use crate::host::Host;
@@ -227,4 +229,26 @@ async fn purge_jobs_have_a_limit_of_their_own_that_a_replay_does_not_meet() {
     assert_eq!((again.header("agent-idempotent-replay"), &again.body), (Some("true"), &first.body));
     let other = json!({ "artifact_ids": [host.artifact("b").await] });
     host.post("/v2/purge-jobs", other).await.refused(429, "rate_limit_exceeded", "");
+}
+
+#[tokio::test]
+async fn stored_hints_are_read_only_where_they_count() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(Options::new(folder.path())).await.unwrap();
+    let host = Host::over(Arc::new(store), |builder| builder).await;
+    let stored = host.make("/v2/agent-hints", json!({})).await;
+    let headers = [("Agent-Hints-Ref", stored["id"].as_str().unwrap())];
+    let database = rusqlite::Connection::open(folder.path().join("zumik.db")).unwrap();
+    assert_eq!(database.execute("UPDATE agent_hints SET hints = 'damaged'", []).unwrap(), 1);
+    let generation = json!({ "model": "auto", "input": "Hi" });
+    host.post_with("/v2/responses", generation, &headers).await.refused(500, "internal_error", "");
+    // A generation is refused here before its hints count, and no other operation has any.
+    for operation in guarded() {
+        let mut request = host.request(operation.method.as_str().parse().unwrap(), &path(operation));
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        let answer = host.send(request.body(Body::empty()).unwrap()).await;
+        assert!(!answer.status.is_server_error(), "{}: {}", operation.id, answer.text());
+    }
 }

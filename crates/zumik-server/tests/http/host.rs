@@ -51,8 +51,12 @@ impl Host {
     }
 
     pub(crate) async fn with(set: impl FnOnce(Builder) -> Builder) -> Self {
-        let clock = Arc::new(SystemClock);
-        let store: Arc<dyn Store> = Arc::new(MemoryStore::new(clock, Arc::new(RandomMint::default())));
+        let store = MemoryStore::new(Arc::new(SystemClock), Arc::new(RandomMint::default()));
+        Self::over(Arc::new(store), set).await
+    }
+
+    /// A host over another store.
+    pub(crate) async fn over(store: Arc<dyn Store>, set: impl FnOnce(Builder) -> Builder) -> Self {
         let server = set(Server::builder().store(Arc::clone(&store))).build().await.unwrap();
         let key = server.api_key().to_owned();
         Self { server, store, key }
