@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::time::{Instant, timeout};
 use zumik_client::testing::{Answer, FakeTransport, RecordedRequest, StreamPart};
 use zumik_client::types::{BatchId, CreateChatCompletionRequest, json_object};
 use zumik_client::{ErrorKind, Outcome};
@@ -226,12 +227,22 @@ async fn a_wait_ends_in_the_time_that_was_set() {
     let fake = server(vec![batch("in_progress", json!({}))], vec![]);
     let client = fake.client();
     let (batches, hour) = (client.v1().batches(), Duration::from_secs(3600));
-    let begun = tokio::time::Instant::now();
-    let error = batches.wait("batch_1".parse::<BatchId>().unwrap()).timeout(hour).await.unwrap_err();
-    assert_eq!((error.kind(), begun.elapsed()), (ErrorKind::Timeout, hour));
-    assert_eq!(error.message(), "the batch batch_1 has not ended within 3600 s");
-    let error = batches.run([("a", request("hi"))]).timeout(hour).await.unwrap_err();
+    let id: BatchId = "batch_1".parse().unwrap();
+    let message = "the batch batch_1 has not ended within 3600 s";
+
+    let begun = Instant::now();
+    let waited = timeout(2 * hour, batches.wait(&id).timeout(hour)).await.expect("a limit of the wait");
+    let error = waited.unwrap_err();
     assert_eq!((error.kind(), error.outcome()), (ErrorKind::Timeout, Outcome::Ambiguous));
+    assert_eq!((error.message(), begun.elapsed()), (message, hour));
+
+    let begun = Instant::now();
+    let run = batches.run([("a", request("hi"))]).timeout(hour);
+    let error = timeout(2 * hour, run).await.expect("a limit of the run").unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Timeout, Outcome::Ambiguous));
+    assert_eq!((error.message(), begun.elapsed()), (message, hour));
+    let cancels = fake.requests().iter().filter(|request| request.path.ends_with("/cancel")).count();
+    assert_eq!(cancels, 0, "the batch goes on");
 }
 
 #[tokio::test(start_paused = true)]
@@ -307,7 +318,7 @@ async fn results_come_line_by_line_while_the_file_is_still_on_its_way() {
     );
     let client = fake.client();
     let id: BatchId = "batch_1".parse().unwrap();
-    let begun = tokio::time::Instant::now();
+    let begun = Instant::now();
     let mut results = client.v1().batches().results(&id).await.unwrap();
     assert_eq!(results.next().await.unwrap().unwrap().custom_id, "a");
     assert_eq!(begun.elapsed(), Duration::ZERO);
