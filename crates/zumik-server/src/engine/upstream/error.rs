@@ -74,8 +74,10 @@ enum Detail {
 }
 
 /// Codes by which OpenAI's failed responses say that the request is to blame.
-const CODES_OF_REQUESTS: [&str; 15] = [
+const CODES_OF_REQUESTS: [&str; 17] = [
     "invalid_prompt",
+    "bio_policy",
+    "misalignment_policy_violation",
     "invalid_image",
     "invalid_image_format",
     "invalid_base64_image",
@@ -238,17 +240,43 @@ mod tests {
         }
     }
 
+    /// All codes that OpenAI's clients know of a failed response, and some that they do not.
     #[test]
     fn a_failed_response_blames_the_request_only_by_its_code() {
         let of = |code| ProviderError::of_response(code, Some("m"));
-        for code in [None, Some("server_error"), Some("novel")] {
+        for code in [
+            None,
+            Some("server_error"),
+            Some("vector_store_timeout"),
+            Some("data_residency_mismatch"),
+            Some("novel"),
+            Some(""),
+        ] {
             assert!(
                 matches!(of(code), ProviderError::Reported(refusal) if refusal.status == 502),
                 "{code:?}"
             );
             assert!(of(code).is_fault(), "{code:?}");
         }
-        for code in ["invalid_prompt", "image_too_large"] {
+        for code in [
+            "invalid_prompt",
+            "bio_policy",
+            "misalignment_policy_violation",
+            "invalid_image",
+            "invalid_image_format",
+            "invalid_base64_image",
+            "invalid_image_url",
+            "image_too_large",
+            "image_too_small",
+            "image_parse_error",
+            "image_content_policy_violation",
+            "invalid_image_mode",
+            "image_file_too_large",
+            "unsupported_image_media_type",
+            "empty_image_file",
+            "failed_to_download_image",
+            "image_file_not_found",
+        ] {
             assert!(
                 matches!(of(Some(code)), ProviderError::Refused(refusal) if refusal.status == 400),
                 "{code}"
