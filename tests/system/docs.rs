@@ -1,5 +1,7 @@
-//! The book holds together: every page is in its table of contents, and every link leads somewhere.
+//! The book holds together: every page is in its table of contents, every link leads somewhere, and the table of errors is
+//! the one of the server.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -54,4 +56,19 @@ fn every_link_of_the_documents_leads_to_a_file() {
         broken.extend(missing.map(|target| format!("{}: {target}", document.display())));
     }
     assert!(broken.is_empty(), "broken links: {broken:#?}");
+}
+
+#[test]
+fn the_table_of_errors_has_every_code_of_the_server_and_no_other() {
+    let read = |path: &str| fs::read_to_string(workspace().join(path)).expect("a file of the workspace");
+    let server = read("crates/zumik-server/src/http/error.rs");
+    let given = server.split(".code(\"").skip(1).filter_map(|rest| rest.split('"').next());
+    let given: BTreeSet<&str> = given.collect();
+    assert!(given.len() > 10, "{given:?}");
+    let page = read("docs/reference/errors-and-retries.md");
+    let rows = page.lines().map(|line| line.split('|').map(str::trim).collect::<Vec<_>>());
+    let rows = rows.filter(|row| row.get(1).is_some_and(|status| status.parse::<u16>().is_ok()));
+    let told: BTreeSet<String> =
+        rows.map(|row| row[3].replace('`', "")).filter(|code| code != "null").collect();
+    assert!(told.iter().eq(&given), "in the table: {told:?}\nin the server: {given:?}");
 }
