@@ -58,7 +58,7 @@ impl App {
     ) -> Result<Self, matchit::InsertError> {
         let mut secret = [0; 64];
         mint.fill(&mut secret);
-        let reuse = Arc::new(ReuseWindow::new(secret));
+        let reuse = Arc::new(ReuseWindow::new(secret, Arc::clone(&store)));
         let limits = Arc::new(Limits::new(limits));
         let metrics = Arc::new(Metrics::new());
         let usage = Arc::new(UsageLog::new(Arc::clone(&store), metrics.usage_dropped()));

@@ -1,12 +1,13 @@
 //! From the account of a generation to its usage event: what was reused is measured here, off the way of the answer.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, oneshot};
 use zumik_insight::ReuseTokens;
-use zumik_types::{QosOutcome, ReuseEvidenceLevel, UsageEventId};
+use zumik_types::{ProjectId, QosOutcome, ReuseEvidenceLevel, UsageEventId};
 
 use super::Failure;
 use super::blocks::{Block, blocks};
@@ -116,7 +117,11 @@ impl Accounts {
     /// The tokens could not be counted.
     pub(crate) async fn settle(self: &Arc<Self>, account: Box<Account>) -> Result<Settled, Failure> {
         self.enter(&account);
-        let (account, measured) = self.measured(account).await?;
+        let generation = match account.is_compared() {
+            true => self.reuse.generation(&account.asked.ctx.project).await,
+            false => None,
+        };
+        let (account, measured) = self.measured(account, generation).await?;
         Ok(self.record(account, measured))
     }
 
@@ -144,7 +149,13 @@ impl Accounts {
         }
     }
 
-    async fn measured(self: &Arc<Self>, account: Box<Account>) -> Result<(Account, Measured), Failure> {
+    /// Measures an account; `generation` is the purge generation of its project now.
+    async fn measured(
+        self: &Arc<Self>,
+        mut account: Box<Account>,
+        generation: Option<u64>,
+    ) -> Result<(Account, Measured), Failure> {
+        account.asked.past = account.asked.past.at(generation);
         let accounts = Arc::clone(self);
         let bytes = account.bytes() + account.delivered.len();
         let work = move || {
@@ -154,9 +165,19 @@ impl Accounts {
         Ok(super::tokens::near(bytes, work).await?)
     }
 
-    async fn settle_queued(self: &Arc<Self>, account: Box<Account>) {
+    async fn settle_queued(self: &Arc<Self>, account: Box<Account>, generations: &mut Generations) {
         self.waiting.fetch_sub(account.bytes(), Ordering::AcqRel);
-        match self.measured(account).await {
+        let project = &account.asked.ctx.project;
+        let generation = match generations.get(project) {
+            _ if !account.is_compared() => None,
+            Some(generation) => *generation,
+            None => {
+                let generation = self.reuse.generation(project).await;
+                generations.insert(project.clone(), generation);
+                generation
+            }
+        };
+        match self.measured(account, generation).await {
             Ok((account, measured)) => {
                 self.record(account, measured);
             }
@@ -178,14 +199,18 @@ impl Accounts {
     }
 }
 
+/// Purge generations of the projects whose accounts are settled together, each asked for once.
+type Generations = HashMap<ProjectId, Option<u64>>;
+
 /// Settles what has gathered, one after the other: an earlier prompt is known when a later one is compared with it.
 async fn work(accounts: Weak<Accounts>, mut jobs: mpsc::Receiver<Job>, hurry: Arc<Notify>) {
     let mut batch = Vec::with_capacity(BATCH);
     while jobs.recv_many(&mut batch, BATCH).await > 0 {
         let Some(accounts) = accounts.upgrade() else { return };
+        let mut generations = Generations::new();
         for job in batch.drain(..) {
             match job {
-                Job::Settle(account) => accounts.settle_queued(account).await,
+                Job::Settle(account) => accounts.settle_queued(account, &mut generations).await,
                 // Whoever waited may have gone.
                 Job::Reach(done) => _ = done.send(()),
             }
@@ -197,6 +222,11 @@ async fn work(accounts: Weak<Accounts>, mut jobs: mpsc::Receiver<Job>, hurry: Ar
 }
 
 impl Account {
+    /// Whether its prompt is compared with earlier ones.
+    fn is_compared(&self) -> bool {
+        self.measured.is_none() && self.answered && self.prompt.is_some()
+    }
+
     fn bytes(&self) -> usize {
         self.prompt.as_ref().map_or(0, |(_, body)| body.len())
     }

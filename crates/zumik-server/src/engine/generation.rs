@@ -112,7 +112,7 @@ impl Generation {
     /// Reads and compiles the state, and resolves the model.
     pub(crate) async fn prepare(mut self, app: &App, ctx: &ProjectCtx) -> Result<Prepared, Failure> {
         let started = Instant::now();
-        let past = app.reuse.past(&ctx.project);
+        let past = app.reuse.past(&ctx.project).await;
         let prompt = app.store.read_prompt(ctx, std::mem::take(&mut self.state)).await?;
         let mut eligible = eligible(&prompt.blocks);
         let materialized = prompt.blocks.iter().map(|block| block.artifact_id.clone()).collect();
@@ -215,6 +215,7 @@ impl Prepared {
             messages: &self.messages,
             max_output_tokens: request.max_output_tokens,
         };
+        let project = asked.ctx.project.clone();
         let mut meter = app.engine.meter(asked, route);
         let call = app.engine.local.generate(&prompted);
         let generated = match times::deadline(&request.qos, self.started) {
@@ -234,7 +235,8 @@ impl Prepared {
         let tokens = count_tokens(Arc::clone(&self.messages), |message| &message.text).await?;
         let output = count_tokens(Arc::from([generated.text.clone()]), String::as_str).await?;
         let blocks = of_messages(&self.messages);
-        let common = app.reuse.observe(&self.past, &route.first.model, blocks, app.clock.now()).common;
+        let past = self.past.at(app.reuse.generation(&project).await);
+        let common = app.reuse.observe(&past, &route.first.model, blocks, app.clock.now()).common;
         meter.measured(Measured {
             reuse: self.reuse(&tokens, common),
             evidence: ReuseEvidenceLevel::Unknown,

@@ -1,6 +1,7 @@
 //! Which prompts began alike: the candidate part of the reuse metrics.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use hmac::{Hmac, KeyInit, Mac};
@@ -9,6 +10,7 @@ use sha2::Sha256;
 use zumik_types::ProjectId;
 
 use crate::domain::{Message, Role};
+use crate::store::Store;
 
 /// What is known of a prompt after it was observed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -31,8 +33,15 @@ const CAPACITY: usize = 65_536;
 ///
 /// A prompt of n messages has n beginnings: its first message, its first two, and so on. A beginning is recognized
 /// within one project, one target and one purge generation only, because all three go into its fingerprint.
+///
+/// The purge generation is the store's: a purge counts here at once, whoever asked for it and whichever server it went
+/// through. It is asked for twice, before the state of a prompt is read and when the prompt is measured. The first need not
+/// be the newest: if both are not the same, the prompt is neither compared nor remembered.
 pub(crate) struct ReuseWindow {
     secret: [u8; 64],
+    store: Arc<dyn Store>,
+    /// Purge generations of projects as they were last told. Projects are never removed.
+    generations: Mutex<HashMap<ProjectId, u64>>,
     seen: Mutex<Seen>,
 }
 
@@ -41,8 +50,6 @@ struct Seen {
     last: HashMap<Fingerprint, Sighting>,
     /// Every sighting, oldest first; a later one of the same beginning makes an earlier one void.
     order: VecDeque<(DateTime<Utc>, Fingerprint)>,
-    /// How often a project's past was forgotten.
-    generations: HashMap<ProjectId, u64>,
 }
 
 type Fingerprint = [u8; 16];
@@ -54,33 +61,54 @@ struct Sighting {
     tokens: Option<u64>,
 }
 
-/// The past of a project as of one moment. What is observed in it is lost when the past is forgotten meanwhile.
+/// The past of a project as of one moment.
 #[derive(Clone)]
 pub(crate) struct Past {
     project: ProjectId,
-    generation: u64,
+    /// Nothing once it is over, and while nobody can tell.
+    generation: Option<u64>,
 }
 
 impl ReuseWindow {
-    /// An empty window; `secret` keys its fingerprints.
-    pub(crate) fn new(secret: [u8; 64]) -> Self {
-        Self { secret, seen: Mutex::default() }
+    /// An empty window for the projects of a store; `secret` keys its fingerprints.
+    pub(crate) fn new(secret: [u8; 64], store: Arc<dyn Store>) -> Self {
+        Self { secret, store, generations: Mutex::default(), seen: Mutex::default() }
     }
 
     /// The past of a project. To be taken before the state of a prompt is read: a purge in between then keeps
     /// the prompt from being remembered.
-    pub(crate) fn past(&self, project: &ProjectId) -> Past {
-        let generation = self.seen.lock().generations.get(project).copied().unwrap_or(0);
+    pub(crate) async fn past(&self, project: &ProjectId) -> Past {
+        let known = self.generations.lock().get(project).copied();
+        let generation = match known {
+            Some(generation) => Some(generation),
+            None => self.generation(project).await,
+        };
         Past { project: project.clone(), generation }
     }
 
-    /// Forgets all prompts of a project, those included that are being answered now.
-    pub(crate) fn forget(&self, project: &ProjectId) {
-        *self.seen.lock().generations.entry(project.clone()).or_default() += 1;
+    /// The purge generation of a project now; nothing when the store cannot tell.
+    pub(crate) async fn generation(&self, project: &ProjectId) -> Option<u64> {
+        match self.store.purge_generation(project).await {
+            Ok(generation) => {
+                let mut generations = self.generations.lock();
+                let known = generations.entry(project.clone()).or_default();
+                *known = generation.max(*known);
+                Some(generation)
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a prompt is not compared with earlier ones");
+                None
+            }
+        }
+    }
+
+    /// The generation of a project is asked for anew before its next prompt.
+    pub(crate) fn purged(&self, project: &ProjectId) {
+        self.generations.lock().remove(project);
     }
 
     /// How many leading blocks an earlier prompt for `target` within the window had in common with this one, which is
-    /// remembered in turn. Each block is of a kind, and equal when both are.
+    /// remembered in turn; none when the past is over. Each block is of a kind, and equal when both are.
     pub(crate) fn observe<'b>(
         &self,
         past: &Past,
@@ -88,7 +116,8 @@ impl ReuseWindow {
         blocks: impl Iterator<Item = (u8, &'b [u8])>,
         now: DateTime<Utc>,
     ) -> Observed {
-        let beginnings = self.beginnings(past, target, blocks);
+        let Some(generation) = past.generation else { return Observed::default() };
+        let beginnings = self.beginnings(&past.project, generation, target, blocks);
         let mut seen = self.seen.lock();
         seen.expire(now);
         let known = |beginning| seen.last.get(beginning).map(|sighting| (*beginning, sighting.tokens));
@@ -132,12 +161,13 @@ impl ReuseWindow {
 
     fn beginnings<'b>(
         &self,
-        past: &Past,
+        project: &ProjectId,
+        generation: u64,
         target: &str,
         blocks: impl Iterator<Item = (u8, &'b [u8])>,
     ) -> Vec<Fingerprint> {
         let mut chain = self.keyed();
-        for part in [past.project.as_str().as_bytes(), &past.generation.to_be_bytes(), target.as_bytes()] {
+        for part in [project.as_str().as_bytes(), &generation.to_be_bytes(), target.as_bytes()] {
             chain.update(&(part.len() as u64).to_be_bytes());
             chain.update(part);
         }
@@ -155,6 +185,14 @@ impl ReuseWindow {
 
     fn keyed(&self) -> Hmac<Sha256> {
         Hmac::new(&self.secret.into())
+    }
+}
+
+impl Past {
+    /// What is left of it at a later generation of its project: nothing after a purge.
+    pub(crate) fn at(&self, generation: Option<u64>) -> Self {
+        let generation = self.generation.filter(|own| generation == Some(*own));
+        Self { project: self.project.clone(), generation }
     }
 }
 
@@ -188,21 +226,38 @@ pub(crate) fn of_messages(messages: &[Message]) -> impl Iterator<Item = (u8, &[u
 #[cfg(test)]
 mod tests {
     use chrono::TimeDelta;
+    use zumik_types::{ArtifactType, CreateArtifactRequest, CreatePurgeJobRequest, KeyId, TraceId};
 
     use super::*;
+    use crate::clock::SystemClock;
+    use crate::domain::Scopes;
+    use crate::mint::RandomMint;
+    use crate::store::memory::MemoryStore;
+    use crate::store::{ProjectCtx, Written};
+
+    fn window() -> ReuseWindow {
+        ReuseWindow::new([7; 64], store())
+    }
+
+    fn store() -> Arc<dyn Store> {
+        Arc::new(MemoryStore::new(Arc::new(SystemClock), Arc::new(RandomMint::default())))
+    }
+
+    fn past(project: &str) -> Past {
+        Past { project: ProjectId::with_suffix(project), generation: Some(0) }
+    }
 
     fn prompt(texts: &[&str]) -> Vec<Message> {
         texts.iter().map(|text| Message { role: Role::System, text: (*text).to_owned() }).collect()
     }
 
     fn observe(window: &ReuseWindow, project: &str, texts: &[&str], now: DateTime<Utc>) -> usize {
-        let past = window.past(&ProjectId::with_suffix(project));
-        window.observe(&past, "placeholder", of_messages(&prompt(texts)), now).common
+        window.observe(&past(project), "placeholder", of_messages(&prompt(texts)), now).common
     }
 
     #[test]
     fn the_longest_common_beginning_counts() {
-        let window = ReuseWindow::new([7; 64]);
+        let window = window();
         let now = Utc::now();
         assert_eq!(observe(&window, "1", &["a", "b", "c"], now), 0);
         assert_eq!(observe(&window, "1", &["a", "b", "d"], now), 2);
@@ -213,18 +268,17 @@ mod tests {
 
     #[test]
     fn projects_and_targets_do_not_see_each_other() {
-        let window = ReuseWindow::new([7; 64]);
+        let window = window();
         let now = Utc::now();
         observe(&window, "1", &["a"], now);
         assert_eq!(observe(&window, "2", &["a"], now), 0);
-        let past = window.past(&ProjectId::with_suffix("1"));
-        assert_eq!(window.observe(&past, "other", of_messages(&prompt(&["a"])), now).common, 0);
+        assert_eq!(window.observe(&past("1"), "other", of_messages(&prompt(&["a"])), now).common, 0);
         assert_eq!(observe(&window, "1", &["a"], now), 1);
     }
 
     #[test]
     fn a_beginning_counts_until_the_window_has_passed_since_it_was_last_seen() {
-        let window = ReuseWindow::new([7; 64]);
+        let window = window();
         let start = Utc::now();
         observe(&window, "1", &["a"], start);
         assert_eq!(observe(&window, "1", &["a"], start + WINDOW), 1);
@@ -234,26 +288,51 @@ mod tests {
         assert_eq!((seen.last.len(), seen.order.len()), (1, 1));
     }
 
-    #[test]
-    fn a_purge_forgets_also_what_is_being_answered() {
-        let window = ReuseWindow::new([7; 64]);
-        let now = Utc::now();
-        observe(&window, "1", &["a"], now);
-        let project = ProjectId::with_suffix("1");
-        let running = window.past(&project);
-        window.forget(&project);
-        assert_eq!(observe(&window, "1", &["a"], now), 0);
-        window.forget(&project);
-        window.observe(&running, "placeholder", of_messages(&prompt(&["b"])), now);
-        assert_eq!(observe(&window, "1", &["b"], now), 0);
+    /// A purge that nobody here is told of.
+    async fn purge(store: &dyn Store, project: &ProjectId) {
+        let (key, trace) = (KeyId::with_suffix("1"), TraceId::with_suffix("1"));
+        let scopes = Scopes::INFERENCE_ONLY;
+        let ctx = ProjectCtx { project: project.clone(), key, scopes, trace, now: Utc::now() };
+        let request = CreateArtifactRequest::new(ArtifactType::Document, "x");
+        let Ok(Written::Fresh { value: artifact, .. }) = store.create_artifact(&ctx, request, None).await
+        else {
+            panic!("no artifact")
+        };
+        let request = CreatePurgeJobRequest::new([artifact.id]);
+        store.create_purge_job(&ctx, request, None).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn nothing_from_before_a_purge_is_recognized_or_remembered() {
+        let (store, now) = (store(), Utc::now());
+        let project = store.ensure_project("test", now).await.unwrap().id;
+        let window = ReuseWindow::new([7; 64], Arc::clone(&store));
+        // A prompt that is measured now, of a request that came in when its past was taken.
+        let measure = async |past: Past, text: &str| {
+            let past = past.at(window.generation(&project).await);
+            window.observe(&past, "placeholder", of_messages(&prompt(&[text])), now).common
+        };
+        assert_eq!(measure(window.past(&project).await, "a").await, 0);
+        assert_eq!(measure(window.past(&project).await, "a").await, 1);
+        let running = window.past(&project).await;
+        purge(&*store, &project).await;
+        assert_eq!(measure(running, "a").await, 0, "recognized in a request that ran");
+        assert_eq!(measure(window.past(&project).await, "a").await, 0, "remembered of a request that ran");
+        assert_eq!(measure(window.past(&project).await, "a").await, 1);
+
+        purge(&*store, &project).await;
+        assert_eq!(measure(window.past(&project).await, "a").await, 0, "before the purge is known here");
+        assert_eq!(measure(window.past(&project).await, "a").await, 0, "after it is");
+        store.close().await;
+        let past = window.past(&project).await;
+        assert_eq!(measure(past, "a").await, 0, "nobody can tell");
     }
 
     #[test]
     fn common_blocks_are_counted_once() {
-        let window = ReuseWindow::new([7; 64]);
+        let window = window();
         let now = Utc::now();
-        let past = window.past(&ProjectId::with_suffix("1"));
-        let see = |texts: &[&str]| window.observe(&past, "a", of_messages(&prompt(texts)), now);
+        let see = |texts: &[&str]| window.observe(&past("1"), "a", of_messages(&prompt(texts)), now);
         see(&["a", "b", "c"]);
         let second = see(&["a", "b", "d"]);
         assert_eq!((second.common, second.tokens), (2, None));
@@ -264,7 +343,7 @@ mod tests {
 
     #[test]
     fn a_family_is_the_stable_beginning_of_a_project() {
-        let window = ReuseWindow::new([7; 64]);
+        let window = window();
         let family = |project: &str, texts: &[&'static str]| {
             window.family(&ProjectId::with_suffix(project), texts.iter().map(|text| text.as_bytes()))
         };
@@ -278,7 +357,7 @@ mod tests {
 
     #[test]
     fn the_window_is_bounded() {
-        let window = ReuseWindow::new([7; 64]);
+        let window = window();
         let now = Utc::now();
         let texts: Vec<String> = (0..CAPACITY * 2).map(|n| n.to_string()).collect();
         for chunk in texts.chunks(1024) {

@@ -412,6 +412,10 @@ pub trait Store: AliasStore + BatchStore + HintStore + UsageStore + Send + Sync 
     /// The receipt of a purge job that is completed.
     async fn retrieve_purge_receipt(&self, ctx: &ProjectCtx, id: &PurgeJobId) -> Result<PurgeReceipt>;
 
+    /// The purge generation of a project: how often something of it was purged. It is raised in the transaction that
+    /// erases, so it is the newest when this is called, on every server.
+    async fn purge_generation(&self, project: &ProjectId) -> Result<u64>;
+
     /// The public keys that verify receipts and reports, retired ones included, newest first.
     async fn list_receipt_keys(&self) -> Result<ReceiptKeySet>;
 

@@ -88,6 +88,23 @@ async fn reuse_is_counted_from_the_longest_common_beginning() {
 }
 
 #[tokio::test]
+async fn a_purge_through_another_server_forgets_here_too() {
+    let here = Host::start().await;
+    let there = here.beside().await;
+    let (session, branch) = here.session(&[&here.artifact("Always run the linter.").await]).await;
+    let candidates = async |host: &Host| {
+        let body = json!({ "model": "auto", "input": "Hi", "session_id": session, "branch_id": branch });
+        host.make("/v2/responses", body).await["usage"]["candidate_reuse_tokens"].as_u64().unwrap()
+    };
+    assert_eq!(candidates(&here).await, 0);
+    assert!(candidates(&here).await > 0);
+    there.make("/v2/purge-jobs", json!({ "artifact_ids": [there.artifact("x").await] })).await;
+    assert_eq!(candidates(&here).await, 0, "from before the purge");
+    candidates(&here).await;
+    assert!(candidates(&here).await > 0, "from after it");
+}
+
+#[tokio::test]
 async fn a_deadline_aborts_the_call_and_keeps_nothing() {
     let host = Host::slow(Duration::from_secs(3_600)).await;
     let mut body = generation("Hi");

@@ -62,6 +62,13 @@ impl Host {
         Self { server, store, key }
     }
 
+    /// Another server on the same store.
+    pub(crate) async fn beside(&self) -> Self {
+        let store = Arc::clone(&self.store);
+        let server = Server::builder().store(Arc::clone(&store)).build().await.unwrap();
+        Self { server, store, key: self.key.clone() }
+    }
+
     pub(crate) fn api(&self) -> Api {
         self.server.api()
     }

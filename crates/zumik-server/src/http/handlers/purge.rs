@@ -18,8 +18,7 @@ pub(crate) async fn create(call: &mut Call) -> Result<Reply, ApiError> {
     call.app.limits.purge_job(&call.ctx.project)?;
     let request = CreatePurgeJobRequest::new(artifacts);
     let written = call.app.store.create_purge_job(&call.ctx, request, call.key.take()).await?;
-    // What is remembered of prompts is cached material of the old purge generation.
-    call.app.reuse.forget(&call.ctx.project);
+    call.app.reuse.purged(&call.ctx.project);
     Ok(written.into())
 }
 

@@ -149,6 +149,7 @@ laws! {
         a_report_is_signed_and_kept_as_it_was_answered;
     purge:
         a_purge_takes_everything_that_depends_on_the_artifact,
+        each_purge_raises_the_generation_of_its_project,
         a_purge_leaves_everything_else_alone,
         a_receipt_verifies_offline,
         a_deleted_artifact_can_be_purged_once,

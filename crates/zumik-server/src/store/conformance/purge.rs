@@ -1,7 +1,7 @@
 use serde_json::json;
 use zumik_types::{
     ArtifactId, ArtifactType, CreateArtifactRequest, CreatePurgeJobRequest, CreateSessionRequest,
-    CreateSnapshotRequest, Guarantee, PurgeJob, PurgeJobId, PurgeJobStatus, SessionStatus,
+    CreateSnapshotRequest, Guarantee, ProjectId, PurgeJob, PurgeJobId, PurgeJobStatus, SessionStatus,
     UpdateSessionRequest,
 };
 
@@ -57,6 +57,18 @@ pub(super) async fn a_purge_takes_everything_that_depends_on_the_artifact(world:
     // The history of a tombstoned session can still be read, and the session be deleted.
     assert_eq!(world.events(&pointing.id, &pointing.default_branch_id).await.len(), 2);
     world.store.delete_session(&world.ctx(), &pointing.id).await.unwrap();
+}
+
+pub(super) async fn each_purge_raises_the_generation_of_its_project(world: World) {
+    let generation = async |project| world.store.purge_generation(project).await.unwrap();
+    let (own, foreign) = (world.ctx().project, world.foreign().project);
+    for before in 0..3 {
+        assert_eq!((generation(&own).await, generation(&foreign).await), (before, 0));
+        let job = purge(&world, &[&world.document("doomed").await]).await;
+        let receipt = world.store.retrieve_purge_receipt(&world.ctx(), &job.id).await.unwrap();
+        assert_eq!((receipt.namespace_generation, generation(&own).await), (before + 1, before + 1));
+    }
+    not_found(world.store.purge_generation(&ProjectId::with_suffix("none")).await);
 }
 
 pub(super) async fn a_purge_leaves_everything_else_alone(world: World) {

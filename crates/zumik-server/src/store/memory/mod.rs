@@ -435,6 +435,10 @@ impl Store for MemoryStore {
         Ok(self.state()?.retrieve_purge(ctx, id, Kind::PurgeReceipt)?.1.clone())
     }
 
+    async fn purge_generation(&self, project: &ProjectId) -> Result<u64> {
+        self.state()?.purge_generation(project)
+    }
+
     async fn list_receipt_keys(&self) -> Result<ReceiptKeySet> {
         let keys = vec![self.state()?.signing_key.public_key()];
         Ok(ReceiptKeySet { keys, extra: Extra::new() })

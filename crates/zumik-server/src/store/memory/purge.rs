@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use zumik_types::{
-    ArtifactId, BundleId, CreatePurgeJobRequest, Extra, ObjectType, PurgeJob, PurgeJobId, PurgeJobStatus,
-    PurgeReceipt, PurgeReceiptId, PurgeScope, SessionStatus,
+    ArtifactId, BundleId, CreatePurgeJobRequest, Extra, ObjectType, ProjectId, PurgeJob, PurgeJobId,
+    PurgeJobStatus, PurgeReceipt, PurgeReceiptId, PurgeScope, SessionStatus,
 };
 
 use super::state::{ArtifactEntry, State};
@@ -46,6 +46,11 @@ impl State {
         let receipt = receipt(id, job.clone(), generation, now, Erasure::Gone, &self.signing_key)?;
         self.purges.insert(job.id.clone(), (job.clone(), receipt));
         Ok(job)
+    }
+
+    pub(super) fn purge_generation(&self, project: &ProjectId) -> Result<u64> {
+        let entry = self.projects.get(project);
+        Ok(entry.ok_or_else(|| StoreError::not_found(Kind::Project, project))?.generation)
     }
 
     fn purge_artifact(&mut self, id: &ArtifactId) {

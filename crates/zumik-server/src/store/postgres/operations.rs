@@ -416,6 +416,10 @@ impl Store for PostgresStore {
         self.read(|db| Box::pin(db.retrieve_purge_receipt(ctx, id))).await
     }
 
+    async fn purge_generation(&self, project: &ProjectId) -> Result<u64> {
+        self.generation(project).await
+    }
+
     async fn list_receipt_keys(&self) -> Result<ReceiptKeySet> {
         self.read(|db| Box::pin(db.list_receipt_keys())).await
     }

@@ -5,10 +5,11 @@
 //! gone (docs/decisions, "Purges on PostgreSQL").
 
 use zumik_types::{
-    ArtifactId, CreatePurgeJobRequest, Extra, ObjectType, PurgeJob, PurgeJobId, PurgeJobStatus, PurgeReceipt,
-    PurgeReceiptId, PurgeScope,
+    ArtifactId, CreatePurgeJobRequest, Extra, ObjectType, ProjectId, PurgeJob, PurgeJobId, PurgeJobStatus,
+    PurgeReceipt, PurgeReceiptId, PurgeScope,
 };
 
+use super::PostgresStore;
 use super::db::{Db, count, key};
 use crate::store::durable::ids::PublicId as _;
 use crate::store::receipt::{Erasure, receipt};
@@ -17,6 +18,17 @@ use crate::store::{Kind, ProjectCtx, Result, StoreError};
 
 /// The status of a session that a purge took something of.
 const TOMBSTONED: i64 = 2;
+
+impl PostgresStore {
+    /// The purge generation of a project, in one round trip.
+    pub(super) async fn generation(&self, project: &ProjectId) -> Result<u64> {
+        let connection = self.connection().await?;
+        let statement =
+            connection.prepare_cached("SELECT generation FROM projects WHERE public_id = $1").await?;
+        let row = connection.query_opt(&statement, &[&key(project)]).await?;
+        count(&row.ok_or_else(|| StoreError::not_found(Kind::Project, project))?, 0)
+    }
+}
 
 impl Db<'_, '_> {
     pub(super) async fn create_purge_job(

@@ -451,6 +451,10 @@ impl Store for SqliteStore {
         self.read(ctx, move |db, ctx| db.retrieve_purge_receipt(ctx, &id)).await
     }
 
+    async fn purge_generation(&self, project: &ProjectId) -> Result<u64> {
+        self.readers.now(|db| db.purge_generation(project))
+    }
+
     async fn list_receipt_keys(&self) -> Result<ReceiptKeySet> {
         self.readers.read(|db| db.list_receipt_keys()).await
     }

@@ -171,6 +171,11 @@ impl Db<'_> {
         Ok(serde_json::from_str(&receipt.flatten().ok_or_else(missing)?)?)
     }
 
+    pub(super) fn purge_generation(&self, project: &ProjectId) -> Result<u64> {
+        self.one("SELECT generation FROM projects WHERE public_id = ?1", [project.key()], |row| row.get(0))?
+            .ok_or_else(|| StoreError::not_found(Kind::Project, project))
+    }
+
     /// The row of an artifact that has not been purged; its handle may be revoked.
     fn purgeable_artifact(&self, ctx: &ProjectCtx, id: &ArtifactId) -> Result<Option<i64>> {
         self.one(

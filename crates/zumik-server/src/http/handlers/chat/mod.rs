@@ -193,7 +193,7 @@ impl Chat<'_> {
     /// Asks a provider.
     async fn ask(self) -> Result<(Identity, Vec<ArtifactId>, ModelAnswer), ApiError> {
         let Self { app, ctx, started, request, session, wishes: Wishes { qos, routing }, bytes, .. } = self;
-        let past = app.reuse.past(&ctx.project);
+        let past = app.reuse.past(&ctx.project).await;
         let prefix = match &session {
             Some(session) => Some(session_prefix(app, ctx, session).await?),
             None => None,

@@ -71,7 +71,7 @@ pub(crate) async fn create(call: &mut Call) -> Result<Reply, ApiError> {
         branch_id: session.map(|session| session.default_branch_id),
         qos,
         started,
-        past: call.app.reuse.past(&call.ctx.project),
+        past: call.app.reuse.past(&call.ctx.project).await,
     };
     call.app.limits.generation(&call.ctx.key)?;
     let (body, headers) = if route.is_placeholder() {

@@ -73,7 +73,7 @@ impl Question {
     /// The session cannot be used, or nobody knows the model.
     pub(super) async fn prepare(call: &Call, asking: Asking<'_>) -> Result<Self, ApiError> {
         let started = Instant::now();
-        let past = call.app.reuse.past(&call.ctx.project);
+        let past = call.app.reuse.past(&call.ctx.project).await;
         let Asking { id, model, session_id, wishes: Wishes { qos, routing }, body, members, items } = asking;
         let (mut before, mut materialized, mut branch_id) = (Vec::new(), Vec::new(), None);
         if let Some(session) = &session_id {
