@@ -1,5 +1,6 @@
 //! Connections to the database file: settings, the check that the file is ours, migrations.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use thiserror::Error;
 
 use crate::seal::SealError;
 use crate::store::StoreError;
+use crate::store::durable::folder::private_file;
 
 /// `application_id` of our files: "Zumk".
 const APPLICATION_ID: i32 = 0x5A75_6D6B;
@@ -43,7 +45,7 @@ pub enum OpenError {
     InUse(PathBuf),
     /// The folder or a file in it could not be made or read.
     #[error("the data folder {} could not be used", .0.display())]
-    Folder(PathBuf, #[source] std::io::Error),
+    Folder(PathBuf, #[source] io::Error),
     /// The database file was written by another program.
     #[error("{} is not a database of this server", .0.display())]
     Foreign(PathBuf),
@@ -75,6 +77,7 @@ pub enum OpenError {
 
 /// Opens the database for writing; a new file gets the schema, an older one the migrations it lacks.
 pub(super) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
+    make(path).map_err(|error| OpenError::Folder(path.to_owned(), error))?;
     let mut conn = open(path)?;
     // Before anything of a file is changed that is not ours.
     version(&conn, path)?;
@@ -84,6 +87,14 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
     conn.pragma_update(None, "wal_autocheckpoint", 0)?;
     conn.pragma_update(None, "cache_size", -WRITER_CACHE)?;
     Ok(conn)
+}
+
+/// Makes an empty file where there is none: SQLite would make it for everyone to read, and its log after it.
+fn make(path: &Path) -> io::Result<()> {
+    match private_file().create_new(true).open(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Opens a new file that counts only once it is whole: until then nothing of it is durable, nothing can be undone, and

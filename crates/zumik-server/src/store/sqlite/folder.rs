@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::OpenError;
 use crate::mint::Mint;
 use crate::seal::{MasterKey, SealError};
-use crate::store::durable::folder::{MASTER_KEY_FILE, make_folder};
+use crate::store::durable::folder::{MASTER_KEY_FILE, make_folder, private_file};
 
 /// The database in it.
 pub(super) const DATABASE: &str = "zumik.db";
@@ -65,8 +65,8 @@ impl DataFolder {
     /// Keeps other servers out.
     pub(super) fn lock(&self) -> Result<FolderLock, OpenError> {
         let failed = |error| OpenError::Folder(self.0.clone(), error);
-        let mut options = File::options();
-        options.write(true).create(true).truncate(false);
+        let mut options = private_file();
+        options.create(true).truncate(false);
         let file = options.open(self.0.join("server.lock")).map_err(failed)?;
         match file.try_lock() {
             Ok(()) => Ok(FolderLock { _file: file }),

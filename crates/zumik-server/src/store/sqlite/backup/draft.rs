@@ -1,10 +1,11 @@
 //! A folder that is being filled: it goes again unless it is kept.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::{BackupError, Result};
+use crate::store::durable::folder::{make_folder, private_file};
 
 /// What a folder may hold and still count as empty: the root of a volume has the first, a server that ended the second.
 const IGNORED: [&str; 2] = ["lost+found", LOCK];
@@ -41,11 +42,7 @@ impl Draft {
                 false
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let mut builder = fs::DirBuilder::new();
-                builder.recursive(true);
-                #[cfg(unix)]
-                std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-                builder.create(folder).map_err(failed)?;
+                make_folder(folder).map_err(failed)?;
                 true
             }
             Err(error) => return Err(failed(error)),
@@ -56,10 +53,8 @@ impl Draft {
     /// Where a file of this name grows, made for its owner only, until [`finish`](Self::finish).
     pub(in super::super) fn begin(&mut self, name: &str) -> Result<(PathBuf, File)> {
         let path = self.partial(name);
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut options = private_file();
+        options.read(true).create_new(true);
         let file = options.open(&path).map_err(|error| BackupError::File(path.clone(), error))?;
         self.files.push(path.clone());
         Ok((path, file))

@@ -183,6 +183,24 @@ async fn a_second_server_on_the_folder_is_refused_until_the_first_is_closed() {
     opened.reopened().await;
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn files_in_a_folder_that_everyone_can_read_are_their_owners_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = Arc::new(tempfile::tempdir().unwrap());
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let opened = Opened::at(folder, clock(), lookups::WAITING).await;
+    opened.world.document("text").await;
+    let mut modes: Vec<_> = std::fs::read_dir(opened.folder.path())
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .map(|file| (file.file_name(), file.metadata().unwrap().permissions().mode() & 0o777))
+        .collect();
+    modes.sort();
+    let names = ["master.key", "server.lock", "zumik.db", "zumik.db-shm", "zumik.db-wal"];
+    assert_eq!(modes, names.map(|name| (name.into(), 0o600)));
+}
+
 #[tokio::test]
 async fn another_master_key_is_refused() {
     let opened = Opened::new().await;
