@@ -108,8 +108,8 @@
 //!
 //! # Deletion, proven
 //!
-//! `zk.purge_jobs().purge(ids)` gives job and signed receipt in one [`PurgeProof`]. With the feature `verify` it is
-//! checked offline.
+//! `zk.purge_jobs().purge(ids)` gives job and signed receipt in one [`PurgeProof`], and `proof(job_id)` does for a purge
+//! that was begun before. With the feature `verify` it is checked offline.
 //!
 //! # Watching it
 //!
@@ -178,7 +178,7 @@ pub use multipart::FilePart;
 pub use options::Options;
 #[cfg(feature = "verify")]
 pub use purge::ProofError;
-pub use purge::PurgeProof;
+pub use purge::{Purge, PurgeProof, WaitForProof};
 pub use request::RawCall;
 pub use response::{Meta, Response};
 pub use stream::{EventStream, TextDeltas};

@@ -31,9 +31,13 @@ impl fmt::Display for Error {
             None => {}
         }
         match inner.attempts {
-            1 => f.write_str("1 attempt)"),
-            attempts => write!(f, "{attempts} attempts)"),
+            1 => f.write_str("1 attempt")?,
+            attempts => write!(f, "{attempts} attempts")?,
         }
+        if let Some(job) = self.purge_job_id() {
+            one_line(f, &format!(", purge job {job}"))?;
+        }
+        f.write_str(")")
     }
 }
 

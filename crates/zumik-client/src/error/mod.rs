@@ -11,8 +11,8 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::StatusCode;
-use zumik_types::{ErrorType, TraceId};
+use http::{HeaderValue, StatusCode};
+use zumik_types::{ErrorType, PurgeJobId, TraceId};
 
 pub use conflict::{BranchConflict, BranchPosition};
 pub(crate) use display::excerpt;
@@ -55,6 +55,7 @@ struct Inner {
     api: ApiError,
     message: Cow<'static, str>,
     conflict: Option<BranchConflict>,
+    purge_job: Option<PurgeJobId>,
     body: Bytes,
     decode_path: Option<String>,
     cause: Option<Box<dyn StdError + Send + Sync>>,
@@ -156,6 +157,12 @@ impl Error {
     /// [`BranchConflict`](ErrorKind::BranchConflict).
     pub fn branch_conflict(&self) -> Option<&BranchConflict> {
         self.0.conflict.as_ref()
+    }
+
+    /// The job of a purge that has begun, and whose proof is missing. With its id,
+    /// [`proof`](crate::api::purge_jobs::PurgeJobs::proof) goes on.
+    pub fn purge_job_id(&self) -> Option<&PurgeJobId> {
+        self.0.purge_job.as_ref()
     }
 
     /// The underlying failure, to be downcast: a [`TransportError`](crate::transport::TransportError), a
@@ -278,6 +285,7 @@ impl Error {
             api: ApiError::default(),
             message: message.into(),
             conflict: None,
+            purge_job: None,
             body: Bytes::new(),
             decode_path: None,
             cause: None,
@@ -326,6 +334,11 @@ impl Error {
 
     pub(crate) fn with_conflict(mut self, conflict: BranchConflict) -> Self {
         self.0.conflict = Some(conflict);
+        self
+    }
+
+    pub(crate) fn with_purge_job(mut self, id: PurgeJobId) -> Self {
+        self.0.purge_job = Some(id);
         self
     }
 

@@ -1,8 +1,11 @@
 //! A purge and its proof, against the signed samples of the contract.
 
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use zumik_client::testing::{Answer, FakeTransport};
-use zumik_client::types::{ArtifactId, Guarantee, ReceiptKeySet};
+use zumik_client::types::{ArtifactId, Guarantee, PurgeJobId, ReceiptKeySet};
 use zumik_client::{ErrorKind, Outcome, ProofError, PurgeProof};
 
 const ARTIFACT: &str = "art_01jy7n3q8v6kzr4w2m9bd5xpfh";
@@ -132,4 +135,94 @@ async fn a_job_that_fails_or_does_not_end_is_an_error() {
     let error = fake.client().purge_jobs().purge([&id]).await.unwrap_err();
     assert_eq!((error.kind(), error.outcome()), (ErrorKind::Timeout, Outcome::Ambiguous));
     assert!(error.message().contains("is still running"));
+}
+
+/// The ids of the jobs that a purge has shown.
+#[derive(Clone, Default)]
+struct Shown(Arc<Mutex<Vec<String>>>);
+
+impl Shown {
+    fn watch(&self) -> impl FnMut(&zumik_client::types::PurgeJob) + Send + use<> {
+        let shown = self.0.clone();
+        move |job| shown.lock().unwrap().push(format!("{} {}", job.id, job.status))
+    }
+
+    fn lines(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_after_the_purge_has_begun_keeps_the_job() {
+    let missing = || Answer::error(404, "invalid_request_error", "");
+    let scripts = [
+        (vec![job(JOB, "running"), missing()], ErrorKind::NotFound),
+        (vec![job(JOB, "completed"), missing()], ErrorKind::NotFound),
+        (vec![job(JOB, "completed"), Answer::json(json!({ "id": 7 }))], ErrorKind::Decode),
+        (vec![job(JOB, "running"), job(JOB, "failed")], ErrorKind::PurgeFailed),
+        (vec![job(JOB, "running"), Answer::hang()], ErrorKind::Timeout),
+    ];
+    for (answers, kind) in scripts {
+        let fake = FakeTransport::new();
+        for answer in answers {
+            fake.answer(answer);
+        }
+        let client = fake.client();
+        let purge = client.purge_jobs().purge([ARTIFACT.parse::<ArtifactId>().unwrap()]);
+        let error = purge.timeout(Duration::from_secs(30)).await.unwrap_err();
+        assert_eq!((error.kind(), error.outcome()), (kind, Outcome::Ambiguous), "{error}");
+        assert_eq!(error.purge_job_id().map(PurgeJobId::as_str), Some(JOB), "{error}");
+        assert!(error.to_string().contains(JOB), "{error}");
+        if matches!(kind, ErrorKind::PurgeFailed | ErrorKind::Timeout) {
+            let body: Value = serde_json::from_slice(error.body()).unwrap();
+            assert_eq!(body["id"], JOB);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_purge_that_is_dropped_has_shown_its_job_and_is_proven_by_it() {
+    let fake = FakeTransport::new();
+    fake.answer(job(JOB, "running")).answer(Answer::hang());
+    fake.answer(job(JOB, "running")).answer(job(JOB, "completed")).answer(Answer::json(receipt()));
+    let client = fake.client();
+    let shown = Shown::default();
+    let purge = client.purge_jobs().purge([ARTIFACT.parse::<ArtifactId>().unwrap()]).on_job(shown.watch());
+    tokio::time::timeout(Duration::from_secs(5), purge.into_future()).await.unwrap_err();
+    assert_eq!(shown.lines(), [format!("{JOB} running")]);
+
+    let shown = Shown::default();
+    let job_id: PurgeJobId = JOB.parse().unwrap();
+    let proof = client.purge_jobs().proof(&job_id).on_job(shown.watch()).await.unwrap();
+    assert_eq!(shown.lines(), [format!("{JOB} running"), format!("{JOB} completed")]);
+    assert_eq!(proof.artifact_ids(), [ARTIFACT.parse::<ArtifactId>().unwrap()], "those of the job");
+    proof.verify(&keys()).unwrap();
+    assert_eq!(fake.requests().iter().filter(|request| request.method == "POST").count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_proof_that_is_asked_for_by_the_job_covers_what_the_caller_names() {
+    let fake = FakeTransport::new();
+    fake.answer(job(JOB, "completed")).answer(Answer::json(receipt()));
+    let client = fake.client();
+    let other: ArtifactId = "art_2".parse().unwrap();
+    let proof = client.purge_jobs().proof(JOB.parse::<PurgeJobId>().unwrap()).artifact_ids([&other]);
+    let error = proof.await.unwrap().verify(&keys()).unwrap_err();
+    assert!(matches!(error, ProofError::NotCovered(id) if id == other));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_purge_whose_answer_was_lost_is_repeated_under_its_key() {
+    let fake = FakeTransport::new();
+    fake.answer(Answer::reset()).answer(job(JOB, "completed")).answer(Answer::json(receipt()));
+    let client = fake.builder().max_retries(0).build().unwrap();
+    let purge = || {
+        let id = ARTIFACT.parse::<ArtifactId>().unwrap();
+        client.purge_jobs().purge([id]).idempotency_key("forget-7")
+    };
+    let error = purge().await.unwrap_err();
+    assert_eq!((error.kind(), error.purge_job_id()), (ErrorKind::Interrupted, None));
+    purge().await.unwrap();
+    let keys: Vec<_> = fake.requests()[..2].iter().map(|r| r.idempotency_key().map(str::to_owned)).collect();
+    assert_eq!(keys, [Some("forget-7".to_owned()), Some("forget-7".to_owned())]);
 }
