@@ -5,7 +5,7 @@ use std::ops::Deref;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Deserialize;
 use serde::de::value::BorrowedStrDeserializer;
 use zumik_types::{
@@ -75,6 +75,7 @@ pub struct Meta {
     headers: HeaderMap,
     attempts: u32,
     retry_after: Option<Duration>,
+    idempotency_key: Option<HeaderValue>,
 }
 
 impl Meta {
@@ -84,7 +85,13 @@ impl Meta {
         attempts: u32,
         retry_after: Option<Duration>,
     ) -> Self {
-        Self { status, headers, attempts, retry_after }
+        Self { status, headers, attempts, retry_after, idempotency_key: None }
+    }
+
+    /// The same, of a request that was sent under this key.
+    pub(crate) fn under(mut self, key: Option<&HeaderValue>) -> Self {
+        self.idempotency_key = key.cloned();
+        self
     }
 
     /// The HTTP status. 404 on the success of a repeated DELETE: an earlier attempt, whose answer was lost, did it.
@@ -180,6 +187,14 @@ impl Meta {
     /// `Agent-Idempotent-Replay`: `false` when the operation ran now, `true` when a stored answer came back.
     pub fn idempotent_replay(&self) -> Option<bool> {
         self.flag("agent-idempotent-replay")
+    }
+
+    /// The idempotency key under which the request was sent, the client's own one too. `None` for a request without.
+    ///
+    /// The same request under the same key gives the stored answer once more; see
+    /// [`idempotency_key`](crate::Call::idempotency_key).
+    pub fn idempotency_key(&self) -> Option<&str> {
+        self.idempotency_key.as_ref()?.to_str().ok()
     }
 
     /// How long the server asks to wait: `retry-after-ms`, or `Retry-After` in seconds or as a date.

@@ -50,6 +50,7 @@ struct Inner {
     outcome: Outcome,
     retryable: bool,
     attempts: u32,
+    idempotency_key: Option<HeaderValue>,
     operation: Option<OperationName>,
     meta: Option<Meta>,
     api: ApiError,
@@ -132,6 +133,18 @@ impl Error {
         self.0.attempts
     }
 
+    /// The idempotency key under which the request was sent, the client's own one too. `None` when nothing was sent, or
+    /// for a request without.
+    ///
+    /// The same request under this key cannot have its effect twice: after an [`Ambiguous`](Outcome::Ambiguous) outcome
+    /// it finishes what was begun, or gives the stored answer.
+    pub fn idempotency_key(&self) -> Option<&str> {
+        match &self.0.idempotency_key {
+            Some(key) => key.to_str().ok(),
+            None => self.0.meta.as_ref()?.idempotency_key(),
+        }
+    }
+
     /// Method and path template of the operation, for example `POST /v2/artifacts`. `None` for errors of building a
     /// client.
     pub fn operation(&self) -> Option<String> {
@@ -179,8 +192,8 @@ impl Error {
     /// # Troubleshooting
     ///
     /// Queue the work and repeat it after [`retry_after`](Self::retry_after), or after some seconds. To repeat a POST
-    /// without doing it twice, set [`idempotency_key`](crate::Call::idempotency_key) yourself before the first call
-    /// and use the same one again. Where it happens often, raise [`max_retries`](crate::Call::max_retries) or
+    /// without doing it twice, set [`idempotency_key`](crate::Call::idempotency_key) to the
+    /// [one](Self::idempotency_key) that this error has. Where it happens often, raise [`max_retries`](crate::Call::max_retries) or
     /// [`timeout`](crate::Call::timeout).
     pub fn is_retryable(&self) -> bool {
         self.0.retryable
@@ -280,6 +293,7 @@ impl Error {
             outcome: Outcome::NotSent,
             retryable: false,
             attempts: 0,
+            idempotency_key: None,
             operation: None,
             meta: None,
             api: ApiError::default(),
@@ -308,6 +322,11 @@ impl Error {
 
     pub(crate) fn with_attempts(mut self, attempts: u32) -> Self {
         self.0.attempts = attempts;
+        self
+    }
+
+    pub(crate) fn with_idempotency_key(mut self, key: Option<&HeaderValue>) -> Self {
+        self.0.idempotency_key = key.cloned();
         self
     }
 

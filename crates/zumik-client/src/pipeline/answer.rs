@@ -17,6 +17,7 @@ use crate::endpoint::DecodeError;
 use crate::error::{
     ApiError, BranchConflict, BranchPosition, Envelope, Error, ErrorKind, Outcome, Result, excerpt,
 };
+use crate::options::IDEMPOTENCY_KEY;
 use crate::response::Meta;
 use crate::transport::{HttpResponse, ResponseBody, TransportError};
 
@@ -52,6 +53,7 @@ pub(super) async fn read<T: Take>(
     ambient: &dyn Ambient,
 ) -> Attempt<T::Body> {
     let HttpResponse { status, headers, body } = answer;
+    let key = call.request.headers.get(IDEMPOTENCY_KEY);
     if status.is_success() {
         return take::<T>(call, Meta::new(status, headers, number, None), body).await;
     }
@@ -149,6 +151,7 @@ impl Failure {
                 Error::new(ErrorKind::Timeout, format!("{} did not answer in time", call.server))
             }
         };
+        let error = error.with_idempotency_key(call.request.headers.get(IDEMPOTENCY_KEY));
         error.with_outcome(past.outcome).with_attempts(past.attempts).with_retryable(retryable)
     }
 }

@@ -33,7 +33,8 @@ use crate::sse::SseEvent;
 /// [`idle_timeout`](crate::Options::idle_timeout), an event that cannot be read.
 ///
 /// After its first event a stream is never repeated silently. To get it once more, send the same request under the same
-/// [`idempotency_key`](crate::Call::idempotency_key): what was stored is sent again from its beginning.
+/// [`idempotency_key`](crate::Call::idempotency_key), which [`meta`](Self::meta) and an error
+/// [have](crate::Error::idempotency_key): what was stored is sent again from its beginning.
 #[must_use = "a stream does nothing until its events are asked for"]
 pub struct EventStream<T> {
     events: Events,

@@ -164,3 +164,18 @@ async fn the_cause_can_be_downcast_and_is_not_said_twice() {
     assert!(cause.may_have_been_sent());
     assert!(std::error::Error::source(&error).is_none());
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_error_and_an_answer_tell_the_key_that_the_client_made() {
+    let fake = FakeTransport::new();
+    fake.answer(Answer::reset()).answer(Answer::error(500, "api_error", "internal_error")).answer(done());
+    fake.answer(done()).answer(Answer::refused());
+    let client = fake.client();
+    let call = || client.call(Create).max_retries(0);
+    let lost = call().await.unwrap_err();
+    assert_eq!((lost.kind(), lost.idempotency_key()), (ErrorKind::Interrupted, Some("key-1")));
+    assert_eq!(call().await.unwrap_err().idempotency_key(), Some("key-2"));
+    assert_eq!(call().send().await.unwrap().meta().idempotency_key(), Some("key-3"));
+    assert_eq!(client.call(List).send().await.unwrap().meta().idempotency_key(), None, "a GET has none");
+    assert_eq!(call().idempotency_key("mine").await.unwrap_err().idempotency_key(), Some("mine"));
+}
