@@ -6,7 +6,7 @@ use std::time::Duration;
 use zumik_types::{Event, NewEvent};
 
 use super::BranchCursor;
-use crate::error::{BranchConflict, Result};
+use crate::error::{BranchConflict, Outcome, Result};
 
 /// How often the caller is asked before the conflict is reported.
 const ROUNDS: u32 = 8;
@@ -55,7 +55,8 @@ impl BranchCursor {
     ///
     /// Each round `decide` sees the state of the branch: first where the cursor is, then where the conflict says that
     /// the branch is. Each appended event is a new request with a new key. After 8 lost rounds, with short random
-    /// waits between them, the last conflict is reported.
+    /// waits between them, the last conflict is reported. A conflict that may be with the event itself, because an
+    /// answer was lost and the history does not tell, is reported at once: another round could append it twice.
     ///
     /// ```
     /// # async fn example(
@@ -81,7 +82,8 @@ impl BranchCursor {
     ///
     /// # Errors
     ///
-    /// The last [`BranchConflict`](crate::ErrorKind::BranchConflict), or any other error at once.
+    /// The last [`BranchConflict`](crate::ErrorKind::BranchConflict), one with an
+    /// [`Ambiguous`](Outcome::Ambiguous) outcome or any other error at once.
     pub async fn append_with<F, D>(&mut self, mut decide: F) -> Result<Appended>
     where
         F: FnMut(BranchState) -> D + Send,
@@ -100,8 +102,9 @@ impl BranchCursor {
                 Ok(event) => return Ok(Appended::Event(event)),
                 Err(error) => error,
             };
+            let lost_for_certain = error.outcome() != Outcome::Ambiguous;
             match error.branch_conflict() {
-                Some(lost) if round < ROUNDS => {
+                Some(lost) if lost_for_certain && round < ROUNDS => {
                     match lost.current.clone() {
                         Some(current) => self.position = current,
                         None => drop(self.refresh().await?),

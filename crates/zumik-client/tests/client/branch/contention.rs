@@ -59,3 +59,30 @@ async fn append_with_aborts_without_a_request_and_passes_other_errors_on() {
     let error = at(&fake, 3).append_with(|_| async { Decision::Append(message(1)) }).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict);
 }
+
+#[tokio::test(start_paused = true)]
+async fn append_with_stops_at_a_conflict_that_may_be_its_own_event() {
+    let unreadable = Answer::error(403, "invalid_request_error", "insufficient_scope");
+    let without_payload = || {
+        let mut bare = event(4, 1);
+        bare["payload_ref"] = Value::Null;
+        page([bare], false)
+    };
+    for (history, event) in [(unreadable, message(1)), (without_payload(), NewEvent::new("user_message"))] {
+        let fake = FakeTransport::new();
+        fake.answer(Answer::reset()).answer(conflict(4)).answer(history);
+        fake.answer(Answer::json(super::event(5, 1)));
+        let mut cursor = at(&fake, 3);
+        let asked = AtomicU32::new(0);
+        let decide = |_| {
+            asked.fetch_add(1, Ordering::Relaxed);
+            let event = event.clone();
+            async { Decision::Append(event) }
+        };
+        let error = cursor.append_with(decide).await.unwrap_err();
+        assert_eq!((error.kind(), error.outcome()), (ErrorKind::BranchConflict, Outcome::Ambiguous));
+        assert_eq!(asked.into_inner(), 1, "asked again, the closure would append it twice");
+        assert_eq!(cursor.position(), &position(3));
+        assert_eq!(fake.requests().len(), 3);
+    }
+}
