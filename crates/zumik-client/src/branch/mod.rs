@@ -76,14 +76,27 @@ impl BranchRef<'_> {
 /// Then the cursor moves along. When somebody else was faster, the write is refused with a
 /// [`BranchConflict`](crate::BranchConflict), the cursor stays, and nothing is resolved silently.
 ///
-/// Two clones are two writers.
-#[derive(Debug, Clone)]
+/// Two clones are two writers: an append whose answer was lost is finished by the cursor that made it alone.
+#[derive(Debug)]
 pub struct BranchCursor {
     client: Zumik,
     session_id: SessionId,
     branch_id: BranchId,
     position: BranchPosition,
     unsettled: Option<Unsettled>,
+}
+
+impl Clone for BranchCursor {
+    /// Another writer at the same place, without what this one has left unfinished.
+    fn clone(&self) -> Self {
+        Self {
+            client: self.client.clone(),
+            session_id: self.session_id.clone(),
+            branch_id: self.branch_id.clone(),
+            position: self.position.clone(),
+            unsettled: None,
+        }
+    }
 }
 
 impl BranchCursor {

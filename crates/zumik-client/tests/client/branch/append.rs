@@ -214,3 +214,18 @@ async fn another_event_after_an_ambiguous_append_is_another_request() {
     assert_eq!((error.kind(), error.outcome()), (ErrorKind::BranchConflict, Outcome::Rejected));
     assert_eq!(fake.requests()[3].idempotency_key(), Some("key-2"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_clone_is_another_writer_and_does_not_finish_the_append_of_the_first() {
+    let fake = FakeTransport::new();
+    fake.answer(Answer::hang());
+    let mut first = at(&fake, 3);
+    tokio::time::timeout(Duration::from_secs(1), first.append(message(1))).await.unwrap_err();
+    let mut second = first.clone();
+
+    fake.answer(Answer::json(event(4, 1))).answer(conflict(4));
+    assert_eq!(first.append(message(1)).await.unwrap().sequence, 4);
+    assert!(second.append(message(1)).await.unwrap_err().is_branch_conflict());
+    let keys: Vec<_> = fake.requests().iter().map(|r| r.idempotency_key().unwrap().to_owned()).collect();
+    assert_eq!(keys, ["key-1", "key-1", "key-2"]);
+}
