@@ -1,6 +1,5 @@
 //! Appending, and finding out whether an append happened whose answer was lost.
 
-use futures_util::TryStreamExt;
 use zumik_types::{Event, NewEvent};
 
 use super::{BranchCursor, history};
@@ -115,12 +114,6 @@ impl BranchCursor {
             };
             return Ok(page.data.into_iter().find(|event| event.sequence == place));
         }
-        let mut newest_first = history::descending(self);
-        while let Some(event) = newest_first.try_next().await? {
-            if event.sequence <= place {
-                return Ok(Some(event).filter(|event| event.sequence == place));
-            }
-        }
-        Ok(None)
+        history::event_at(self, place).await
     }
 }

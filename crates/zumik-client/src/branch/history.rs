@@ -17,9 +17,15 @@ pub(super) fn ascending(cursor: &BranchCursor, after: Option<EventId>) -> BoxStr
     Pages::new(cursor, SortOrder::Asc, after).stream()
 }
 
-/// Newest first.
-pub(super) fn descending(cursor: &BranchCursor) -> BoxStream<'static, Result<Event>> {
-    Pages::new(cursor, SortOrder::Desc, None).stream()
+/// The event at a place of the branch, looked for from the newest on. `None` when there is none.
+pub(super) async fn event_at(cursor: &BranchCursor, place: u64) -> Result<Option<Event>> {
+    let mut newest_first = Pages::new(cursor, SortOrder::Desc, None);
+    while let Some(event) = newest_first.next().await? {
+        if event.sequence <= place {
+            return Ok(Some(event).filter(|event| event.sequence == place));
+        }
+    }
+    Ok(None)
 }
 
 /// What has been read and where to go on.

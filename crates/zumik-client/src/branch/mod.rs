@@ -15,6 +15,7 @@ pub use self::append_with::{Appended, BranchState, Decision};
 
 use self::append::Unsettled;
 use crate::client::Zumik;
+use crate::endpoint::BuildError;
 use crate::error::{BranchPosition, Error, Result};
 
 impl Zumik {
@@ -169,11 +170,13 @@ impl BranchCursor {
     /// Makes a new branch that begins where the cursor is, and puts a cursor on it. Nothing is copied, and this
     /// branch does not change.
     ///
-    /// A cursor without a head, on an empty branch, forks at whatever is the head when the server does it.
+    /// For a cursor without a head, the event at its version is looked for in the history first. At version 0 there is
+    /// none: such a fork begins at whatever is the head when the server makes it.
     ///
     /// # Errors
     ///
     /// As for every call, for example [`Conflict`](crate::ErrorKind::Conflict) on an archived session.
+    /// [`Request`](crate::ErrorKind::Request) when the branch does not have as many events as the cursor's version says.
     pub async fn fork(&self) -> Result<Self> {
         self.make_fork(None).await
     }
@@ -188,8 +191,9 @@ impl BranchCursor {
     }
 
     async fn make_fork(&self, label: Option<String>) -> Result<Self> {
+        let head = self.known_head().await?;
         let mut call = self.client.branches().fork(&self.session_id, &self.branch_id);
-        if let Some(head) = &self.position.head {
+        if let Some(head) = head {
             call = call.fork_from_event_id(head);
         }
         if let Some(label) = label {
@@ -269,6 +273,21 @@ impl BranchCursor {
             self.position = BranchPosition::new(target.version, target.head_event_id.clone());
         }
         Ok(merge)
+    }
+
+    /// The event where the cursor is, looked for if it is not known. `None` before the first one.
+    async fn known_head(&self) -> Result<Option<EventId>> {
+        let BranchPosition { version, head } = &self.position;
+        if head.is_some() || *version == 0 {
+            return Ok(head.clone());
+        }
+        match history::event_at(self, *version).await? {
+            Some(event) => Ok(Some(event.id)),
+            None => {
+                let problem = format!("the branch {} has no version {version} to fork from", self.branch_id);
+                Err(BuildError::Invalid(problem).into())
+            }
+        }
     }
 
     /// The guard on the head: `null` guards an empty branch, and a head that is not known guards nothing.

@@ -90,3 +90,29 @@ fn a_cursor_is_an_owned_value_whose_futures_can_move_between_threads() {
     moves(cursor.merge_rebase(id::<BranchId>("br_2")));
     moves(cursor.history());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_fork_without_a_head_begins_at_the_event_of_its_version() {
+    let fake = FakeTransport::new();
+    let mut fork = branch(7);
+    fork["id"] = "br_2".into();
+    fake.answer(page([event(9, 9), event(8, 8)], true)).answer(page([event(7, 7), event(6, 6)], true));
+    fake.answer(Answer::json(fork));
+    let client = fake.client();
+    let cursor = client.branch(id::<SessionId>("ses_1"), id::<BranchId>("br_1")).at(7, None);
+    assert_eq!(cursor.fork().await.unwrap().position(), &position(7));
+    assert_eq!(seen(&fake)[0].0, format!("GET {EVENTS}?limit=500&order=desc"));
+    assert_eq!(seen(&fake)[2].1["fork_from_event_id"], "evt_7");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fork_from_a_version_that_the_branch_does_not_have_is_an_error() {
+    let fake = FakeTransport::new();
+    fake.answer(page([event(5, 5)], false));
+    let client = fake.client();
+    let cursor = client.branch(id::<SessionId>("ses_1"), id::<BranchId>("br_1")).at(7, None);
+    let error = cursor.fork().await.unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Request, Outcome::NotSent));
+    assert_eq!(error.message(), "the branch br_1 has no version 7 to fork from");
+    assert_eq!(fake.requests().len(), 1, "nothing was forked");
+}
