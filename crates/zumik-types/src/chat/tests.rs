@@ -1,8 +1,11 @@
 //! Folding chunks, against the whole answer.
 
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample;
 use serde_json::{Value, json};
 
-use crate::{ChatAccumulator, ChatCompletion, ChatCompletionChunk};
+use crate::{ChatAccumulator, ChatCompletion, ChatCompletionChunk, ChatToolCall};
 
 /// A chunk with these members over the usual ones.
 fn chunk(members: Value) -> ChatCompletionChunk {
@@ -211,4 +214,75 @@ fn the_text_can_be_read_before_the_end() {
     whole.push(&delta(0, json!({ "content": "a" })));
     whole.push(&delta(0, json!({ "content": "b" })));
     assert_eq!(whole.text(), "ab");
+}
+
+#[test]
+fn a_call_of_an_unknown_kind_keeps_its_function() {
+    let call = json!({
+        "id": "c", "type": "builtin_function", "function": { "name": "$web_search", "arguments": "{}" },
+    });
+    let mut fragment = call.clone();
+    fragment["index"] = 0.into();
+    let whole = fold(&[delta(0, json!({ "tool_calls": [fragment] }))]);
+    assert_eq!(whole["choices"][0]["message"]["tool_calls"], json!([call]));
+}
+
+#[test]
+fn a_later_fragment_with_an_empty_type_leaves_the_kind_of_the_call() {
+    let begun =
+        json!({ "index": 0, "id": "c", "type": "function", "function": { "name": "f", "arguments": "{" } });
+    let rest = json!({ "index": 0, "id": "", "type": "", "function": { "arguments": "}" } });
+    let whole =
+        fold(&[delta(0, json!({ "tool_calls": [begun] })), delta(0, json!({ "tool_calls": [rest] }))]);
+    let call = json!({ "id": "c", "type": "function", "function": { "name": "f", "arguments": "{}" } });
+    assert_eq!(whole["choices"][0]["message"]["tool_calls"], json!([call]));
+}
+
+/// A call as an answer in one piece has it: its id and kind, what it calls with what, and members of its own.
+fn call(kind: &str, parts: &[(&str, &str, &str, &str)], more: &[(String, Value)]) -> Value {
+    let mut call = json!({ "id": "call_1", "type": kind });
+    let members = call.as_object_mut().unwrap();
+    members.extend(more.iter().cloned());
+    for (member, name, input, text) in parts {
+        let parts = json!({ "name": name, *input: text, "y_own": "part" });
+        members.insert((*member).to_owned(), parts);
+    }
+    call
+}
+
+proptest! {
+    /// Folding the fragments of a call is decoding the call, of whatever kind and wherever its text is cut.
+    #[test]
+    fn folding_a_call_is_decoding_it_whole(
+        kind in sample::select(vec!["function", "custom", "builtin_function", "mcp"]),
+        name in "[a-z$_]{1,8}",
+        text in "\\PC{0,24}",
+        cut in any::<sample::Index>(),
+        both: bool,
+        more in vec(("x_[a-z]{1,6}", crate::arbitrary::json()), 0..3),
+    ) {
+        let function = ("function", name.as_str(), "arguments", text.as_str());
+        let custom = ("custom", name.as_str(), "input", text.as_str());
+        let parts = match kind {
+            "function" => vec![function],
+            "custom" => vec![custom],
+            _ if both => vec![function, custom],
+            _ => vec![function],
+        };
+        let whole = call(kind, &parts, &more);
+        let cuts: Vec<usize> = (0..=text.len()).filter(|at| text.is_char_boundary(*at)).collect();
+        let (begin, end) = text.split_at(cuts[cut.index(cuts.len())]);
+        let mut first = call(kind, &parts.iter().map(|part| (part.0, part.1, part.2, begin)).collect::<Vec<_>>(), &more);
+        first["index"] = 0.into();
+        let mut second = json!({ "index": 0 });
+        for (member, _, input, _) in &parts {
+            second[member] = json!({ *input: end });
+        }
+        let folded = fold(&[
+            delta(0, json!({ "tool_calls": [first] })),
+            delta(0, json!({ "tool_calls": [second] })),
+        ]);
+        let decoded: ChatToolCall = serde_json::from_value(whole).unwrap();
+        prop_assert_eq!(&folded["choices"][0]["message"]["tool_calls"][0], &serde_json::to_value(decoded).unwrap());
+    }
 }
