@@ -137,9 +137,9 @@ fn owned(fields: &Fields<'_, '_>, member: &str) -> Result<Option<String>, ApiErr
 fn read_qos(fields: &Fields<'_, '_>) -> Result<Qos, ApiError> {
     Ok(Qos {
         class: fields.optional_one_of("class", QosClass::KNOWN)?,
-        target_ttft_ms: fields.optional_count("target_ttft_ms", 1..=u64::MAX)?,
-        deadline_ms: fields.optional_count("deadline_ms", 1..=u64::MAX)?,
-        priority: fields.optional_count("priority", 0..=255)?,
+        target_ttft_ms: fields.optional_count("target_ttft_ms", Qos::TARGET_TTFT_MS)?,
+        deadline_ms: fields.optional_count("deadline_ms", Qos::DEADLINE_MS)?,
+        priority: fields.optional_count("priority", Qos::PRIORITY)?,
         degrade_policy: fields.optional_one_of("degrade_policy", DegradePolicy::KNOWN)?,
         extra: Extra::new(),
     })
@@ -147,6 +147,8 @@ fn read_qos(fields: &Fields<'_, '_>) -> Result<Qos, ApiError> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -175,5 +177,32 @@ mod tests {
             assert_eq!(from_header(value), None, "{value}");
         }
         assert_eq!(from_header(&encode("{}")), Some(AgentHints::default()));
+    }
+
+    /// Hints of all kinds, and often such as are not taken.
+    fn hints() -> impl Strategy<Value = AgentHints> {
+        let number = || proptest::option::of(prop_oneof![0_u64..3, 250_u64..260, Just(u64::MAX)]);
+        let text = prop_oneof![4 => Just(None), 1 => "[a-z_]{0,8}".prop_map(Some)];
+        let edges = (number(), number(), number(), text);
+        (any::<AgentHints>(), edges).prop_map(|(mut hints, (first, deadline, priority, id))| {
+            if let Some(qos) = &mut hints.qos {
+                (qos.target_ttft_ms, qos.deadline_ms, qos.priority) = (first, deadline, priority);
+            }
+            if let (Some(session), Some(id)) = (&mut hints.session, id) {
+                session.session_id = serde_json::from_value(id.into()).ok();
+            }
+            hints
+        })
+    }
+
+    proptest! {
+        /// What the client sends, the server takes; what it refuses to send, the server would not have taken.
+        #[test]
+        fn the_client_sends_exactly_what_the_server_takes(hints in hints()) {
+            let json = serde_json::to_vec(&hints).unwrap();
+            let taken = from_header(&URL_SAFE_NO_PAD.encode(json)).is_some();
+            let sent = hints.to_header_value();
+            prop_assert_eq!(sent.is_ok(), taken, "{:?}", sent);
+        }
     }
 }
