@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::IntoFuture;
 use std::time::Duration;
 
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use zumik_types::{Batch, BatchId, BatchStatus};
 
 use crate::api::v1::batches::Batches;
@@ -18,8 +18,8 @@ const FIRST: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(30);
 /// The longest pause that the server can ask for.
 const LONGEST_ASKED_FOR: Duration = Duration::from_secs(3600);
-/// How many questions in a row may fail before the wait fails.
-const PATIENCE: u32 = 10;
+/// How long the questions may all fail before the wait fails.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Called with the batch each time the server was asked.
 pub(super) type Progress<'c> = Box<dyn FnMut(&Batch) + Send + 'c>;
@@ -28,7 +28,7 @@ impl<'c> Batches<'c> {
     /// Waits until a batch has ended, in whatever way, and gives it. Ended already: at once.
     ///
     /// The server is asked seldom: after half a second, then ever later, up to every 30 seconds, at times that are a
-    /// little random. A server that cannot be reached for some minutes does not end the wait; one that asks for a longer
+    /// little random. A server that cannot be reached for 5 minutes does not end the wait; one that asks for a longer
     /// pause gets it, up to an hour. There is no deadline but the batch's own, 24 hours after it was created, unless
     /// [`timeout`](WaitForBatch::timeout) sets one. Dropping the future cancels nothing on the server;
     /// [`cancel`](Self::cancel) does.
@@ -116,7 +116,7 @@ async fn asked_until_ended(
     id: &BatchId,
     progress: &mut Progress<'_>,
 ) -> Result<Response<Batch>> {
-    let (mut asked, mut failed) = (0, 0);
+    let (mut asked, mut away) = (0, None);
     loop {
         let mut pause = pause(asked, batches.client.shared().ambient.jitter());
         match batches.retrieve(id).send().await {
@@ -125,11 +125,17 @@ async fn asked_until_ended(
                 if has_ended(&batch) {
                     return Ok(batch);
                 }
-                failed = 0;
+                away = None;
             }
-            Err(error) if error.is_retryable() && failed < PATIENCE => {
-                failed += 1;
-                pause = pause.max(error.retry_after().unwrap_or_default().min(LONGEST_ASKED_FOR));
+            Err(error) if error.is_retryable() => {
+                let since = away.get_or_insert_with(Instant::now);
+                if since.elapsed() > PATIENCE {
+                    return Err(error);
+                }
+                // A pause that the server asks for is no time without it.
+                let asked_for = error.retry_after().unwrap_or_default().min(LONGEST_ASKED_FOR);
+                *since += asked_for;
+                pause = pause.max(asked_for);
             }
             Err(error) => return Err(error),
         }

@@ -363,3 +363,26 @@ async fn a_line_whose_answer_cannot_be_read_is_an_error_of_that_line_alone() {
     assert_eq!((error.kind(), error.decode_path()), (ErrorKind::Decode, Some("id")));
     assert!(lines[1].result.is_ok());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_outlives_five_minutes_without_a_server_and_no_more() {
+    let fake = FakeTransport::new();
+    let begun = tokio::time::Instant::now();
+    let away = |from: u64, until: u64| {
+        move |_: &RecordedRequest| match begun.elapsed().as_secs() {
+            now if now < from => Answer::json(batch("in_progress", json!({}))),
+            now if now < until => Answer::refused(),
+            _ => Answer::json(completed()),
+        }
+    };
+    let id: BatchId = "batch_1".parse().unwrap();
+    fake.fallback(away(60, 350));
+    let client = fake.client();
+    client.v1().batches().wait(&id).await.unwrap();
+
+    let again = tokio::time::Instant::now();
+    fake.fallback(|_| Answer::refused());
+    assert!(client.v1().batches().wait(&id).await.unwrap_err().is_connect());
+    let waited = again.elapsed().as_secs();
+    assert!((300..360).contains(&waited), "{waited} s");
+}
