@@ -60,8 +60,13 @@ fn one_line(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
 /// How much of a body that is no JSON stands in a message.
 const EXCERPT_CHARS: usize = 160;
 
-/// The beginning of a body that is not what it should be, with its white space collapsed.
+/// The beginning of a body that is not what it should be, with its white space collapsed. Of JSON only the size: it may
+/// repeat a prompt, or be an answer.
 pub(crate) fn excerpt(body: &[u8]) -> String {
+    let begin = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii_start();
+    if let [b'{' | b'[' | b'"', ..] = begin {
+        return format!("JSON of {} bytes", body.len());
+    }
     let text = String::from_utf8_lossy(&body[..body.len().min(8 * EXCERPT_CHARS)]);
     let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
     match words.char_indices().nth(EXCERPT_CHARS) {

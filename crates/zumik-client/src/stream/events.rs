@@ -9,7 +9,7 @@ use http::header::CONTENT_TYPE;
 
 use super::decode::is_done;
 use super::fault::{Fault, Silence};
-use crate::error::{ErrorKind, excerpt};
+use crate::error::ErrorKind;
 use crate::pipeline::{Prepared, Take, Untaken, Unusable};
 use crate::response::Meta;
 use crate::sse::{SseEvent, SseParser};
@@ -130,7 +130,8 @@ fn is_event_stream(meta: &Meta) -> bool {
     essence.eq_ignore_ascii_case("text/event-stream")
 }
 
-/// A success that is no stream, with the beginning of what it is instead.
+/// A success that is no stream, with the beginning of what it is instead for whoever looks into the error: it may be the
+/// answer itself, so it is not printed.
 async fn no_stream(meta: &Meta, body: ResponseBody) -> Untaken {
     let mut pieces = body.into_pieces();
     let mut read = BytesMut::new();
@@ -141,10 +142,7 @@ async fn no_stream(meta: &Meta, body: ResponseBody) -> Untaken {
     }
     let body = read.freeze();
     let content_type = meta.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let message = format!(
-        "the answer is {}, not a stream of events: {}",
-        content_type.unwrap_or("without a content type"),
-        excerpt(&body)
-    );
+    let content_type = content_type.unwrap_or("without a content type");
+    let message = format!("the answer is {content_type}, not a stream of events");
     Untaken::Unusable(Unusable { kind: ErrorKind::Decode, message, body })
 }

@@ -72,8 +72,8 @@ async fn every_member_of_the_envelope_can_be_read() {
 #[tokio::test(start_paused = true)]
 async fn envelopes_with_missing_odd_or_no_members_still_give_an_error() {
     let rows = [
-        (json!({}), "the answer is not an error of the API: {}", None),
-        (json!({ "error": null }), "the answer is not an error of the API: {\"error\":null}", None),
+        (json!({}), "the answer is not an error of the API: JSON of 2 bytes", None),
+        (json!({ "error": null }), "the answer is not an error of the API: JSON of 14 bytes", None),
         (json!({ "error": "nope" }), "nope", None),
         (json!({ "error": { "message": "m" } }), "m", None),
         (
@@ -87,7 +87,7 @@ async fn envelopes_with_missing_odd_or_no_members_still_give_an_error() {
             Some("new_code"),
         ),
         (json!({ "error": { "message": "m", "type": "t", "code": "t" } }), "m", None),
-        (json!([1]), "the answer is not an error of the API: [1]", None),
+        (json!([1]), "the answer is not an error of the API: JSON of 3 bytes", None),
     ];
     for (body, message, code) in rows {
         let error = error_of(Answer::json(&body).status(404)).await;
@@ -163,6 +163,17 @@ async fn the_cause_can_be_downcast_and_is_not_said_twice() {
     let cause = error.cause().unwrap().downcast_ref::<TransportError>().unwrap();
     assert!(cause.may_have_been_sent());
     assert!(std::error::Error::source(&error).is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_answer_that_is_json_of_another_kind_does_not_repeat_the_request() {
+    let body = json!({ "detail": [{ "loc": ["body", "input"], "input": "hush-hush" }] });
+    for body in [body.to_string(), format!("\u{feff}\n {body}"), "\"hush-hush\"".to_owned()] {
+        let error = error_of(Answer::bytes(body.clone()).status(422)).await;
+        let printed = format!("{error} {error:?}");
+        assert!(!printed.contains("hush"), "{printed}");
+        assert_eq!(error.body().as_ref(), body.as_bytes(), "whoever wants it has it");
+    }
 }
 
 #[tokio::test(start_paused = true)]

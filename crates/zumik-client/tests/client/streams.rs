@@ -233,6 +233,18 @@ async fn an_answer_that_is_no_stream_says_what_it_is() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_answer_that_is_no_stream_is_not_printed() {
+    let fake = FakeTransport::new();
+    for body in [r#"{"text":"hush-hush"}"#, "data: {\"text\":\"hush-hush\"}\n\n", "hush-hush"] {
+        fake.answer(Answer::bytes(body));
+        let error = fake.client().call(Talk::default()).stream().await.unwrap_err();
+        assert_eq!(error.body().as_ref(), body.as_bytes());
+        let printed = format!("{error} {error:?}");
+        assert!(printed.contains("text/plain, not a stream") && !printed.contains("hush"), "{printed}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_event_over_the_limit_is_an_error() {
     let fake = FakeTransport::new();
     let large = format!("\"{}\"", "x".repeat(1000));
