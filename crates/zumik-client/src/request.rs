@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::client::Zumik;
+use crate::content::Content;
 use crate::endpoint::{self, Body, BuildError, RequestParts};
 use crate::error::Result;
 use crate::options::{CallOptions, call_options};
@@ -48,14 +49,14 @@ impl<'c> RawCall<'c> {
         }
     }
 
-    /// Sends the call and gives the body of the answer as it comes.
+    /// Sends the call and gives the body of the answer as it comes. Its `Debug` prints how many bytes there are.
     ///
     /// # Errors
     ///
     /// As for [`send_as`](Self::send_as), except that every body is taken.
-    pub async fn send(self) -> Result<Response<Bytes>> {
+    pub async fn send(self) -> Result<Response<Content>> {
         let RawResponse { meta, body, .. } = self.execute().await?;
-        Ok(Response::new(body.clone(), meta, body))
+        Ok(Response::new(body.clone().into(), meta, body))
     }
 
     async fn execute(self) -> Result<RawResponse<Bytes>> {

@@ -69,7 +69,7 @@ impl<T: fmt::Debug> fmt::Debug for Response<T> {
 /// What came with an answer: status, number of attempts, headers.
 ///
 /// Every accessor is `None` when the server did not send the header, or sent a value that cannot be read.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Meta {
     status: StatusCode,
     headers: HeaderMap,
@@ -218,6 +218,20 @@ impl Meta {
     /// Reads an id or an open enum as leniently as from a body.
     fn read<'a, T: Deserialize<'a>>(&'a self, name: &str) -> Option<T> {
         T::deserialize(BorrowedStrDeserializer::<serde::de::value::Error>::new(self.text(name)?)).ok()
+    }
+}
+
+impl fmt::Debug for Meta {
+    /// Headers are shown by name only: a proxy may set a cookie.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Meta")
+            .field("status", &self.status)
+            .field("headers", &self.headers.keys().collect::<Vec<_>>())
+            .field("trace_id", &self.trace_id())
+            .field("attempts", &self.attempts)
+            .field("retry_after", &self.retry_after)
+            .field("idempotency_key", &self.idempotency_key())
+            .finish()
     }
 }
 

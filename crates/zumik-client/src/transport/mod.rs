@@ -63,7 +63,6 @@ impl fmt::Debug for HttpRequest {
 }
 
 /// An answer: status and headers, and a body that may still be on its way.
-#[derive(Debug)]
 #[non_exhaustive]
 pub struct HttpResponse {
     /// The status.
@@ -80,6 +79,22 @@ impl HttpResponse {
         Self { status, headers, body }
     }
 }
+
+impl fmt::Debug for HttpResponse {
+    /// Headers are shown by name only.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpResponse")
+            .field("status", &self.status)
+            .field("headers", &self.headers.keys().collect::<Vec<_>>())
+            .field("body", &self.body)
+            .finish()
+    }
+}
+
+/// How much of a body an error keeps.
+const BEGINNING_BYTES: usize = 64 << 10;
+/// How long such a body is waited for.
+const BEGINNING_TIME: Duration = Duration::from_secs(5);
 
 /// The body of an answer: there already, or in pieces as they come.
 pub struct ResponseBody(Source);

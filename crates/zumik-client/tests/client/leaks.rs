@@ -4,6 +4,8 @@ use std::fmt::Debug;
 use std::io;
 use std::sync::{Arc, Mutex};
 
+use ::http::header::SET_COOKIE;
+use ::http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::{Value, json};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::fmt::format::FmtSpan;
@@ -112,6 +114,14 @@ async fn neither_the_key_nor_a_prompt_is_printed_logged_or_said_by_an_error() {
             }
         }
     }
+
+    // Of headers the names are shown, of a raw answer the size.
+    let answer = || Answer::json(echo()).header("set-cookie", PROMPT);
+    fake.answer(answer()).answer(answer());
+    output.print(&client.request(Method::GET, "/v2/x").send().await.unwrap());
+    output.print(client.request(Method::GET, "/v2/x").send().await.unwrap().meta());
+    let headers = HeaderMap::from_iter([(SET_COOKIE, HeaderValue::from_static(PROMPT))]);
+    output.print(&HttpResponse::new(StatusCode::OK, headers, PROMPT.into()));
 
     // A value of the wrong type is a text of the model.
     fake.answer(Answer::json(PROMPT));
