@@ -341,6 +341,11 @@ impl Error {
         self
     }
 
+    pub(crate) fn with_body(mut self, body: Bytes) -> Self {
+        self.0.body = body;
+        self
+    }
+
     pub(crate) fn with_api(mut self, api: ApiError) -> Self {
         self.0.api = api;
         self

@@ -231,12 +231,27 @@ fn kind(status: StatusCode, api: &ApiError) -> ErrorKind {
     }
 }
 
-/// The kind of an error that came in a stream, where no status tells it.
+/// Codes by which a failed response says that the request is to blame, besides those that begin with `invalid_`.
+const CODES_OF_REQUESTS: [&str; 9] = [
+    "image_too_large",
+    "image_too_small",
+    "image_parse_error",
+    "image_content_policy_violation",
+    "image_file_too_large",
+    "image_file_not_found",
+    "unsupported_image_media_type",
+    "empty_image_file",
+    "failed_to_download_image",
+];
+
+/// The kind of an error that came in a stream, where no status tells it: by its type, or where it has none, its code.
 pub(crate) fn kind_in_stream(api: &ApiError) -> ErrorKind {
-    let status = match &api.error_type {
-        Some(ErrorType::InvalidRequestError) => 400,
-        Some(ErrorType::RateLimitError | ErrorType::InsufficientQuota) => 429,
-        Some(ErrorType::IdempotencyConflict) => 409,
+    let status = match (&api.error_type, api.code.as_deref()) {
+        (Some(ErrorType::InvalidRequestError), _) => 400,
+        (Some(ErrorType::RateLimitError | ErrorType::InsufficientQuota), _) => 429,
+        (Some(ErrorType::IdempotencyConflict), _) => 409,
+        (None, Some("rate_limit_exceeded" | "quota_exceeded")) => 429,
+        (None, Some(code)) if code.starts_with("invalid_") || CODES_OF_REQUESTS.contains(&code) => 400,
         _ => 500,
     };
     kind(StatusCode::from_u16(status).unwrap_or_default(), api)

@@ -172,7 +172,8 @@ impl<T> EventStream<T> {
 
     /// An error of an answer whose events were all read.
     pub(super) fn incomplete(&self, error: Error) -> Error {
-        let error = self.error(error, Bytes::new());
+        let body = error.body().clone();
+        let error = self.error(error, body);
         pipeline::record_end(&self.span, &error);
         error
     }

@@ -12,6 +12,7 @@ use zumik_types::{
 
 use super::EventStream;
 use crate::error::{ApiError, Error, ErrorKind, Result};
+use crate::pipeline;
 
 /// An event that is a part of a whole: chunks make a completion, the events of a response make the response.
 pub trait Part: Sized + Send + 'static {
@@ -75,13 +76,15 @@ impl Part for V1StreamEvent {
         if response.status != V1ResponseStatus::Failed {
             return Ok(response);
         }
-        let (code, message) = match response.error {
-            Some(error) => (Some(error.code).filter(|code| !code.is_empty()), error.message),
-            None => (None, "without a reason".to_owned()),
+        let (code, message) = match &response.error {
+            Some(error) => (Some(error.code.clone()).filter(|code| !code.is_empty()), error.message.as_str()),
+            None => (None, "without a reason"),
         };
         let api = ApiError { error_type: None, code, param: None };
-        let error = Error::new(ErrorKind::Server, format!("the response {} failed: {message}", response.id));
-        Err(error.with_api(api))
+        let message = format!("the response {} failed: {message}", response.id);
+        let error = Error::new(pipeline::kind_in_stream(&api), message).with_api(api);
+        // A value that was read can be written.
+        Err(error.with_body(serde_json::to_vec(&response).unwrap_or_default().into()))
     }
 }
 
@@ -100,7 +103,8 @@ impl<T: Part> EventStream<T> {
     ///
     /// # Errors
     ///
-    /// The error that ended the stream; and for a response that failed, its error.
+    /// The error that ended the stream. For a response that failed, its error, of the kind that its code says, with the
+    /// response as the [body](Error::body): what came of it, and what it cost.
     pub async fn collect(mut self) -> Result<T::Whole> {
         let mut accumulator = T::Accumulator::default();
         while let Some(event) = self.next().await {

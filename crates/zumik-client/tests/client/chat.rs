@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 use zumik_client::ErrorKind;
 use zumik_client::testing::{Answer, FakeTransport, StreamPart};
 use zumik_client::types::{
-    AgentHints, AgentHintsId, ChatAccumulator, ChatMessage, ChatStreamOptions, ChatTool, PrivacyMode,
-    SessionId, json_object,
+    AgentHints, AgentHintsId, ChatAccumulator, ChatMessage, ChatStreamOptions, ChatTool,
+    PrivacyMode, SessionId, json_object,
 };
 
 /// The stream of the contract's sample: role, text, finish, usage.
@@ -261,4 +261,26 @@ async fn a_response_that_is_incomplete_is_an_answer_and_one_that_failed_an_error
     assert_eq!(error.message(), "the response resp_1 failed: upstream gone");
     let error = call.stream().await.unwrap().collect().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::StreamTruncated);
+}
+
+#[tokio::test]
+async fn a_response_that_failed_says_of_what_kind_and_keeps_what_came() {
+    let fake = FakeTransport::new();
+    let client = fake.client();
+    for (code, kind) in [
+        ("server_error", ErrorKind::Server),
+        ("rate_limit_exceeded", ErrorKind::RateLimited),
+        ("quota_exceeded", ErrorKind::QuotaExceeded),
+        ("deadline_exceeded", ErrorKind::DeadlineExceeded),
+        ("invalid_prompt", ErrorKind::BadRequest),
+    ] {
+        fake.answer(Answer::events(response_events("failed", json!({ "code": code, "message": "no" }))));
+        let call = client.v1().responses().create("code.fast", "Review the patch.");
+        let error = call.stream().await.unwrap().collect().await.unwrap_err();
+        assert_eq!((error.kind(), error.code()), (kind, Some(code)));
+        let response: Value = serde_json::from_slice(error.body()).unwrap();
+        assert_eq!((&response["id"], &response["status"]), (&json!("resp_1"), &json!("failed")));
+        assert_eq!(response["usage"]["total_tokens"], 17);
+        assert!(!format!("{error} {error:?}").contains("The patch"));
+    }
 }
