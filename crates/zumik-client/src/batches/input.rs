@@ -47,6 +47,11 @@ impl Input {
         }
     }
 
+    /// Whether a rule is broken, so that no further line changes anything.
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken.is_some()
+    }
+
     /// The file, ready to be uploaded.
     pub(super) fn into_file(self) -> Result<FilePart> {
         match self.broken {

@@ -48,7 +48,11 @@ impl<'c> Batches<'c> {
     ///
     /// Dropping the future cancels nothing on the server: keep the id that
     /// [`on_progress`](RunBatch::on_progress) shows, and a later program goes on with [`wait`](Self::wait) and
-    /// [`results`](Self::results).
+    /// [`results`](Self::results). For the case that the answer with the id itself is lost, set the
+    /// [`idempotency_key`](RunBatch::idempotency_key).
+    ///
+    /// Headers and limits of the calls that this is made of are those of the client; [`with`](crate::Zumik::with) makes
+    /// a variant of it.
     ///
     /// # Errors
     ///
@@ -64,8 +68,11 @@ impl<'c> Batches<'c> {
         let mut input = Input::default();
         for (custom_id, request) in requests {
             input.push(custom_id.into(), request.into());
+            if input.is_broken() {
+                break;
+            }
         }
-        RunBatch { batches: *self, input, metadata: None, progress: None, limit: None }
+        RunBatch { batches: *self, input, key: None, metadata: None, progress: None, limit: None }
     }
 }
 
@@ -74,6 +81,7 @@ impl<'c> Batches<'c> {
 pub struct RunBatch<'c> {
     batches: Batches<'c>,
     input: Input,
+    key: Option<String>,
     metadata: Option<JsonObject>,
     progress: Option<Progress<'c>>,
     limit: Option<Duration>,
@@ -84,6 +92,14 @@ impl<'c> RunBatch<'c> {
     /// which the batch is found again, and its [`request_counts`](Batch::request_counts) grow.
     pub fn on_progress(mut self, progress: impl FnMut(&Batch) + Send + 'c) -> Self {
         self.progress = Some(Box::new(progress));
+        self
+    }
+
+    /// Sets the idempotency key of the batch: 1 to 255 visible ASCII characters. The same requests under the same key,
+    /// within 24 hours, are the same batch: nothing runs again, and nothing is paid again. An error of a run has the
+    /// [key](crate::Error::idempotency_key) that it was made under.
+    pub fn idempotency_key(mut self, key: impl Into<String>) -> Self {
+        self.key = Some(key.into());
         self
     }
 
@@ -106,12 +122,16 @@ impl<'c> IntoFuture for RunBatch<'c> {
     type IntoFuture = BoxFuture<'c, Self::Output>;
 
     fn into_future(self) -> Self::IntoFuture {
-        let Self { batches, input, metadata, progress, limit } = self;
+        let Self { batches, input, key, metadata, progress, limit } = self;
         Box::pin(async move {
             let mut progress = progress.unwrap_or_else(|| Box::new(|_| {}));
             let client = batches.client;
-            let file = client.v1().files().upload(input.into_file()?).purpose("batch").await?;
-            let mut create = batches.create(&file.id, CREATE_CHAT_COMPLETION.path);
+            // One key for both, which are on different paths: repeated, the upload must give the same file, or the batch
+            // would be another one.
+            let key = key.unwrap_or_else(|| client.shared().ambient.key());
+            let upload = client.v1().files().upload(input.into_file()?).purpose("batch");
+            let file = upload.idempotency_key(&key).await?;
+            let mut create = batches.create(&file.id, CREATE_CHAT_COMPLETION.path).idempotency_key(key);
             if let Some(metadata) = metadata {
                 create = create.metadata(metadata);
             }

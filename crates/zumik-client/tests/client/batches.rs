@@ -386,3 +386,34 @@ async fn a_wait_outlives_five_minutes_without_a_server_and_no_more() {
     let waited = again.elapsed().as_secs();
     assert!((300..360).contains(&waited), "{waited} s");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_whose_creation_was_lost_is_run_again_under_its_key() {
+    for (own, key) in [(None, "key-1"), (Some("night-7"), "night-7")] {
+        let fake = server(vec![completed()], output());
+        let file = json!({ "id": "file-in", "object": "file", "bytes": 1, "created_at": 1, "filename": "f", "purpose": "batch" });
+        fake.answer(Answer::json(file)).answer(Answer::reset());
+        let client = fake.builder().max_retries(0).build().unwrap();
+        let run = || client.v1().batches().run([("a", request("hi"))]);
+        let first = match own {
+            Some(key) => run().idempotency_key(key),
+            None => run(),
+        };
+        let error = first.await.unwrap_err();
+        assert_eq!((error.outcome(), error.idempotency_key()), (Outcome::Ambiguous, Some(key)));
+        let key = error.idempotency_key().unwrap().to_owned();
+        let results = run().idempotency_key(&key).await.unwrap();
+        assert_eq!(results.batch().id.as_str(), "batch_1");
+        let requests = fake.requests();
+        assert!(requests[..4].iter().all(|request| request.idempotency_key() == Some(&key)));
+        assert_eq!((&requests[0].body, &requests[1].body), (&requests[2].body, &requests[3].body));
+    }
+}
+
+#[test]
+fn requests_behind_one_that_is_refused_are_not_made() {
+    let client = FakeTransport::new().client();
+    let requests = (0..).inspect(|number| assert!(*number < 2)).map(|_| ("same", request("hi")));
+    let run = client.v1().batches().run(requests);
+    assert!(format!("{run:?}").contains("broken: Some"));
+}
