@@ -167,7 +167,7 @@ pub mod transport;
 mod upload;
 
 pub use batches::{BatchLine, BatchResults, RunBatch, WaitForBatch};
-pub use branch::{Appended, BranchCursor, BranchRef, BranchState, Decision};
+pub use branch::{Appended, BranchCursor, BranchRef, BranchState, Decision, History};
 pub use builder::Builder;
 pub use call::Call;
 pub use client::Zumik;

@@ -29,6 +29,7 @@ pub struct BranchState {
 
 /// What to do at a [`BranchState`].
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub enum Decision {
     /// Append this event there.
     Append(NewEvent),
@@ -40,6 +41,7 @@ pub enum Decision {
 
 /// How [`BranchCursor::append_with`] ended.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 #[must_use = "the caller's own decision decides which of these it is"]
 pub enum Appended {
     /// The event was appended, and the cursor is behind it.

@@ -1,8 +1,12 @@
 //! The history of a branch as a stream over its pages.
 
 use std::collections::VecDeque;
+use std::fmt;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
-use futures_util::stream::{self, BoxStream, StreamExt};
+use futures_util::stream::{self, BoxStream, Stream, StreamExt};
 use zumik_types::{BranchId, Event, EventId, SessionId, SortOrder};
 
 use super::BranchCursor;
@@ -12,9 +16,36 @@ use crate::error::Result;
 /// How many events are asked for at once.
 const PAGE: u64 = 500;
 
-/// Oldest first, behind `after` or from the beginning.
-pub(super) fn ascending(cursor: &BranchCursor, after: Option<EventId>) -> BoxStream<'static, Result<Event>> {
-    Pages::new(cursor, SortOrder::Asc, after).stream()
+/// The events of a branch, oldest first; a [`Stream`]. Made by [`BranchCursor::history`].
+///
+/// Pages are read as they are needed. An error is its last item.
+#[must_use = "a stream does nothing until its events are asked for"]
+pub struct History(BoxStream<'static, Result<Event>>);
+
+impl History {
+    /// Behind `after` or from the beginning.
+    pub(super) fn new(cursor: &BranchCursor, after: Option<EventId>) -> Self {
+        Self(Pages::new(cursor, SortOrder::Asc, after).stream())
+    }
+
+    /// The next event; `None` after the last one, and after an error.
+    pub async fn next(&mut self) -> Option<Result<Event>> {
+        poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
+    }
+}
+
+impl Stream for History {
+    type Item = Result<Event>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.poll_next_unpin(cx)
+    }
+}
+
+impl fmt::Debug for History {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("History").finish_non_exhaustive()
+    }
 }
 
 /// The event at a place of the branch, looked for from the newest on. `None` when there is none.
@@ -61,6 +92,7 @@ impl Pages {
                 Err(error) => Some((Err(error), None)),
             }
         })
+        .fuse()
         .boxed()
     }
 

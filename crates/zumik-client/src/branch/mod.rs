@@ -5,13 +5,12 @@ mod append_with;
 mod history;
 mod snapshot;
 
-use futures_util::stream::BoxStream;
 use zumik_types::{
-    ArtifactId, BranchId, BranchMerge, Event, EventId, MergeStrategy, Patch, SessionBranch, SessionId,
-    Snapshot,
+    ArtifactId, BranchId, BranchMerge, EventId, MergeStrategy, Patch, SessionBranch, SessionId, Snapshot,
 };
 
 pub use self::append_with::{Appended, BranchState, Decision};
+pub use self::history::History;
 
 use self::append::Unsettled;
 use crate::client::Zumik;
@@ -143,15 +142,25 @@ impl BranchCursor {
     }
 
     /// The whole history of the branch, inherited events included, oldest first. Pages are read as they are needed.
-    pub fn history(&self) -> BoxStream<'static, Result<Event>> {
-        history::ascending(self, None)
+    ///
+    /// ```no_run
+    /// # async fn example(branch: &zumik_client::BranchCursor) -> zumik_client::Result<()> {
+    /// let mut history = branch.history();
+    /// while let Some(event) = history.next().await {
+    ///     println!("{}", event?.event_type);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn history(&self) -> History {
+        History::new(self, None)
     }
 
     /// What happened behind an event of this branch, oldest first.
     ///
     /// After a conflict, [`head`](Self::head) gives what the others did.
-    pub fn history_after(&self, event: impl Into<EventId>) -> BoxStream<'static, Result<Event>> {
-        history::ascending(self, Some(event.into()))
+    pub fn history_after(&self, event: impl Into<EventId>) -> History {
+        History::new(self, Some(event.into()))
     }
 
     /// Pins the state of the branch as it is now: the artifacts of the session's base bundles in their order, then

@@ -1,9 +1,8 @@
 //! Pinning a branch: the manifest of everything that its prompt is made of.
 
-use futures_util::TryStreamExt;
 use zumik_types::{EventId, Snapshot};
 
-use super::{BranchCursor, history};
+use super::{BranchCursor, History};
 use crate::error::{BranchConflict, BranchPosition, Error, ErrorKind, Outcome, Result};
 
 /// How often the manifest is extended when the branch moves under it.
@@ -47,8 +46,8 @@ async fn extend(
 ) -> Result<(BranchPosition, Vec<String>)> {
     let mut at = at;
     let after: Option<EventId> = at.head.clone();
-    let mut events = history::ascending(cursor, after);
-    while let Some(event) = events.try_next().await? {
+    let mut events = History::new(cursor, after);
+    while let Some(event) = events.next().await.transpose()? {
         manifest.push(event.id.to_string());
         at = BranchPosition::new(event.sequence, Some(event.id));
     }

@@ -39,7 +39,8 @@ async fn the_history_ends_with_its_first_error() {
     let fake = FakeTransport::new();
     fake.answer(page([event(1, 1)], true)).answer(Answer::error(404, "invalid_request_error", ""));
     let mut history = at(&fake, 1).history_after(id::<EventId>("evt_0"));
-    assert!(history.try_next().await.unwrap().is_some());
-    assert_eq!(history.try_next().await.unwrap_err().kind(), ErrorKind::NotFound);
-    assert!(history.try_next().await.unwrap().is_none());
+    assert!(history.next().await.unwrap().is_ok());
+    assert_eq!(history.next().await.unwrap().unwrap_err().kind(), ErrorKind::NotFound);
+    assert!(history.next().await.is_none());
+    assert!(history.next().await.is_none(), "and stays at its end");
 }
