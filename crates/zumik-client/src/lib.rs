@@ -132,6 +132,7 @@
 //! | `testing` | [`testing`](https://docs.rs/zumik-client/latest/zumik_client/testing) |
 //!
 //! All are additive; with several kinds of TLS, `rustls` is used. It needs a tokio runtime with time and I/O enabled.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(missing_docs)]
 
 /// The operations of the API, one module a sub-client: what `zk.artifacts()` and its kin give, and the endpoints as

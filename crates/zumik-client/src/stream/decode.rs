@@ -6,6 +6,7 @@ use memchr::memmem;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use zumik_types::ErrorType;
 
 use super::StreamItem;
 use crate::endpoint::{DecodeError, json};
@@ -70,6 +71,26 @@ struct Probe {
 pub struct StreamError(Envelope);
 
 impl StreamError {
+    /// `error.type`, if the server said it.
+    pub fn error_type(&self) -> Option<&ErrorType> {
+        self.0.api.error_type.as_ref()
+    }
+
+    /// `error.code`, if the server said it: the stable code to decide by.
+    pub fn code(&self) -> Option<&str> {
+        self.0.api.code.as_deref()
+    }
+
+    /// `error.param`, if the server said it.
+    pub fn param(&self) -> Option<&str> {
+        self.0.api.param.as_deref()
+    }
+
+    /// What went wrong, for a developer, if the server said it.
+    pub fn message(&self) -> Option<&str> {
+        self.0.message.as_deref()
+    }
+
     /// Its members.
     pub(crate) fn into_parts(self) -> (ApiError, Option<String>) {
         (self.0.api, self.0.message)
@@ -112,10 +133,9 @@ mod tests {
             r#"{"type":"error","code":"provider_error","message":"m","param":"p","sequence_number":3}"#;
         for (data, param) in [(nested, None), (flat, Some("p"))] {
             let StreamItem::Error(error) = read(data) else { panic!("{data}") };
-            let (api, message) = error.into_parts();
-            assert_eq!(api.code.as_deref(), Some("provider_error"));
-            assert_eq!(api.param.as_deref(), param);
-            assert_eq!(message.as_deref(), Some("m"));
+            assert_eq!((error.code(), error.param()), (Some("provider_error"), param));
+            assert_eq!(error.message(), Some("m"));
+            assert_eq!(error.error_type().is_some(), param.is_none());
         }
     }
 
