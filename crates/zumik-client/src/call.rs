@@ -43,7 +43,8 @@ impl<'c, E: Endpoint> Call<'c, E> {
         &self.endpoint
     }
 
-    /// Sends the call and gives the decoded answer with its [`Meta`](crate::Meta) and raw bytes.
+    /// Sends the call and gives the decoded answer with its [`Meta`](crate::Meta) and raw bytes. A body that asks for a
+    /// stream is sent without that wish.
     ///
     /// # Errors
     ///
@@ -52,7 +53,7 @@ impl<'c, E: Endpoint> Call<'c, E> {
         let sent = pipeline::execute::<Whole>(
             self.client,
             Target::from(E::OPERATION),
-            self.endpoint.parts(),
+            self.endpoint.whole().parts(),
             self.options,
         );
         async move {

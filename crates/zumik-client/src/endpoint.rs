@@ -51,6 +51,13 @@ pub trait Endpoint: Clone + Send + Sync {
     /// What a successful answer decodes to.
     type Output: Send + 'static;
 
+    /// The same request, asking for a whole answer: what [`Call::send`](crate::Call::send) sends. A body that was built
+    /// before may ask for a stream.
+    #[must_use]
+    fn whole(self) -> Self {
+        self
+    }
+
     /// The request: path, query, headers of the endpoint's own, body.
     fn parts(&self) -> Result<RequestParts, BuildError>;
 

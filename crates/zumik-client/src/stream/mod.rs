@@ -24,7 +24,8 @@ pub trait StreamEndpoint: Endpoint {
     /// What one event decodes to.
     type Event: DeserializeOwned + Send + 'static;
 
-    /// The same request, asking for a stream: `stream: true` in its body.
+    /// The same request, asking for a stream: `stream: true` in its body; and for its usage, where the body can ask for it
+    /// and does not say what the stream contains.
     #[must_use]
     fn streaming(self) -> Self;
 

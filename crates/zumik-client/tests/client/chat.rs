@@ -2,10 +2,11 @@
 
 use serde_json::{Value, json};
 use zumik_client::ErrorKind;
+use zumik_client::api::v1::chat::completions::CreateChatCompletion;
 use zumik_client::testing::{Answer, FakeTransport, StreamPart};
 use zumik_client::types::{
     AgentHints, AgentHintsId, ChatAccumulator, ChatMessage, ChatStreamOptions, ChatTool,
-    PrivacyMode, SessionId, json_object,
+    CreateChatCompletionRequest, PrivacyMode, SessionId, json_object,
 };
 
 /// The stream of the contract's sample: role, text, finish, usage.
@@ -283,4 +284,35 @@ async fn a_response_that_failed_says_of_what_kind_and_keeps_what_came() {
         assert_eq!(response["usage"]["total_tokens"], 17);
         assert!(!format!("{error} {error:?}").contains("The patch"));
     }
+}
+
+#[tokio::test]
+async fn a_request_that_asks_for_a_stream_is_sent_for_a_whole_answer() {
+    let fake = FakeTransport::new();
+    let whole =
+        json!({ "id": "chatcmpl-1", "object": "chat.completion", "created": 7, "model": "m", "choices": [] });
+    fake.answer(Answer::json(whole)).answer(Answer::events(chunks()));
+    let client = fake.client();
+    let request = CreateChatCompletionRequest::new("code.fast", ["Review the patch."])
+        .stream(true)
+        .stream_options(ChatStreamOptions::new().include_usage(true));
+    let endpoint = CreateChatCompletion::from(request);
+    client.call(endpoint.clone()).await.unwrap();
+    let sent = fake.requests()[0].json();
+    assert_eq!((sent.get("stream"), sent.get("stream_options")), (None, None));
+    client.call(endpoint).stream().await.unwrap().collect().await.unwrap();
+    assert_eq!(fake.requests()[1].json()["stream"], true);
+}
+
+#[tokio::test]
+async fn a_stream_asks_for_the_usage_unless_the_caller_says_what_it_contains() {
+    let fake = FakeTransport::new();
+    fake.fallback(|_| Answer::events(chunks()));
+    let client = fake.client();
+    let call = client.v1().chat().completions().create("code.fast", ["Review the patch."]);
+    drop(call.clone().stream().await.unwrap());
+    drop(call.stream_options(ChatStreamOptions::new()).stream().await.unwrap());
+    let asked: Vec<_> =
+        fake.requests().iter().map(|request| request.json()["stream_options"].clone()).collect();
+    assert_eq!(asked, [json!({ "include_usage": true }), json!({})]);
 }

@@ -272,7 +272,13 @@ fn an_operation_becomes_a_row_an_endpoint_and_a_method() {
       properties:
         name: { type: string, description: Its name. }
         stream: { type: boolean, default: false, description: Events? }
+        stream_options: { $ref: '#/components/schemas/ThingStreamOptions', description: What the stream contains. }
         made_at: { type: string, format: date-time, description: When it was made. }
+    ThingStreamOptions:
+      type: object
+      description: Options of a stream.
+      properties:
+        include_usage: { type: boolean, default: false, description: Usage? }
     ThingId: { type: string, x-id-prefix: [thg_], description: Id of a thing. }
     ThingList:
       type: object

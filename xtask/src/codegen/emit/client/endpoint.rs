@@ -5,11 +5,17 @@ use quote::{format_ident, quote};
 
 use crate::codegen::docs::{self, Doc};
 use crate::codegen::emit::{Imports, fields, objects, types};
-use crate::codegen::ir::{Field, Object, Operation, Parameter, Presence, Type};
+use crate::codegen::ir::{Api, Field, Kind, Object, Operation, Parameter, Presence, Type};
 use crate::codegen::names;
 
 /// The member of a body that asks for a stream.
 const STREAM: &str = "stream";
+
+/// The member of a body that says what its stream contains.
+const STREAM_OPTIONS: &str = "stream_options";
+
+/// The member of such options that asks for the usage.
+const INCLUDE_USAGE: &str = "include_usage";
 
 /// An endpoint with more setters than this has a file of its own.
 const LARGE: usize = 16;
@@ -18,6 +24,8 @@ pub(super) struct Endpoint<'a> {
     pub(super) operation: &'a Operation,
     /// Name and members of the body.
     body: Option<(&'a str, &'a Object)>,
+    /// The type of the body's stream options, if they can ask for the usage.
+    usage: Option<&'a str>,
     pub(super) name: Ident,
 }
 
@@ -36,8 +44,10 @@ struct Setter {
 }
 
 impl<'a> Endpoint<'a> {
-    pub(super) fn new(operation: &'a Operation, body: Option<(&'a str, &'a Object)>) -> Self {
-        Self { operation, body, name: format_ident!("{}", names::endpoint(&operation.id)) }
+    pub(super) fn new(api: &'a Api, operation: &'a Operation) -> Self {
+        let body = operation.body.as_ref().and_then(|body| object(api, &body.ty));
+        let usage = body.and_then(|(_, body)| usage(api, body));
+        Self { operation, body, usage, name: format_ident!("{}", names::endpoint(&operation.id)) }
     }
 
     /// Whether it has so many setters that it gets a file of its own.
@@ -271,10 +281,13 @@ impl<'a> Endpoint<'a> {
         };
         let reader =
             format_ident!("{}", if self.operation.answer == Type::Bytes { "content" } else { "json" });
+        let whole = self.whole();
         quote! {
             impl Endpoint for #name {
                 const OPERATION: &'static Operation = &operations::#constant;
                 type Output = #output;
+
+                #whole
 
                 fn parts(&self) -> Result<RequestParts, BuildError> {
                     #parts
@@ -287,19 +300,48 @@ impl<'a> Endpoint<'a> {
         }
     }
 
-    /// What asks for a stream of events, if the operation has one.
+    /// What takes the wish for a stream out of a body that was built before, if it can have one.
+    fn whole(&self) -> Option<TokenStream> {
+        self.event()?;
+        let options = self.has(STREAM_OPTIONS).then(|| quote!(self.body.stream_options = None;));
+        Some(quote! {
+            fn whole(mut self) -> Self {
+                self.body.stream = None;
+                #options
+                self
+            }
+        })
+    }
+
+    /// What asks for a stream of events, if the operation has one: with the usage, as a whole answer has it, unless the
+    /// caller says what the stream contains.
     fn stream(&self) -> Option<TokenStream> {
         let (name, event) = (&self.name, types::rust(self.event()?));
+        let usage = self.usage.map(|options| {
+            let options = format_ident!("{options}");
+            quote! {
+                self.body.stream_options.get_or_insert_with(|| #options::new().include_usage(true));
+            }
+        });
         Some(quote! {
             impl StreamEndpoint for #name {
                 type Event = #event;
 
                 fn streaming(mut self) -> Self {
                     self.body.stream = Some(true);
+                    #usage
                     self
                 }
             }
         })
+    }
+
+    /// Whether the body has this optional member.
+    fn has(&self, wire: &str) -> bool {
+        self.body
+            .into_iter()
+            .flat_map(|(_, object)| objects::optional(object))
+            .any(|field| field.wire == wire)
     }
 
     /// What one event holds, if the body can ask for a stream.
@@ -327,6 +369,24 @@ impl<'a> Endpoint<'a> {
         });
         Some(quote!(impl Call<'_, #name> { #(#setters)* }))
     }
+}
+
+/// A named object of the API.
+fn object<'a>(api: &'a Api, wanted: &str) -> Option<(&'a str, &'a Object)> {
+    api.types.iter().find(|def| def.name == wanted).and_then(|def| match &def.kind {
+        Kind::Object(object) => Some((def.name.as_str(), object)),
+        _ => None,
+    })
+}
+
+/// The type of the stream options of a body, if they can ask for the usage.
+fn usage<'a>(api: &'a Api, body: &Object) -> Option<&'a str> {
+    let options = objects::optional(body).find(|field| field.wire == STREAM_OPTIONS)?;
+    let Type::Named(options) = &options.ty else { return None };
+    let (name, options) = object(api, options)?;
+    objects::optional(options)
+        .any(|field| field.wire == INCLUDE_USAGE && field.ty == Type::Bool)
+        .then_some(name)
 }
 
 fn ident(parameter: &Parameter) -> Ident {

@@ -12,7 +12,7 @@ use quote::{format_ident, quote};
 use self::endpoint::Endpoint;
 use super::Imports;
 use crate::codegen::docs::Doc;
-use crate::codegen::ir::{Api, Kind, Object, Operation};
+use crate::codegen::ir::{Api, Operation};
 
 /// Files by path, without the ending.
 pub(super) fn client(api: &Api) -> BTreeMap<String, TokenStream> {
@@ -26,7 +26,7 @@ pub(super) fn client(api: &Api) -> BTreeMap<String, TokenStream> {
         let operations =
             api.operations.iter().filter(|operation| operation.resource == path && !operation.handwritten);
         let endpoints: Vec<_> =
-            operations.into_iter().map(|operation| Endpoint::new(operation, body(api, operation))).collect();
+            operations.into_iter().map(|operation| Endpoint::new(api, operation)).collect();
         let (large, small): (Vec<_>, Vec<_>) = endpoints.iter().partition(|endpoint| endpoint.is_large());
         let code = resource(&path, description, &children, &endpoints, &small, &common);
         let folder = path.join("/");
@@ -97,13 +97,4 @@ fn large_endpoint(endpoint: &Endpoint<'_>) -> TokenStream {
     let doc = Doc::line(format!("The endpoint `{method} {path}`.")).inner();
     let items = endpoint.items();
     quote!(#doc #imports #items)
-}
-
-/// The body of an operation, if it has one.
-fn body<'a>(api: &'a Api, operation: &Operation) -> Option<(&'a str, &'a Object)> {
-    let wanted = &operation.body.as_ref()?.ty;
-    api.types.iter().find(|def| def.name == *wanted).and_then(|def| match &def.kind {
-        Kind::Object(object) => Some((def.name.as_str(), object)),
-        _ => None,
-    })
 }

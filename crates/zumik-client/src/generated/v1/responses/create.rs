@@ -296,6 +296,12 @@ impl Endpoint for CreateV1Response {
     const OPERATION: &'static Operation = &operations::CREATE_V1_RESPONSE;
     type Output = V1Response;
 
+    fn whole(mut self) -> Self {
+        self.body.stream = None;
+        self.body.stream_options = None;
+        self
+    }
+
     fn parts(&self) -> Result<RequestParts, BuildError> {
         RequestParts::new(Self::OPERATION, &[])?.json(&self.body)
     }

@@ -344,6 +344,12 @@ impl Endpoint for CreateChatCompletion {
     const OPERATION: &'static Operation = &operations::CREATE_CHAT_COMPLETION;
     type Output = ChatCompletion;
 
+    fn whole(mut self) -> Self {
+        self.body.stream = None;
+        self.body.stream_options = None;
+        self
+    }
+
     fn parts(&self) -> Result<RequestParts, BuildError> {
         RequestParts::new(Self::OPERATION, &[])?.json(&self.body)
     }
@@ -358,6 +364,7 @@ impl StreamEndpoint for CreateChatCompletion {
 
     fn streaming(mut self) -> Self {
         self.body.stream = Some(true);
+        self.body.stream_options.get_or_insert_with(|| ChatStreamOptions::new().include_usage(true));
         self
     }
 }
