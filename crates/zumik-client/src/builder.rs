@@ -65,6 +65,11 @@ impl Builder {
         self.options(|o| o.idle_timeout(timeout))
     }
 
+    /// Sets how large an answer may be that is taken whole, in bytes; see [`Options::max_body_bytes`].
+    pub fn max_body_bytes(self, bytes: usize) -> Self {
+        self.options(|o| o.max_body_bytes(bytes))
+    }
+
     /// Sets how large an event of a stream may be, in bytes; see [`Options::max_event_bytes`].
     pub fn max_event_bytes(self, bytes: usize) -> Self {
         self.options(|o| o.max_event_bytes(bytes))

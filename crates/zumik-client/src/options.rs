@@ -11,6 +11,9 @@ use zumik_types::AgentHints;
 use crate::endpoint::BuildError;
 use crate::sse::DEFAULT_MAX_EVENT_BYTES;
 
+/// The default of [`Options::max_body_bytes`]: more than any answer of the API, short of the largest files.
+const DEFAULT_MAX_BODY_BYTES: usize = 256 << 20;
+
 /// Header that carries the idempotency key.
 pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("agent-idempotency-key");
 
@@ -24,6 +27,7 @@ pub struct Options {
     pub(crate) first_event_timeout: Option<Duration>,
     pub(crate) idle_timeout: Duration,
     pub(crate) max_event_bytes: usize,
+    pub(crate) max_body_bytes: usize,
     pub(crate) max_retries: u32,
     pub(crate) headers: HeaderMap,
     pub(crate) reject_placeholder: Option<bool>,
@@ -39,6 +43,7 @@ impl Default for Options {
             first_event_timeout: None,
             idle_timeout: Duration::from_secs(300),
             max_event_bytes: DEFAULT_MAX_EVENT_BYTES,
+            max_body_bytes: DEFAULT_MAX_BODY_BYTES,
             max_retries: 2,
             headers: HeaderMap::new(),
             reject_placeholder: None,
@@ -94,6 +99,14 @@ impl Options {
         self
     }
 
+    /// How large an answer may be that is taken whole, in memory. Default: 256 MiB. A longer one is a
+    /// [`Decode`](crate::ErrorKind::Decode) error, and its rest is not read.
+    #[must_use]
+    pub fn max_body_bytes(mut self, bytes: usize) -> Self {
+        self.max_body_bytes = bytes;
+        self
+    }
+
     /// How many more attempts follow a first one that failed. Default: 2. With 0 nothing is ever repeated.
     #[must_use]
     pub fn max_retries(mut self, retries: u32) -> Self {
@@ -142,6 +155,7 @@ impl fmt::Debug for Options {
             .field("first_event_timeout", &self.first_event_timeout)
             .field("idle_timeout", &self.idle_timeout)
             .field("max_event_bytes", &self.max_event_bytes)
+            .field("max_body_bytes", &self.max_body_bytes)
             .field("max_retries", &self.max_retries)
             .field("headers", &self.headers.keys().collect::<Vec<_>>())
             .field("reject_placeholder", &self.reject_placeholder)
@@ -159,6 +173,7 @@ pub(crate) struct CallOptions {
     pub(crate) first_event_timeout: Option<Duration>,
     pub(crate) idle_timeout: Option<Duration>,
     pub(crate) max_event_bytes: Option<usize>,
+    pub(crate) max_body_bytes: Option<usize>,
     pub(crate) max_retries: Option<u32>,
     pub(crate) reject_placeholder: Option<bool>,
     pub(crate) reject_openrouter_fallback: Option<bool>,
@@ -217,6 +232,7 @@ impl fmt::Debug for CallOptions {
             .field("first_event_timeout", &self.first_event_timeout)
             .field("idle_timeout", &self.idle_timeout)
             .field("max_event_bytes", &self.max_event_bytes)
+            .field("max_body_bytes", &self.max_body_bytes)
             .field("max_retries", &self.max_retries)
             .field("reject_placeholder", &self.reject_placeholder)
             .field("reject_openrouter_fallback", &self.reject_openrouter_fallback)
@@ -276,6 +292,13 @@ macro_rules! call_options {
         /// [`Options::max_event_bytes`](crate::Options::max_event_bytes).
         pub fn max_event_bytes(mut self, bytes: usize) -> Self {
             self.options.max_event_bytes = Some(bytes);
+            self
+        }
+
+        /// Sets how large an answer may be that is taken whole, in bytes; see
+        /// [`Options::max_body_bytes`](crate::Options::max_body_bytes).
+        pub fn max_body_bytes(mut self, bytes: usize) -> Self {
+            self.options.max_body_bytes = Some(bytes);
             self
         }
 

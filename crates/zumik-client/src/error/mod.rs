@@ -156,7 +156,7 @@ impl Error {
         self.0.meta.as_ref()
     }
 
-    /// The body of the answer as it came. Empty when there was none.
+    /// The body of the answer as it came, of an error answer the first 64 KiB. Empty when there was none.
     pub fn body(&self) -> &Bytes {
         &self.0.body
     }

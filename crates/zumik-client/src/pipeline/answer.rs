@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
+use tokio::time::{Instant, timeout_at};
 use zumik_types::{ErrorType, ExecutionMode, Idempotency};
 
 use super::classify::{Facts, Seen, Verdict, classify, is_quota};
@@ -27,7 +28,7 @@ pub(crate) type Attempt<B> = Result<(Meta, B), Failure>;
 /// An attempt without success.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// Another answer, whole.
+    /// Another answer, with the beginning of its body.
     Answered(Answer),
     /// A success whose body is not what it should be.
     Unusable(Meta, Unusable),
@@ -45,22 +46,24 @@ pub(crate) struct Answer {
     failure: Envelope,
 }
 
-/// Takes the body of a success, or reads what else the server answered.
+/// Takes the body of a success before the limit of the attempt, or reads what else the server answered.
 pub(super) async fn read<T: Take>(
     call: &Prepared,
     answer: HttpResponse,
     number: u32,
+    limit: Instant,
     ambient: &dyn Ambient,
 ) -> Attempt<T::Body> {
     let HttpResponse { status, headers, body } = answer;
     let key = call.request.headers.get(IDEMPOTENCY_KEY);
     if status.is_success() {
-        return take::<T>(call, Meta::new(status, headers, number, None), body).await;
+        let meta = Meta::new(status, headers, number, None).under(key);
+        return timeout_at(limit, take::<T>(call, meta, body)).await.unwrap_or(Err(Failure::TimedOut));
     }
     let retry_after = delay::retry_after(&headers, ambient.now());
-    let meta = Meta::new(status, headers, number, retry_after);
-    // An error answer whose body breaks off still is an answer: its status says enough.
-    let body = body.collect().await.unwrap_or_else(|(read, _)| read);
+    let meta = Meta::new(status, headers, number, retry_after).under(key);
+    // An error answer whose body breaks off, stalls or does not end still is an answer: its status says enough.
+    let body = body.beginning(limit).await;
     let failure = Envelope::read(&body);
     Err(Failure::Answered(Answer { meta, body, failure }))
 }

@@ -32,7 +32,7 @@ pub(crate) enum Seen<'a> {
     Lost,
     /// A success came whose body is not what it should be.
     Unusable,
-    /// An answer came, whole.
+    /// An answer came.
     Answer { status: StatusCode, error_type: Option<&'a ErrorType>, code: Option<&'a str> },
 }
 

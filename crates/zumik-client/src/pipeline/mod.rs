@@ -104,11 +104,11 @@ async fn attempt<T: Take>(client: &Zumik, call: &Prepared, number: u32) -> Attem
     let limit = call.deadline.min(delay::after(Instant::now(), T::limit(call)));
     let span = spans::attempt(call, number);
     let exchange = pin!(async {
-        let answer = shared.transport.send(call.request.clone()).await.map_err(Failure::Lost)?;
-        answer::read::<T>(call, answer, number, shared.ambient.as_ref()).await
+        let sent = timeout_at(limit, shared.transport.send(call.request.clone())).await;
+        let answer = sent.map_err(|_| Failure::TimedOut)?.map_err(Failure::Lost)?;
+        answer::read::<T>(call, answer, number, limit, shared.ambient.as_ref()).await
     });
-    let attempt =
-        timeout_at(limit, exchange.instrument(span.clone())).await.unwrap_or(Err(Failure::TimedOut));
+    let attempt = exchange.instrument(span.clone()).await;
     spans::record_attempt::<T>(&span, &attempt);
     attempt
 }

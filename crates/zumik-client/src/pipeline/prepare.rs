@@ -97,6 +97,7 @@ pub(crate) struct Prepared {
     pub(crate) first_event_timeout: Option<Duration>,
     pub(crate) idle_timeout: Duration,
     pub(crate) max_event_bytes: usize,
+    pub(crate) max_body_bytes: usize,
     pub(crate) max_retries: u32,
     pub(crate) reject_placeholder: bool,
     pub(crate) reject_openrouter_fallback: bool,
@@ -161,6 +162,7 @@ impl Prepared {
             first_event_timeout: options.first_event_timeout.or(defaults.first_event_timeout),
             idle_timeout: options.idle_timeout.unwrap_or(defaults.idle_timeout),
             max_event_bytes: options.max_event_bytes.unwrap_or(defaults.max_event_bytes),
+            max_body_bytes: options.max_body_bytes.unwrap_or(defaults.max_body_bytes),
             max_retries: options.max_retries.unwrap_or(defaults.max_retries),
             reject_placeholder: options
                 .reject_placeholder

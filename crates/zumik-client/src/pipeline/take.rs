@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::prepare::Prepared;
 use crate::error::ErrorKind;
 use crate::response::Meta;
-use crate::transport::{ResponseBody, TransportError};
+use crate::transport::{ResponseBody, TransportError, Uncollected};
 
 /// A way to take the body of a successful answer. Until it is taken, an attempt can fail and be repeated.
 pub(crate) trait Take: Send + 'static {
@@ -79,8 +79,16 @@ pub(crate) enum Whole {}
 impl Take for Whole {
     type Body = Bytes;
 
-    async fn take(_call: &Prepared, _meta: &Meta, body: ResponseBody) -> Result<Bytes, Untaken> {
-        body.collect().await.map_err(|(_, error)| Untaken::Lost(TransportError::interrupted(error)))
+    async fn take(call: &Prepared, _meta: &Meta, body: ResponseBody) -> Result<Bytes, Untaken> {
+        let limit = call.max_body_bytes;
+        body.collect(limit).await.map_err(|error| match error {
+            Uncollected::Broken(error) => Untaken::Lost(TransportError::interrupted(error)),
+            Uncollected::TooLong(body) => Untaken::Unusable(Unusable {
+                kind: ErrorKind::Decode,
+                message: format!("the answer is longer than {limit} bytes"),
+                body,
+            }),
+        })
     }
 
     fn size(body: &Bytes) -> Option<usize> {

@@ -3,7 +3,7 @@
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::stream::{BoxStream, StreamExt as _};
 use http::header::CONTENT_TYPE;
 
@@ -14,9 +14,6 @@ use crate::pipeline::{Prepared, Take, Untaken, Unusable};
 use crate::response::Meta;
 use crate::sse::{SseEvent, SseParser};
 use crate::transport::{ResponseBody, TransportError};
-
-/// How much of an answer that is no stream is kept for its error.
-const KEPT_BYTES: usize = 64 << 10;
 
 /// A body of server-sent events. It has begun: its first event is there.
 pub(crate) struct Events {
@@ -37,7 +34,7 @@ impl Take for Events {
 
     async fn take(call: &Prepared, meta: &Meta, body: ResponseBody) -> Result<Self, Untaken> {
         if !is_event_stream(meta) {
-            return Err(no_stream(meta, body).await);
+            return Err(no_stream(call, meta, body).await);
         }
         let mut events = Self {
             body: Some(body.into_pieces()),
@@ -132,15 +129,8 @@ fn is_event_stream(meta: &Meta) -> bool {
 
 /// A success that is no stream, with the beginning of what it is instead for whoever looks into the error: it may be the
 /// answer itself, so it is not printed.
-async fn no_stream(meta: &Meta, body: ResponseBody) -> Untaken {
-    let mut pieces = body.into_pieces();
-    let mut read = BytesMut::new();
-    while read.len() < KEPT_BYTES
-        && let Some(Ok(piece)) = pieces.next().await
-    {
-        read.extend_from_slice(&piece[..piece.len().min(KEPT_BYTES - read.len())]);
-    }
-    let body = read.freeze();
+async fn no_stream(call: &Prepared, meta: &Meta, body: ResponseBody) -> Untaken {
+    let body = body.beginning(call.deadline).await;
     let content_type = meta.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let content_type = content_type.unwrap_or("without a content type");
     let message = format!("the answer is {content_type}, not a stream of events");

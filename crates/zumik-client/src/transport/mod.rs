@@ -9,10 +9,12 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{self, BoxStream, Stream, StreamExt};
 use http::{HeaderMap, Method, StatusCode};
+use tokio::time::{Instant, timeout_at};
 
 pub use ::reqwest::Url;
 
@@ -118,27 +120,77 @@ impl ResponseBody {
         }
     }
 
-    /// Waits for the end of the body. With an error, what had come until then is given too.
-    pub(crate) async fn collect(self) -> Result<Bytes, (Bytes, TransportError)> {
+    /// Waits for the end of the body, if it has no more than `limit` bytes.
+    pub(crate) async fn collect(self, limit: usize) -> Result<Bytes, Uncollected> {
         let mut pieces = match self.0 {
+            Source::Whole(body) if body.len() > limit => {
+                return Err(Uncollected::TooLong(body.slice(..limit)));
+            }
             Source::Whole(body) => return Ok(body),
             Source::Pieces(pieces) => pieces,
         };
-        let mut first = Bytes::new();
-        let mut whole = BytesMut::new();
+        let mut read = Gathered::default();
         while let Some(piece) = pieces.next().await {
-            match piece {
-                Ok(piece) if first.is_empty() => first = piece,
-                Ok(piece) => {
-                    if whole.is_empty() {
-                        whole.extend_from_slice(&first);
-                    }
-                    whole.extend_from_slice(&piece);
-                }
-                Err(error) => return Err((if whole.is_empty() { first } else { whole.freeze() }, error)),
+            let piece = piece.map_err(Uncollected::Broken)?;
+            if read.len() + piece.len() > limit {
+                return Err(Uncollected::TooLong(read.into_bytes()));
             }
+            read.push(piece);
         }
-        Ok(if whole.is_empty() { first } else { whole.freeze() })
+        Ok(read.into_bytes())
+    }
+
+    /// What an error keeps of the body: its first 64 KiB, as far as they come within 5 seconds and before `limit`.
+    pub(crate) async fn beginning(self, limit: Instant) -> Bytes {
+        let mut pieces = match self.0 {
+            Source::Whole(body) => return body.slice(..body.len().min(BEGINNING_BYTES)),
+            Source::Pieces(pieces) => pieces,
+        };
+        let until = limit.min(Instant::now() + BEGINNING_TIME);
+        let mut read = Gathered::default();
+        while read.len() < BEGINNING_BYTES
+            && let Ok(Some(Ok(mut piece))) = timeout_at(until, pieces.next()).await
+        {
+            piece.truncate(BEGINNING_BYTES - read.len());
+            read.push(piece);
+        }
+        read.into_bytes()
+    }
+}
+
+/// Why a body is not there whole.
+pub(crate) enum Uncollected {
+    /// It has more bytes than are taken; these are the first.
+    TooLong(Bytes),
+    /// It broke off.
+    Broken(TransportError),
+}
+
+/// Pieces of a body, one after the other. A single one, the usual case, is not copied.
+#[derive(Default)]
+struct Gathered {
+    first: Bytes,
+    whole: BytesMut,
+}
+
+impl Gathered {
+    fn len(&self) -> usize {
+        self.first.len().max(self.whole.len())
+    }
+
+    fn push(&mut self, piece: Bytes) {
+        if self.first.is_empty() {
+            self.first = piece;
+            return;
+        }
+        if self.whole.is_empty() {
+            self.whole.extend_from_slice(&self.first);
+        }
+        self.whole.extend_from_slice(&piece);
+    }
+
+    fn into_bytes(self) -> Bytes {
+        if self.whole.is_empty() { self.first } else { self.whole.freeze() }
     }
 }
 

@@ -1,9 +1,10 @@
 //! What an error says, and what it makes of answers that are not what they should be.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_json::json;
-use zumik_client::testing::{Answer, FakeTransport};
+use zumik_client::testing::{Answer, FakeTransport, StreamPart};
 use zumik_client::transport::TransportError;
 use zumik_client::types::{ErrorType, EventId};
 use zumik_client::{BranchPosition, Error, ErrorKind, Method, Outcome};
@@ -104,7 +105,7 @@ async fn an_excerpt_of_a_long_page_is_short_and_cut_between_characters() {
     let error = error_of(Answer::bytes("ä".repeat(100_000)).status(500)).await;
     assert!(error.message().ends_with("ää…"));
     assert!(error.message().chars().count() < 220);
-    assert_eq!(error.body().len(), 200_000, "the body itself is kept");
+    assert_eq!(error.body().len(), 64 << 10, "of the body itself the beginning is kept");
 }
 
 #[tokio::test(start_paused = true)]
@@ -174,6 +175,57 @@ async fn an_error_answer_that_is_json_of_another_kind_does_not_repeat_the_reques
         assert!(!printed.contains("hush"), "{printed}");
         assert_eq!(error.body().as_ref(), body.as_bytes(), "whoever wants it has it");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_answer_whose_body_stalls_keeps_its_status() {
+    let begun = tokio::time::Instant::now();
+    let half = StreamPart::bytes(r#"{"error":{"#);
+    let error = error_of(Answer::stream([half, StreamPart::hang()]).status(401)).await;
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Authentication, Outcome::Rejected), "{error}");
+    assert_eq!(error.body().as_ref(), br#"{"error":{"#, "what came is kept");
+    assert_eq!(begun.elapsed(), Duration::from_secs(5));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_answer_whose_body_stalls_is_not_repeated_as_a_lost_one() {
+    let fake = FakeTransport::new();
+    fake.fallback(|_| Answer::stream([StreamPart::bytes("{"), StreamPart::hang()]).status(401));
+    let error = fake.client().call(Append).attempt_timeout(Duration::from_secs(1)).await.unwrap_err();
+    assert!(error.is_authentication(), "{error}");
+    assert_eq!(fake.requests().len(), 1);
+
+    let limited = Answer::stream([StreamPart::hang()]).status(429).header("retry-after", "600");
+    fake.fallback(move |_| limited.clone());
+    let error = fake.client().call(Append).attempt_timeout(Duration::from_secs(1)).await.unwrap_err();
+    assert_eq!((error.kind(), error.retry_after()), (ErrorKind::RateLimited, Some(Duration::from_secs(600))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_an_error_answer_without_end_the_beginning_is_kept() {
+    let parts = || std::iter::repeat_n(StreamPart::bytes("x".repeat(10_000)), 1000).collect::<Vec<_>>();
+    let error = error_of(Answer::stream(parts()).status(500)).await;
+    assert_eq!((error.kind(), error.body().len()), (ErrorKind::Server, 64 << 10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_over_the_limit_is_an_error_before_it_is_all_there() {
+    let fake = FakeTransport::new();
+    let parts = [StreamPart::bytes("x".repeat(600)), StreamPart::bytes("x".repeat(600)), StreamPart::hang()];
+    fake.answer(Answer::stream(parts))
+        .answer(Answer::bytes("x".repeat(1001)))
+        .answer(Answer::bytes("x".repeat(1000)));
+    let client = fake.client();
+    for _ in 0..2 {
+        let error = client.request(Method::GET, "/v2/pages").max_body_bytes(1000).send().await.unwrap_err();
+        assert_eq!((error.kind(), error.outcome()), (ErrorKind::Decode, Outcome::Ambiguous));
+        assert_eq!(error.message(), "the answer is longer than 1000 bytes");
+        assert!(error.body().len() <= 1000);
+    }
+    assert_eq!(fake.open_streams(), 0);
+    let whole = client.request(Method::GET, "/v2/pages").max_body_bytes(1000).send().await.unwrap();
+    assert_eq!(whole.len(), 1000);
+    assert_eq!(fake.requests().len(), 3, "none of them is repeated");
 }
 
 #[tokio::test(start_paused = true)]
