@@ -11,7 +11,7 @@ use crate::batches::Bell;
 use crate::clock::Clock;
 use crate::config::LimitSettings;
 use crate::engine::{Accounts, Background, Engine, Local, Models, ReuseWindow, Upstreams};
-use crate::http::{Limits, Metrics, Routes};
+use crate::http::{Limits, Metrics, Room, Routes};
 use crate::mint::Mint;
 use crate::store::Store;
 use crate::usage::UsageLog;
@@ -25,6 +25,8 @@ pub(crate) struct App {
     pub(crate) routes: Routes,
     pub(crate) reuse: Arc<ReuseWindow>,
     pub(crate) limits: Arc<Limits>,
+    /// Request bodies on their way.
+    pub(crate) bodies: Room,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) usage: Arc<UsageLog>,
     pub(crate) aliases: Arc<ProjectAliases>,
@@ -81,6 +83,7 @@ impl App {
             routes: Routes::new()?,
             reuse,
             limits,
+            bodies: Room::default(),
             metrics,
             usage,
             aliases,

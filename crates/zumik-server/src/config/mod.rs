@@ -26,6 +26,7 @@ pub const FILE_NAME: &str = "zumik.toml";
 /// ```toml
 /// listen = "127.0.0.1:8787"
 /// metrics = "127.0.0.1:9090"
+/// connections = 4096
 /// store = "postgres://zumik:…@db.example.com/zumik"
 /// store_connections = 20
 /// drain_seconds = 30
@@ -59,6 +60,8 @@ pub struct Settings {
     pub listen: Option<SocketAddr>,
     /// Address of the metrics listener, `ZUMIK_METRICS`; without one there is none.
     pub metrics: Option<SocketAddr>,
+    /// Connections of clients at one time, `ZUMIK_CONNECTIONS`; 4,096 when nothing is said.
+    pub connections: Option<NonZeroUsize>,
     /// A PostgreSQL database to keep everything in, `ZUMIK_STORE`, instead of the data folder. Other servers may use it
     /// at the same time.
     pub store: Option<StoreUrl>,
@@ -201,6 +204,7 @@ impl Settings {
         Ok(Self {
             listen: environment.read("ZUMIK_LISTEN", ADDRESS)?,
             metrics: environment.read("ZUMIK_METRICS", ADDRESS)?,
+            connections: environment.read("ZUMIK_CONNECTIONS", COUNT)?,
             store: environment.0("ZUMIK_STORE").filter(|url| !url.is_empty()).map(StoreUrl::new),
             store_connections: environment.read("ZUMIK_STORE_CONNECTIONS", COUNT)?,
             drain_seconds: environment.read("ZUMIK_DRAIN_SECONDS", "a number of seconds")?,
@@ -243,6 +247,7 @@ impl Settings {
         Self {
             listen: self.listen.or(other.listen),
             metrics: self.metrics.or(other.metrics),
+            connections: self.connections.or(other.connections),
             store: self.store.or(other.store),
             store_connections: self.store_connections.or(other.store_connections),
             drain_seconds: self.drain_seconds.or(other.drain_seconds),
@@ -312,11 +317,12 @@ mod tests {
     #[test]
     fn flags_win_over_the_environment_and_that_over_the_file() {
         let folder = tempfile::tempdir().unwrap();
-        let file = "listen = '127.0.0.1:1'\nmetrics = '127.0.0.1:2'\ndrain_seconds = 3\n[limits]\nrequests_per_minute = 4";
+        let file = "connections = 2\nlisten = '127.0.0.1:1'\nmetrics = '127.0.0.1:2'\ndrain_seconds = 3\n[limits]\nrequests_per_minute = 4";
         fs::write(folder.path().join(FILE_NAME), file).unwrap();
         let environment = |name: &str| match name {
             "ZUMIK_LISTEN" => Some("127.0.0.1:10".to_owned()),
             "ZUMIK_METRICS" => Some("127.0.0.1:20".to_owned()),
+            "ZUMIK_CONNECTIONS" => Some("30".to_owned()),
             "ZUMIK_LOG" => Some(String::new()),
             _ => None,
         };
@@ -326,6 +332,7 @@ mod tests {
             .or(Settings::from_folder(folder.path()).unwrap());
         assert_eq!(settings.listen, "127.0.0.1:100".parse().ok());
         assert_eq!(settings.metrics, "127.0.0.1:20".parse().ok());
+        assert_eq!(settings.connections, NonZeroUsize::new(30));
         assert_eq!((settings.drain_seconds, settings.log.level), (Some(3), None));
         assert_eq!(settings.limits.requests_per_minute, NonZeroU32::new(4));
     }

@@ -1,11 +1,12 @@
 //! Taking a request body in, up to the cap.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::body::HttpBody;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, HeaderMap};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
 
 use super::ApiError;
 
@@ -20,11 +21,64 @@ const BODY_TIME: Duration = Duration::from_secs(120);
 const DISCARD_BYTES: usize = 64 * 1024 * 1024;
 const DISCARD_TIME: Duration = Duration::from_secs(10);
 
+/// What a body may hold while it is on its way without asking for room, so that small requests are always read.
+const FREE: usize = 64 * 1024;
+
+/// What all bodies that are on their way hold beyond that, at most: whose they are is not known before they are read.
+const TOGETHER: usize = 256 * 1024 * 1024;
+
+/// The room for bodies that are on their way.
+#[derive(Debug)]
+pub(crate) struct Room(AtomicUsize);
+
+impl Default for Room {
+    fn default() -> Self {
+        Self(AtomicUsize::new(TOGETHER))
+    }
+}
+
+/// What one body takes of the room; it gives that back when it is dropped.
+struct Share<'a> {
+    room: &'a Room,
+    taken: usize,
+}
+
+impl Share<'_> {
+    /// Takes what a body of this length needs; tells whether there was so much.
+    fn grow(&mut self, length: usize) -> bool {
+        let more = length.saturating_sub(FREE + self.taken);
+        if more > 0 {
+            let take = |free: usize| free.checked_sub(more);
+            if self.room.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_err() {
+                return false;
+            }
+            self.taken += more;
+        }
+        true
+    }
+}
+
+impl Drop for Share<'_> {
+    fn drop(&mut self) {
+        if self.taken > 0 {
+            self.room.0.fetch_add(self.taken, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Why a body was not read to its end.
+enum Cut {
+    BrokeOff,
+    TooLarge,
+    NoRoom,
+}
+
 /// The whole body.
 ///
 /// # Errors
-/// 413 when it is over the cap, whatever its `Content-Length` claims; 400 when it breaks off or takes too long.
-pub(crate) async fn read<B>(headers: &HeaderMap, body: B) -> Result<Bytes, ApiError>
+/// 413 when it is over the cap, whatever its `Content-Length` claims; 400 when it breaks off or takes too long; 503 when
+/// other bodies have taken all the room.
+pub(crate) async fn read<B>(room: &Room, headers: &HeaderMap, body: B) -> Result<Bytes, ApiError>
 where
     B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
@@ -37,18 +91,48 @@ where
         return Err(ApiError::too_large(BODY_CAP));
     }
     let mut body = body;
-    match tokio::time::timeout(BODY_TIME, Limited::new(&mut body, BODY_CAP).collect()).await {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+    match tokio::time::timeout(BODY_TIME, collect(room, &mut body)).await {
+        Ok(Ok(whole)) => Ok(whole),
+        Ok(Err(Cut::TooLarge)) => {
             discard(body);
             Err(ApiError::too_large(BODY_CAP))
         }
-        Ok(Err(_)) => Err(ApiError::malformed("The request body broke off before its end.")),
+        Ok(Err(Cut::NoRoom)) => {
+            discard(body);
+            Err(ApiError::overloaded("The server is busy reading other large requests."))
+        }
+        Ok(Err(Cut::BrokeOff)) => Err(ApiError::malformed("The request body broke off before its end.")),
         Err(_) => {
             let seconds = BODY_TIME.as_secs();
             Err(ApiError::malformed(format!("The request body did not come within {seconds} seconds.")))
         }
     }
+}
+
+/// Puts the parts of a body together; one that comes in one part, as most do, is not copied.
+async fn collect<B>(room: &Room, body: &mut B) -> Result<Bytes, Cut>
+where
+    B: HttpBody<Data = Bytes> + Unpin,
+{
+    let mut share = Share { room, taken: 0 };
+    let (mut first, mut joined) = (Bytes::new(), BytesMut::new());
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|_| Cut::BrokeOff)?.into_data() else { continue };
+        let before = first.len() + joined.len();
+        if before + data.len() > BODY_CAP {
+            return Err(Cut::TooLarge);
+        }
+        if !share.grow(before + data.len()) {
+            return Err(Cut::NoRoom);
+        }
+        if before == 0 {
+            first = data;
+        } else {
+            joined.extend_from_slice(&std::mem::take(&mut first));
+            joined.extend_from_slice(&data);
+        }
+    }
+    Ok(if joined.is_empty() { first } else { joined.freeze() })
 }
 
 fn claims_too_much(headers: &HeaderMap) -> bool {
@@ -83,8 +167,8 @@ mod tests {
     use std::convert::Infallible;
 
     use axum::body::Body;
-    use futures_util::StreamExt as _;
     use futures_util::stream::{iter, pending};
+    use futures_util::{Stream, StreamExt as _};
 
     use super::*;
 
@@ -92,8 +176,33 @@ mod tests {
     async fn a_body_that_never_ends_is_not_waited_for_forever() {
         let half = iter([Ok::<_, Infallible>(Bytes::from_static(b"{"))]).chain(pending());
         let headers = HeaderMap::new();
-        let read = tokio::time::timeout(2 * BODY_TIME, read(&headers, Body::from_stream(half)));
+        let room = Room::default();
+        let read = tokio::time::timeout(2 * BODY_TIME, read(&room, &headers, Body::from_stream(half)));
         let error = read.await.expect("an end").unwrap_err();
         assert_eq!((error.status().as_u16(), error.param()), (400, None));
+    }
+
+    /// A body of two parts, the second of this length.
+    fn parts(length: usize) -> impl Stream<Item = Result<Bytes, Infallible>> + Send + Unpin {
+        iter([Ok(Bytes::from_static(&[b'['; FREE])), Ok(Bytes::from(vec![b'x'; length]))])
+    }
+
+    #[tokio::test]
+    async fn bodies_that_do_not_come_to_their_end_leave_room_for_small_ones_only() {
+        let (room, headers) = (Room(AtomicUsize::new(10)), HeaderMap::new());
+        let endless = Body::from_stream(parts(8).chain(pending()));
+        let mut endless = Box::pin(read(&room, &headers, endless));
+        assert!(futures_util::poll!(&mut endless).is_pending());
+
+        let refused = read(&room, &headers, Body::from_stream(parts(3))).await.unwrap_err();
+        assert_eq!(refused.status().as_u16(), 503);
+        for length in [0, 2] {
+            let whole = read(&room, &headers, Body::from_stream(parts(length))).await.unwrap();
+            assert_eq!(whole.len(), FREE + length);
+            assert!(whole[..FREE].iter().all(|byte| *byte == b'['), "the parts are in order");
+        }
+
+        drop(endless);
+        assert_eq!(read(&room, &headers, Body::from_stream(parts(10))).await.unwrap().len(), FREE + 10);
     }
 }

@@ -17,6 +17,7 @@ mod service;
 
 #[cfg(feature = "fuzzing")]
 pub(crate) use auth::bearer;
+pub(crate) use body::Room;
 pub(crate) use error::ApiError;
 #[cfg(feature = "fuzzing")]
 pub(crate) use handlers::hints_of_header;

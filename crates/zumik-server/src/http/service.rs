@@ -120,7 +120,7 @@ where
     B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
 {
-    let body = body::read(&head.headers, body).await?;
+    let body = body::read(&app.bodies, &head.headers, body).await?;
     let (route, ids) = app.routes.find(&head)?;
     visit.route = route.name;
     match route.run {

@@ -31,13 +31,20 @@ use crate::store::{NewKey, Store, StoreError};
 /// The project that a fresh server has.
 const DEFAULT_PROJECT: &str = "default";
 
+/// Connections of clients at one time when nothing is said.
+const CONNECTIONS: usize = 4_096;
+
+/// Connections of whoever reads the metrics.
+const METRICS_CONNECTIONS: usize = 64;
+
 /// What a server is put together with. Without any setting it is one for tests: in memory, on a free loopback port.
 #[must_use]
 pub struct Builder {
     keep: Keep,
     database: Option<Result<Address, AddressError>>,
-    connections: Option<NonZeroUsize>,
+    store_connections: Option<NonZeroUsize>,
     listen: SocketAddr,
+    connections: usize,
     metrics: Option<SocketAddr>,
     guard: Guard,
     api_key: Option<String>,
@@ -112,8 +119,9 @@ impl Default for Builder {
         Self {
             keep: Keep::Memory,
             database: None,
-            connections: None,
+            store_connections: None,
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            connections: CONNECTIONS,
             metrics: None,
             guard: Guard::default(),
             api_key: None,
@@ -154,6 +162,12 @@ impl Builder {
     /// Listens on this address; port 0, the default, takes a free one.
     pub fn listen(mut self, address: SocketAddr) -> Self {
         self.listen = address;
+        self
+    }
+
+    /// Connections of clients at one time; 4,096 when nothing is said. Further ones wait until one of them ends.
+    pub fn connections(mut self, most: NonZeroUsize) -> Self {
+        self.connections = most.get();
         self
     }
 
@@ -238,8 +252,9 @@ impl Builder {
     /// Takes over what the settings say; what they leave open stays as it is.
     pub fn settings(mut self, settings: &Settings) -> Self {
         self.database = settings.store.as_ref().map(StoreUrl::address).or(self.database);
-        self.connections = settings.store_connections.or(self.connections);
+        self.store_connections = settings.store_connections.or(self.store_connections);
         self.listen = settings.listen.unwrap_or(self.listen);
+        self.connections = settings.connections.map_or(self.connections, NonZeroUsize::get);
         self.metrics = settings.metrics.or(self.metrics);
         self.limits = settings.limits.clone().or(self.limits);
         self.drain = settings.drain_seconds.map_or(self.drain, Duration::from_secs);
@@ -269,7 +284,7 @@ impl Builder {
                 let mut options = postgres::Options::new(address?)
                     .clock(Arc::clone(&self.clock))
                     .mint(Arc::clone(&self.mint));
-                if let Some(most) = self.connections {
+                if let Some(most) = self.store_connections {
                     options = options.connections(most.get());
                 }
                 open_database(options, self.keep, self.master_key).await?
@@ -320,9 +335,9 @@ impl Builder {
     /// As [`build`](Self::build), and when an address cannot be listened on.
     pub async fn start(self) -> Result<RunningServer, StartError> {
         // Before the store, so that a port that is taken leaves nothing behind.
-        let api = bind(self.listen).await?;
+        let api = bind(self.listen, self.connections).await?;
         let metrics = match self.metrics {
-            Some(address) => Some(bind(address).await?),
+            Some(address) => Some(bind(address, METRICS_CONNECTIONS).await?),
             None => None,
         };
         let guard = self.guard.clone();
@@ -371,8 +386,8 @@ async fn open_database(
     }
 }
 
-async fn bind(address: SocketAddr) -> Result<Listener, StartError> {
-    Listener::bind(address).await.map_err(|source| StartError::Listen { address, source })
+async fn bind(address: SocketAddr, most: usize) -> Result<Listener, StartError> {
+    Listener::bind(address, most).await.map_err(|source| StartError::Listen { address, source })
 }
 
 fn is_key(key: &str) -> bool {

@@ -1,5 +1,5 @@
-//! A server as a whole: putting it together (`builder`), running it (`running`), its sockets (`listener`, `metrics`), and
-//! what it does by itself (`maintenance`, `cancelled`).
+//! A server as a whole: putting it together (`builder`), running it (`running`), its sockets (`listener`, `socket`,
+//! `metrics`), and what it does by itself (`maintenance`, `cancelled`).
 
 mod builder;
 mod cancelled;
@@ -7,6 +7,7 @@ mod listener;
 mod maintenance;
 mod metrics;
 mod running;
+mod socket;
 
 pub use builder::{Builder, StartError};
 pub use running::{Drained, RunningServer};
