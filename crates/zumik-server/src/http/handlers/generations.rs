@@ -22,6 +22,10 @@ use crate::store::{Answer, Generation, ProjectCtx, PromptState, StoreError, Stor
 /// How long a response is kept: `default_retention_days` without a retention profile.
 pub(super) const RETENTION: TimeDelta = TimeDelta::days(30);
 
+/// Most bytes of an answer that are kept under its key. A longer one is sent all the same and cannot be replayed: its key
+/// is freed.
+pub(super) const MOST_KEPT: usize = 16 * 1024 * 1024;
+
 /// What a request may ask to be kept of it.
 const MODES: [PrivacyMode; 3] =
     [PrivacyMode::Metadata, PrivacyMode::Tokenized, PrivacyMode::EncryptedFullFidelity];
@@ -202,7 +206,12 @@ pub(super) async fn commit(
     kept: Kept,
     answer: &Answer,
 ) -> Result<(), ApiError> {
-    if kept.response.is_some() || held.lease().is_some() {
+    let lease = held.lease().filter(|_| answer.body.len() <= MOST_KEPT).cloned();
+    let settled = lease.is_some();
+    if held.lease().is_some() && !settled {
+        tracing::warn!(trace = %ctx.trace, "an answer is too long to be kept under its key");
+    }
+    if kept.response.is_some() || settled {
         let generation = Generation {
             response: kept.response,
             begun: kept.begun,
@@ -211,9 +220,11 @@ pub(super) async fn commit(
             materialized: kept.materialized,
             answer: answer.clone(),
         };
-        app.store.commit_generation(ctx, generation, held.lease().cloned()).await?;
+        app.store.commit_generation(ctx, generation, lease).await?;
     }
-    held.settle();
+    if settled {
+        held.settle();
+    }
     Ok(())
 }
 
@@ -273,8 +284,68 @@ impl From<ProviderError> for ApiError {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use zumik_types::{KeyId, TraceId};
+
     use super::*;
-    use crate::domain::Role;
+    use crate::app::Inference;
+    use crate::clock::SystemClock;
+    use crate::config::LimitSettings;
+    use crate::domain::{Role, Scopes};
+    use crate::engine::{Models, Placeholder, Reservation, Upstreams};
+    use crate::mint::RandomMint;
+    use crate::store::memory::MemoryStore;
+    use crate::store::{Idempotency, Store};
+
+    async fn app() -> (Arc<App>, ProjectCtx) {
+        let (clock, mint) = (Arc::new(SystemClock), Arc::new(RandomMint::default()));
+        let store = Arc::new(MemoryStore::new(clock.clone(), mint.clone()));
+        let now = chrono::Utc::now();
+        let project = store.ensure_project("test", now).await.unwrap().id;
+        let inference = Inference {
+            local: Arc::new(Placeholder::default()),
+            upstreams: Upstreams::new(&BTreeMap::new(), &|_| None).unwrap(),
+            models: Models::new(BTreeMap::new()),
+        };
+        let app = App::new(store, inference, clock, mint, &LimitSettings::default()).unwrap();
+        let (key, trace) = (KeyId::with_suffix("1"), TraceId::with_suffix("1"));
+        (Arc::new(app), ProjectCtx { project, key, scopes: Scopes::INFERENCE_ONLY, trace, now })
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_too_long_is_not_kept_and_frees_its_key() {
+        let (app, ctx) = app().await;
+        for (key, length) in [("kept", MOST_KEPT), ("not kept", MOST_KEPT + 1)] {
+            let key = Idempotency { path: "/".to_owned(), key: key.to_owned(), fingerprint: [0; 32] };
+            let reserve = || Held::reserve(&app, &ctx, Some(key.clone()));
+            let Ok(Reservation::Held(held)) = reserve().await else { panic!("the key is free") };
+            let answer = Answer {
+                status: 200,
+                trace: ctx.trace.clone(),
+                headers: Vec::new(),
+                body: Bytes::from(vec![b'x'; length]),
+            };
+            commit(&app, &ctx, held, Kept::default(), &answer).await.unwrap();
+            let again = async {
+                loop {
+                    // A key is freed in the background.
+                    match reserve().await {
+                        Err(StoreError::InFlight) => tokio::task::yield_now().await,
+                        again => return again.unwrap(),
+                    }
+                }
+            };
+            match tokio::time::timeout(Duration::from_secs(10), again).await.expect("the key is settled") {
+                Reservation::Replayed(answer) => {
+                    assert_eq!((key.key.as_str(), answer.body.len()), ("kept", length))
+                }
+                Reservation::Held(_) => assert_eq!(key.key, "not kept"),
+            }
+        }
+    }
 
     #[test]
     fn a_prefix_stands_before_the_messages_and_nothing_else_changes() {

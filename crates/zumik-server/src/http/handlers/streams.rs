@@ -9,15 +9,12 @@ use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use super::generations::{Kept, commit};
+use super::generations::{Kept, MOST_KEPT, commit};
 use crate::app::App;
 use crate::engine::Held;
 use crate::http::call::Call;
 use crate::http::{ApiError, Reply};
 use crate::store::{Answer, ProjectCtx};
-
-/// Most bytes of a stream that are recorded. A longer one is sent all the same and cannot be replayed: its key is freed.
-const MOST_RECORDED: usize = 16 * 1024 * 1024;
 
 /// A piece of a stream.
 pub(super) enum Piece {
@@ -107,7 +104,7 @@ struct Recorder {
 impl Recorder {
     fn record(&mut self, bytes: &[u8]) {
         if let Some(record) = &mut self.record {
-            if record.len() + bytes.len() > MOST_RECORDED {
+            if record.len() + bytes.len() > MOST_KEPT {
                 tracing::warn!(trace = %self.ctx.trace, "a stream is too long to be kept under its key");
                 self.record = None;
                 self.held = Some(Held::nothing(Arc::clone(&self.app.store)));

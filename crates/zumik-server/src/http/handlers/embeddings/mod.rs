@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 use zumik_types::{EmbeddingEncoding, ResponseId};
@@ -29,6 +29,9 @@ const MOST: usize = 2_048;
 
 /// Entries of a local vector when nothing is said.
 const DIMENSIONS: u64 = 256;
+
+/// Most entries of all local vectors of a request together: about 13 MB of JSON.
+const MOST_ENTRIES: u64 = 1 << 20;
 
 /// What this server must know of a request.
 struct Request {
@@ -146,7 +149,7 @@ fn answer(
     #[derive(Serialize)]
     struct Embeddings<'a> {
         object: &'static str,
-        data: Vec<Embedding>,
+        data: Each<'a>,
         model: &'a str,
         usage: Tokens,
     }
@@ -162,23 +165,33 @@ fn answer(
         Floats(Vec<f32>),
         Base64(String),
     }
+    /// One vector after the other, so that no more than one is there.
+    struct Each<'a> {
+        texts: &'a [String],
+        dimensions: usize,
+        encoding: &'a EmbeddingEncoding,
+    }
+    impl Serialize for Each<'_> {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            serializer.collect_seq(self.texts.iter().enumerate().map(|(index, text)| {
+                let vector = vector::of(text, self.dimensions);
+                let embedding = match self.encoding {
+                    EmbeddingEncoding::Base64 => Vector::Base64(vector::base64(&vector)),
+                    _ => Vector::Floats(vector),
+                };
+                Embedding { object: "embedding", index, embedding }
+            }))
+        }
+    }
     #[derive(Serialize)]
     struct Tokens {
         prompt_tokens: u64,
         total_tokens: u64,
     }
     let dimensions = usize::try_from(dimensions).unwrap_or(usize::MAX);
-    let data = texts.iter().enumerate().map(|(index, text)| {
-        let vector = vector::of(text, dimensions);
-        let embedding = match encoding {
-            EmbeddingEncoding::Base64 => Vector::Base64(vector::base64(&vector)),
-            _ => Vector::Floats(vector),
-        };
-        Embedding { object: "embedding", index, embedding }
-    });
     serde_json::to_vec(&Embeddings {
         object: "list",
-        data: data.collect(),
+        data: Each { texts, dimensions, encoding },
         model,
         usage: Tokens { prompt_tokens: tokens, total_tokens: tokens },
     })
@@ -192,9 +205,26 @@ impl Request {
         let texts = texts(&fields, live)?;
         let encoding = fields.optional_one_of("encoding_format", EmbeddingEncoding::KNOWN)?;
         let dimensions = fields.optional_count("dimensions", 1..=4_096)?;
+        if !live {
+            within_bounds(&fields, texts.as_deref().unwrap_or_default(), dimensions)?;
+        }
         fields.optional_text("user")?;
         Ok(Self { model, texts, encoding: encoding.unwrap_or(EmbeddingEncoding::Float), dimensions })
     }
+}
+
+/// Local vectors are made and sent as one answer.
+fn within_bounds(fields: &Fields<'_, '_>, texts: &[String], dimensions: Option<u64>) -> Result<(), ApiError> {
+    let (texts, dimensions) = (texts.len() as u64, dimensions.unwrap_or(DIMENSIONS));
+    if texts * dimensions <= MOST_ENTRIES {
+        return Ok(());
+    }
+    let most = MOST_ENTRIES / texts;
+    let problem = format_args!(
+        "can be {most} at most for {texts} texts, because without a provider an answer has {MOST_ENTRIES} numbers at \
+         most; ask for fewer dimensions or in several requests"
+    );
+    Err(fields.invalid("dimensions", problem))
 }
 
 fn texts(fields: &Fields<'_, '_>, live: bool) -> Result<Option<Arc<[String]>>, ApiError> {
@@ -243,6 +273,23 @@ mod tests {
             (json!({ "model": "auto", "input": "a", "dimensions": 4_097 }), "dimensions"),
         ] {
             assert_eq!(read(body.clone(), false).err().unwrap().param(), Some(param), "{body}");
+        }
+    }
+
+    #[test]
+    fn local_vectors_are_no_more_than_one_answer_holds() {
+        for (texts, dimensions, taken) in [
+            (2_048, json!(512), true),
+            (2_048, json!(513), false),
+            (256, json!(4_096), true),
+            (257, json!(4_096), false),
+            (2_048, Value::Null, true),
+        ] {
+            let body = json!({ "model": "auto", "input": vec!["a"; texts], "dimensions": dimensions });
+            let refused = read(body.clone(), false).err().map(|error| error.param().map(str::to_owned));
+            assert_eq!(refused.is_none(), taken, "{texts} texts, {dimensions} dimensions");
+            assert!(refused.is_none_or(|param| param.as_deref() == Some("dimensions")));
+            assert!(read(body, true).is_ok(), "what a provider takes is for the provider to say");
         }
     }
 
