@@ -5,9 +5,12 @@
 mod support;
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -107,6 +110,92 @@ fn the_way_back_names_the_server_and_the_files_of_the_command() {
     let there = format!(" --base-url {}", server.url());
     let (id, said) = interrupt(run, work.path(), &format!("{there} --out a.jsonl --errors b.jsonl"));
     assert!(said.contains(&format!("{id} goes on; zumik batch cancel {id}{there} stops it")), "{said}");
+}
+
+/// A server in front of another one: it holds back the answer to the creation of a batch until it is told to go on. Gives
+/// its URL, a sign that the batch is made, and the way to tell it.
+fn holding(server: &Serving) -> (String, Receiver<()>, Sender<()>) {
+    let there = server.url().strip_prefix("http://").unwrap().to_owned();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let ((made, is_made), (go_on, goes_on)) = (channel(), channel());
+    thread::spawn(move || {
+        for client in listener.incoming() {
+            let mut client = client.unwrap();
+            let request = whole_request(&client);
+            let mut server = TcpStream::connect(&there).unwrap();
+            server.write_all(&request).unwrap();
+            let mut answer = Vec::new();
+            server.read_to_end(&mut answer).unwrap();
+            if request.starts_with(b"POST /v1/batches ") {
+                made.send(()).unwrap();
+                // When the test is over, nobody waits for the answer.
+                let _ = goes_on.recv();
+            }
+            let _ = client.write_all(&answer);
+        }
+    });
+    (url, is_made, go_on)
+}
+
+/// A request that asks for the connection to be closed after it.
+fn whole_request(stream: &TcpStream) -> Vec<u8> {
+    let mut reader = BufReader::new(stream);
+    let mut request = Vec::new();
+    let mut length = 0;
+    loop {
+        let begin = request.len();
+        reader.read_until(b'\n', &mut request).unwrap();
+        let line = String::from_utf8_lossy(&request[begin..]).to_ascii_lowercase();
+        if let Some(value) = line.strip_prefix("content-length:") {
+            length = value.trim().parse().unwrap();
+        }
+        if line.trim().is_empty() {
+            break;
+        }
+        if begin == 0 {
+            request.extend_from_slice(b"Connection: close\r\n");
+        }
+    }
+    let begin = request.len();
+    request.resize(begin + length, 0);
+    reader.read_exact(&mut request[begin..]).unwrap();
+    request
+}
+
+#[test]
+fn a_run_that_is_interrupted_while_its_batch_is_made_tells_the_id() {
+    let (data, work) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let server = Serving::slow(data.path(), 600_000);
+    let (url, made, go_on) = holding(&server);
+    fs::write(work.path().join("q.jsonl"), QUESTIONS).unwrap();
+    let mut run = batch(&server, work.path(), ["run", "q.jsonl"]);
+    run.env("ZUMIK_BASE_URL", url).stderr(Stdio::piped());
+
+    let mut child = run.spawn().unwrap();
+    let mut told = BufReader::new(child.stderr.take().unwrap()).lines();
+    made.recv().unwrap();
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    let waiting = told.next().unwrap().unwrap();
+    assert!(waiting.contains("waiting for its id"), "{waiting}");
+    go_on.send(()).unwrap();
+    let way_back = told.next().unwrap().unwrap();
+    let id = way_back.split_whitespace().next().unwrap();
+    assert!(way_back.contains(&format!("zumik batch resume {id}")), "{way_back}");
+    let way_on = told.next().unwrap().unwrap();
+    assert!(way_on.contains(&format!("zumik batch cancel {id}")), "{way_on}");
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!(json(&mut batch(&server, work.path(), ["status", id, "--json"]))["id"], id);
+
+    let mut child = run.spawn().unwrap();
+    let mut told = BufReader::new(child.stderr.take().unwrap()).lines();
+    made.recv().unwrap();
+    for said in ["waiting for its id", ""] {
+        kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+        let line = told.next().map(Result::unwrap).unwrap_or_default();
+        assert!(line.contains(said), "{line}");
+    }
+    assert_eq!(child.wait().unwrap().code(), Some(130));
 }
 
 #[test]

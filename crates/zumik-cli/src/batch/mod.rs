@@ -3,6 +3,8 @@
 mod requests;
 mod results;
 
+use std::pin::pin;
+
 use indicatif::ProgressBar;
 use zumik_client::types::{Batch, BatchId, BatchStatus};
 use zumik_client::{FilePart, Zumik};
@@ -30,19 +32,43 @@ async fn begin(args: RunBatchArgs) -> Result<(), Failure> {
     let files = Files::beside(&args.file, &args.results)?;
     let requests = requests::read(&args.file, &args.model)?;
     let mut signals = Signals::listen()?;
-    let batch = tokio::select! {
+    let part = FilePart::bytes("batch.jsonl", requests.jsonl).content_type("application/jsonl");
+    let file = tokio::select! {
         biased;
         () = signals.stop() => return Err(Failure::Interrupted),
-        batch = create(&zk, requests) => batch?,
+        file = async { zk.v1().files().upload(part).purpose("batch").await } => file.map_err(Failure::call)?,
     };
+    let create = async { zk.v1().batches().create(&file.id, requests.endpoint).await };
+    let (batch, interrupted) = created(create, &mut signals).await?;
     tell_way_back(&batch.id, &args.results);
+    if interrupted {
+        tell_way_on(&batch.id, &args.results);
+        return Err(Failure::Interrupted);
+    }
     finish(&zk, batch.id, &files, &args.results, signals).await
 }
 
-async fn create(zk: &Zumik, requests: requests::Requests) -> Result<Batch, Failure> {
-    let part = FilePart::bytes("batch.jsonl", requests.jsonl).content_type("application/jsonl");
-    let file = zk.v1().files().upload(part).purpose("batch").await.map_err(Failure::call)?;
-    zk.v1().batches().create(&file.id, requests.endpoint).await.map_err(Failure::call)
+/// The batch, and whether the command was asked to stop meanwhile. The server may have made it by then, and runs it and
+/// charges for it: only a second request to stop leaves without its id.
+async fn created(
+    create: impl Future<Output = Result<Batch, zumik_client::Error>>,
+    signals: &mut Signals,
+) -> Result<(Batch, bool), Failure> {
+    let mut create = pin!(create);
+    let mut interrupted = false;
+    loop {
+        tokio::select! {
+            biased;
+            () = signals.stop() => {
+                if interrupted {
+                    return Err(Failure::Interrupted);
+                }
+                interrupted = true;
+                term::print_error("the batch may run already: waiting for its id; interrupt again to leave without it");
+            }
+            batch = &mut create => return batch.map(|batch| (batch, interrupted)).map_err(Failure::call),
+        }
+    }
 }
 
 /// Told as soon as there is an id, so that whatever happens next, the batch can be found again.
@@ -55,6 +81,12 @@ fn tell_way_back(id: &BatchId, args: &ResultArgs) {
     }
     let way = term::printable(&way);
     term::print_error(format_args!("{id}  {}", styled(FAINT, format_args!("if this is interrupted: {way}"))));
+}
+
+/// Told when the command ends before the batch.
+fn tell_way_on(id: &BatchId, args: &ResultArgs) {
+    let server = term::printable(&server_option(&args.client));
+    term::print_error(format_args!("{id} goes on; zumik batch cancel {id}{server} stops it"));
 }
 
 async fn resume(args: ResumeBatchArgs) -> Result<(), Failure> {
@@ -80,8 +112,7 @@ async fn finish(
     };
     bar.finish_and_clear();
     let Some(batch) = ended else {
-        let server = term::printable(&server_option(&args.client));
-        term::print_error(format_args!("{id} goes on; zumik batch cancel {id}{server} stops it"));
+        tell_way_on(&id, args);
         return Err(Failure::Interrupted);
     };
     let batch = batch.map_err(Failure::call)?;
