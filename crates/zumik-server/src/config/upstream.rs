@@ -39,10 +39,10 @@ pub struct UpstreamSettings {
     /// Where it runs, for example `us`: `Agent-Region`. `unknown` when nothing is said.
     #[serde(default)]
     pub region: Option<String>,
-    /// Longest silence before the first byte and between any two, in seconds; 300 when nothing is said.
+    /// Longest silence before the first byte and between any two, in seconds, a year at most; 300 when nothing is said.
     #[serde(default)]
     pub idle_seconds: Option<NonZeroU64>,
-    /// Longest time for a whole answer, in seconds; 3,600 when nothing is said.
+    /// Longest time for a whole answer, in seconds, a year at most; 3,600 when nothing is said.
     #[serde(default)]
     pub total_seconds: Option<NonZeroU64>,
     /// Whether it takes `stream_options`, by which a stream tells its usage; it is taken for granted.
@@ -161,6 +161,16 @@ pub enum UpstreamError {
         upstream: String,
         /// What is wrong with it.
         problem: &'static str,
+    },
+    /// A limit of time is beyond all measure.
+    #[error("{setting} of the upstream '{upstream}' must be at most {most}")]
+    Limit {
+        /// Name of the upstream.
+        upstream: String,
+        /// The setting.
+        setting: &'static str,
+        /// The most that it can be.
+        most: u64,
     },
     /// The variable with the key is not set.
     #[error(

@@ -1,6 +1,7 @@
 //! One upstream as it is called: its addresses, its credential, its limits of time.
 
 use std::fmt;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +19,9 @@ const IDLE: Duration = Duration::from_secs(300);
 
 /// Longest time for a whole answer when nothing is said.
 const TOTAL: Duration = Duration::from_secs(3_600);
+
+/// Most seconds of a limit (a year); more would overflow the timer.
+const MOST_SECONDS: u64 = 366 * 24 * 60 * 60;
 
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("zumik/", env!("CARGO_PKG_VERSION")));
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -68,8 +72,8 @@ impl Endpoint {
             name: name.into(),
             region: settings.region.as_deref().unwrap_or("unknown").into(),
             models: settings.models.iter().map(|model| model.as_str().into()).collect(),
-            idle: settings.idle_seconds.map_or(IDLE, |seconds| Duration::from_secs(seconds.get())),
-            total: settings.total_seconds.map_or(TOTAL, |seconds| Duration::from_secs(seconds.get())),
+            idle: limit(name, "idle_seconds", settings.idle_seconds, IDLE)?,
+            total: limit(name, "total_seconds", settings.total_seconds, TOTAL)?,
             stream_usage: settings.stream_usage.unwrap_or(true),
             dialect: Dialect::new(settings.responses),
             https: base.starts_with("https:"),
@@ -131,10 +135,28 @@ fn base<'a>(name: &str, url: &'a str) -> Result<&'a str, UpstreamError> {
         }
         Some(_) => {}
     }
-    if uri.query().is_some() {
+    // Paths are put behind it. What `Uri` makes of a fragment is nothing, so both are looked for in the text.
+    if url.contains('?') {
         return Err(invalid(name, "it has a query"));
     }
+    if url.contains('#') {
+        return Err(invalid(name, "it has a fragment"));
+    }
     Ok(url.trim_end_matches('/'))
+}
+
+/// A limit of time, or what it is when nothing is said.
+fn limit(
+    name: &str,
+    setting: &'static str,
+    seconds: Option<NonZeroU64>,
+    default: Duration,
+) -> Result<Duration, UpstreamError> {
+    match seconds.map(NonZeroU64::get) {
+        None => Ok(default),
+        Some(seconds) if seconds <= MOST_SECONDS => Ok(Duration::from_secs(seconds)),
+        Some(_) => Err(UpstreamError::Limit { upstream: name.to_owned(), setting, most: MOST_SECONDS }),
+    }
 }
 
 fn authorization(
@@ -198,10 +220,23 @@ mod tests {
             "http:///v1",
             "http://u:p@host/v1",
             "http://h/v1?a=1",
+            "http://h/v1?",
+            "http://h/v1#x",
+            "http://h#",
             "http://h o/",
         ] {
             let error = endpoint(&UpstreamSettings::new(url)).unwrap_err().to_string();
             assert!(error.starts_with("the URL of the upstream 'a' is not valid"), "{url}: {error}");
+        }
+        let set: [fn(&mut UpstreamSettings, NonZeroU64); 2] =
+            [|of, seconds| of.idle_seconds = Some(seconds), |of, seconds| of.total_seconds = Some(seconds)];
+        for set in set {
+            let mut settings = UpstreamSettings::new("http://host/v1");
+            set(&mut settings, NonZeroU64::new(u64::MAX / 2).unwrap());
+            let error = endpoint(&settings).unwrap_err().to_string();
+            assert!(error.contains("_seconds of the upstream 'a' must be at most 31622400"), "{error}");
+            set(&mut settings, NonZeroU64::new(MOST_SECONDS).unwrap());
+            assert!(endpoint(&settings).is_ok());
         }
         let mut settings = UpstreamSettings::new("http://host/v1");
         settings.key_env = Some("NOT_SET".to_owned());
