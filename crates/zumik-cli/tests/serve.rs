@@ -46,6 +46,19 @@ async fn a_second_start_has_no_key_to_tell_and_the_first_one_still_works() {
     assert_eq!(second.client(&key).artifacts().retrieve(&made.id).await.unwrap().id, made.id);
 }
 
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_server_that_was_started_to_outlive_its_terminal_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = Serving::without_hangup(folder.path());
+    server.signal(Signal::HUP);
+    for _ in 0..10 {
+        server.client(server.key()).artifacts().list().await.unwrap();
+    }
+    server.signal(Signal::TERM);
+    assert!(server.wait().0.success(), "one signal stops it in order, two at once");
+}
+
 #[tokio::test]
 async fn a_given_key_is_installed_and_told_again_at_every_start() {
     let folder = tempfile::tempdir().unwrap();

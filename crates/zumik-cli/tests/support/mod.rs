@@ -80,6 +80,23 @@ impl Serving {
         Self::spawn(Self::command(data).env("ZUMIK_PLACEHOLDER_DELAY_MS", delay_ms.to_string()))
     }
 
+    /// A server that ignores SIGHUP from its start, as `nohup` has it.
+    pub(crate) fn without_hangup(data: &Path) -> Self {
+        let command = Self::command(data);
+        let mut shell = Command::new("sh");
+        shell
+            .args(["-c", "trap '' HUP; exec \"$@\"", "sh"])
+            .arg(command.get_program())
+            .args(command.get_args());
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => shell.env(name, value),
+                None => shell.env_remove(name),
+            };
+        }
+        Self::spawn(shell.stdin(Stdio::null()))
+    }
+
     fn command(data: &Path) -> Command {
         let mut command =
             zumik(["serve", "--listen", "127.0.0.1:0", "--json", "--log-level", "off", "--data"]);
