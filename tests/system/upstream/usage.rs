@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use zumik_tests::http::{Http, answer};
-use zumik_tests::server::durable;
+use zumik_tests::server::{configured, durable};
 use zumik_tests::upstream::{Behaviour, Fault, Upstream};
 
-use super::{CHAT, NATIVE, RESPONSES, ask, header, input, post, question, served, streamed, with_qos};
+use super::{
+    CHAT, NATIVE, RESPONSES, ask, header, input, post, provider, question, served, streamed, with_qos,
+};
 
 /// The newest usage event of a trace, once it is written.
 pub(super) async fn event(http: &Http, trace: &str) -> Value {
@@ -83,6 +85,34 @@ async fn what_failed_expired_or_was_left_is_counted_as_such() {
     let trace = response.headers()["agent-trace-id"].to_str().unwrap().to_owned();
     drop(response);
     assert_eq!(event(&http, &trace).await["status"], "cancelled");
+}
+
+#[tokio::test]
+async fn a_stream_whose_usage_was_not_reported_counts_towards_the_tokens_of_its_key() {
+    let long = Behaviour { size: Some(400), chunks: Some(9), ..Behaviour::default() };
+    let cut_short = Behaviour { fault: Some(Fault::Stall(9)), ..long.clone() };
+    let silent = Behaviour { without_usage: true, ..long };
+    for behaviour in [cut_short, silent] {
+        let upstream = Upstream::start().await;
+        let limits = "[limits]\ntokens_per_minute = 50\n";
+        let server = configured(&format!("{}{limits}", provider("test", &upstream))).await;
+        let http = server.http();
+        upstream.next(behaviour.clone());
+        let mut response = post(&http, CHAT, &streamed("gpt-test")).send().await.unwrap();
+        let trace = response.headers()["agent-trace-id"].to_str().unwrap().to_owned();
+        let mut read = 0;
+        while read < 2_000 {
+            read += response.chunk().await.unwrap().expect("it goes on").len();
+        }
+        if behaviour.fault.is_none() {
+            while response.chunk().await.unwrap().is_some() {}
+        }
+        drop(response);
+        let event = event(&http, &trace).await;
+        assert!(event["output_tokens"].as_u64() > Some(50), "{event}");
+        let refused = ask(&http, CHAT, &question("gpt-test")).await;
+        assert_eq!(refused.status, 429, "{behaviour:?}: {refused:?}");
+    }
 }
 
 #[tokio::test]

@@ -135,7 +135,8 @@ impl Accounts {
         }
     }
 
-    /// What must be known at once: the tokens that count towards the limit of the key, and the metrics.
+    /// What must be known at once: the tokens that count towards the limit of the key, where the provider reported them,
+    /// and the metrics.
     fn enter(&self, account: &Account) {
         if let Some(usage) = account.usage {
             self.limits.spend(&account.asked.ctx.key, usage.input + usage.output);
@@ -187,6 +188,11 @@ impl Accounts {
 
     fn record(&self, account: Account, measured: Measured) -> Settled {
         let qos = account.outcome();
+        if account.usage.is_none() {
+            // Those that were reported are spent already.
+            let tokens = measured.reuse.input() + measured.output_tokens;
+            self.limits.spend(&account.asked.ctx.key, tokens);
+        }
         let id = UsageEventId::with_suffix(&self.mint.suffix(account.asked.ctx.now));
         self.usage.record(event(id, &account, &measured));
         Settled {
