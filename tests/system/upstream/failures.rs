@@ -222,6 +222,26 @@ async fn a_stream_that_breaks_counts_once() {
 }
 
 #[tokio::test]
+async fn a_provider_that_breaks_every_stream_off_is_left_alone() {
+    let mut response = input("gpt-test");
+    response["stream"] = true.into();
+    for (path, body, after) in
+        [(CHAT, streamed("gpt-test"), 3), (RESPONSES, response, 6), (NATIVE, input("gpt-test"), 3)]
+    {
+        for fault in [Fault::Cut(after), Fault::Rubbish(after)] {
+            let upstream = Upstream::start().await;
+            upstream.always(Behaviour::fault(fault));
+            let server = served(&upstream).await;
+            let http = server.http();
+            for _ in 0..6 {
+                ask(&http, path, &body).await;
+            }
+            assert_eq!(upstream.requests().len(), 5, "{path} {fault:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_provider_that_keeps_failing_is_left_alone() {
     let upstream = Upstream::start().await;
     upstream.always(Behaviour::status(500));

@@ -34,35 +34,54 @@ enum Circuit {
     Open { until: Instant, pause: Duration },
     /// One call is on its way to find out; until this moment no other goes.
     Probing { until: Instant, pause: Duration },
+    /// The probe is a stream that has begun. All go, as it may take minutes to end, and the next failure of any opens the
+    /// circuit again.
+    Trial { pause: Duration },
 }
 
 impl Circuit {
-    /// Whether a call may go now.
-    fn admit(&mut self, now: Instant) -> bool {
+    /// Whether a call may go now, and whether it goes as the probe.
+    fn admit(&mut self, now: Instant) -> Option<Role> {
         match *self {
-            Self::Closed { .. } => true,
+            Self::Closed { .. } | Self::Trial { .. } => Some(Role::Call),
             Self::Open { until, pause } | Self::Probing { until, pause } if until <= now => {
                 *self = Self::Probing { until: now + PROBE, pause };
-                true
+                Some(Role::Probe)
             }
-            Self::Open { .. } | Self::Probing { .. } => false,
+            Self::Open { .. } | Self::Probing { .. } => None,
         }
     }
 
-    fn fail(&mut self, now: Instant) {
+    fn fail(&mut self, role: Role, now: Instant) {
         *self = match *self {
             Self::Closed { failures } if failures + 1 < FAILURES => Self::Closed { failures: failures + 1 },
             Self::Closed { .. } => Self::Open { until: now + FIRST_PAUSE, pause: FIRST_PAUSE },
-            Self::Probing { pause, .. } => {
+            // A call from before the circuit opened tells nothing new.
+            unchanged @ Self::Open { .. } => unchanged,
+            unchanged @ Self::Probing { .. } if role == Role::Call => unchanged,
+            Self::Probing { pause, .. } | Self::Trial { pause } => {
                 let pause = (pause * 2).min(LONGEST_PAUSE);
                 Self::Open { until: now + pause, pause }
             }
-            // A call from before the circuit opened tells nothing new.
-            open @ Self::Open { .. } => open,
         };
     }
 
-    /// The call ended and told nothing of the target.
+    /// The probe began to answer, and goes on.
+    fn begin(&mut self) {
+        if let Self::Probing { pause, .. } = *self {
+            *self = Self::Trial { pause };
+        }
+    }
+
+    /// Whether a call that succeeds closes the circuit. One from before it opened tells nothing new.
+    fn is_closed_by(&self, role: Role) -> bool {
+        match self {
+            Self::Closed { .. } | Self::Trial { .. } => true,
+            Self::Open { .. } | Self::Probing { .. } => role == Role::Probe,
+        }
+    }
+
+    /// The probe ended and told nothing of the target.
     fn abandon(&mut self, now: Instant) {
         if let Self::Probing { pause, .. } = *self {
             *self = Self::Open { until: now, pause };
@@ -70,8 +89,17 @@ impl Circuit {
     }
 }
 
+/// What a call is for a circuit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    /// One of those that go through.
+    Call,
+    /// The one that finds out.
+    Probe,
+}
+
 /// The circuits of all targets.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Breaker(Arc<Shared>);
 
 #[derive(Debug, Default)]
@@ -86,36 +114,32 @@ struct Shared {
 pub(crate) struct Permit {
     shared: Arc<Shared>,
     target: Arc<str>,
+    role: Role,
     reported: bool,
 }
 
 impl Breaker {
     /// Asks for leave to call a target; none while its circuit is open.
     pub(crate) fn admit(&self, target: &Arc<str>, now: Instant) -> Option<Permit> {
-        if self.0.count.load(Ordering::Acquire) > 0 {
-            let mut circuits = self.0.circuits.lock();
-            if circuits.get_mut(target).is_some_and(|circuit| !circuit.admit(now)) {
-                return None;
-            }
+        let mut role = Role::Call;
+        if self.0.count.load(Ordering::Acquire) > 0
+            && let Some(circuit) = self.0.circuits.lock().get_mut(target)
+        {
+            role = circuit.admit(now)?;
         }
-        Some(Permit { shared: Arc::clone(&self.0), target: Arc::clone(target), reported: false })
-    }
-
-    /// A target failed, be it after it had begun to answer.
-    pub(crate) fn fault(&self, target: &Arc<str>, now: Instant) {
-        self.0.fault(target, now);
+        Some(Permit { shared: Arc::clone(&self.0), target: Arc::clone(target), role, reported: false })
     }
 }
 
 impl Shared {
-    fn fault(&self, target: &Arc<str>, now: Instant) {
+    fn fault(&self, target: &Arc<str>, role: Role, now: Instant) {
         let mut circuits = self.circuits.lock();
         if circuits.len() >= MOST && !circuits.contains_key(target) {
             return;
         }
         let circuit = circuits.entry(Arc::clone(target)).or_insert(Circuit::Closed { failures: 0 });
         let was_open = matches!(circuit, Circuit::Open { .. });
-        circuit.fail(now);
+        circuit.fail(role, now);
         if let (false, Circuit::Open { pause, .. }) = (was_open, *circuit) {
             tracing::warn!(
                 provider = provider(target),
@@ -133,12 +157,26 @@ fn provider(target: &str) -> &str {
 }
 
 impl Permit {
+    /// The target began to answer; whether it comes to an end is not known yet.
+    pub(crate) fn begin(&self) {
+        if self.role == Role::Probe
+            && let Some(circuit) = self.shared.circuits.lock().get_mut(&self.target)
+        {
+            circuit.begin();
+        }
+    }
+
     /// The target answered, be it with a refusal.
     pub(crate) fn succeed(mut self) {
         self.reported = true;
         if self.shared.count.load(Ordering::Acquire) > 0 {
             let mut circuits = self.shared.circuits.lock();
-            if let Some(Circuit::Open { .. } | Circuit::Probing { .. }) = circuits.remove(&self.target) {
+            if !circuits.get(&self.target).is_some_and(|circuit| circuit.is_closed_by(self.role)) {
+                return;
+            }
+            if let Some(Circuit::Open { .. } | Circuit::Probing { .. } | Circuit::Trial { .. }) =
+                circuits.remove(&self.target)
+            {
                 tracing::info!(provider = provider(&self.target), "a provider answers again");
             }
             self.shared.count.store(circuits.len(), Ordering::Release);
@@ -148,14 +186,14 @@ impl Permit {
     /// The target failed.
     pub(crate) fn fail(mut self, now: Instant) {
         self.reported = true;
-        self.shared.fault(&self.target, now);
+        self.shared.fault(&self.target, self.role, now);
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
         if !self.reported
-            && self.shared.count.load(Ordering::Acquire) > 0
+            && self.role == Role::Probe
             && let Some(circuit) = self.shared.circuits.lock().get_mut(&self.target)
         {
             circuit.abandon(Instant::now());
@@ -260,6 +298,53 @@ mod tests {
         drop(breaker.admit(&target, start + FIRST_PAUSE).unwrap());
         assert!(breaker.admit(&target, start + FIRST_PAUSE).is_some());
         play(&[Ends(0), Ends(0), Ends(0), Ends(0), Ends(0), Answers(0)]);
+    }
+
+    #[test]
+    fn a_probe_that_has_begun_lets_all_go_until_one_fails() {
+        let breaker = Breaker::default();
+        let target: Arc<str> = "a".into();
+        let start = Instant::now();
+        let seconds = Duration::from_secs;
+        for _ in 0..FAILURES {
+            breaker.admit(&target, start).unwrap().fail(start);
+        }
+        let probe = breaker.admit(&target, start + FIRST_PAUSE).unwrap();
+        probe.begin();
+        let now = start + FIRST_PAUSE;
+        let others = [(); 3].map(|()| breaker.admit(&target, now).unwrap());
+        for other in others {
+            other.fail(now);
+        }
+        assert!(breaker.admit(&target, now + seconds(9)).is_none(), "the pause is twice as long, once");
+        probe.begin();
+        assert!(
+            breaker.admit(&target, now + seconds(9)).is_none(),
+            "what has begun before tells nothing new"
+        );
+        let second = breaker.admit(&target, now + seconds(10)).unwrap();
+        second.begin();
+        breaker.admit(&target, now + seconds(10)).unwrap().succeed();
+        assert_eq!(breaker.0.count.load(Ordering::Acquire), 0, "who answers is not remembered");
+    }
+
+    #[test]
+    fn a_call_from_before_the_circuit_opened_changes_nothing_of_it() {
+        let breaker = Breaker::default();
+        let target: Arc<str> = "a".into();
+        let start = Instant::now();
+        let [succeeds, fails, ends] = [(); 3].map(|()| breaker.admit(&target, start).unwrap());
+        for _ in 0..FAILURES {
+            breaker.admit(&target, start).unwrap().fail(start);
+        }
+        succeeds.succeed();
+        assert!(breaker.admit(&target, start).is_none(), "it is open");
+        let probe = breaker.admit(&target, start + FIRST_PAUSE).unwrap();
+        fails.fail(start + FIRST_PAUSE);
+        drop(ends);
+        assert!(breaker.admit(&target, start + FIRST_PAUSE).is_none(), "the probe is under way");
+        probe.succeed();
+        assert!(breaker.admit(&target, start + FIRST_PAUSE).is_some());
     }
 
     #[test]

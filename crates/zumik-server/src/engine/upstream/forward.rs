@@ -86,10 +86,11 @@ impl Upstreams {
         let circuit: Arc<str> = format!("{}/{}", target.provider, target.model).into();
         let permit = self.breaker.admit(&circuit, Instant::now()).ok_or(ProviderError::LeftAlone)?;
         let times = Times::new(deadline, endpoint.idle, endpoint.total);
-        let answered = self.ask(call, endpoint, body, times, circuit).await;
-        match &answered {
+        let mut answered = self.ask(call, endpoint, body, times).await;
+        match &mut answered {
+            Ok(ModelBody::Stream(stream)) => stream.reports(permit),
             Err(Failure::Provider(error)) if error.is_fault() => permit.fail(Instant::now()),
-            Ok(_) | Err(Failure::Provider(_)) => permit.succeed(),
+            Ok(ModelBody::Whole(_)) | Err(Failure::Provider(_)) => permit.succeed(),
             // The caller's deadline says nothing about the target.
             Err(_) => drop(permit),
         }
@@ -102,7 +103,6 @@ impl Upstreams {
         endpoint: &Endpoint,
         body: Bytes,
         times: Times,
-        circuit: Arc<str>,
     ) -> Result<ModelBody, Failure> {
         let request = endpoint.post(call.api, call.stream, body);
         let answer = times.within(self.http.request(request)).await?.map_err(unanswered)?;
@@ -115,7 +115,7 @@ impl Upstreams {
             if !is_event_stream(&head.headers) {
                 return Err(ProviderError::Malformed("a stream was asked for, and it is none").into());
             }
-            let stream = ModelStream::open(call.api, body, times, self.breaker.clone(), circuit).await?;
+            let stream = ModelStream::open(call.api, body, times).await?;
             return Ok(ModelBody::Stream(Box::new(stream)));
         }
         let body = collect(body, times).await?;

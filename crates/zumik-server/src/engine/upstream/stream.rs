@@ -1,6 +1,5 @@
 //! A stream of a provider, event by event.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -8,7 +7,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
-use super::breaker::Breaker;
+use super::breaker::Permit;
 use super::error::ProviderError;
 use super::forward::LONGEST;
 use super::sse::{Frame, Frames};
@@ -21,6 +20,9 @@ use crate::engine::members::Members;
 const LAST_BYTES: Duration = Duration::from_millis(250);
 
 /// A provider's server-sent events. Dropped, it closes the connection: that is how a call is cancelled.
+///
+/// What becomes of it is told to the circuit of its target: it succeeds by coming to its end, fails by a fault on the way,
+/// and tells nothing when it is left before either.
 #[derive(Debug)]
 pub(crate) struct ModelStream {
     api: Api,
@@ -29,8 +31,8 @@ pub(crate) struct ModelStream {
     /// The first event, which has been read ahead.
     first: Option<Frame>,
     times: Times,
-    breaker: Breaker,
-    circuit: Arc<str>,
+    /// Nothing once the circuit was told.
+    permit: Option<Permit>,
     /// Whether the event that ends a stream of this API has come.
     complete: bool,
     /// Bytes that may still come.
@@ -45,21 +47,14 @@ impl ModelStream {
     ///
     /// # Errors
     /// The first event does not come in time, is an error or not JSON.
-    pub(super) async fn open(
-        api: Api,
-        body: Incoming,
-        times: Times,
-        breaker: Breaker,
-        circuit: Arc<str>,
-    ) -> Result<Self, Failure> {
+    pub(super) async fn open(api: Api, body: Incoming, times: Times) -> Result<Self, Failure> {
         let mut stream = Self {
             api,
             body: Some(body),
             frames: Frames::default(),
             first: None,
             times,
-            breaker,
-            circuit,
+            permit: None,
             complete: false,
             left: LONGEST,
         };
@@ -71,6 +66,12 @@ impl ModelStream {
         }
         stream.first = Some(first);
         Ok(stream)
+    }
+
+    /// Tells the circuit of the target that the stream has begun, and how it ends.
+    pub(super) fn reports(&mut self, permit: Permit) {
+        permit.begin();
+        self.permit = Some(permit);
     }
 
     /// The same stream for whoever passes on what comes and keeps none of it: time alone ends it.
@@ -109,9 +110,12 @@ impl ModelStream {
 
     /// Tells that what came in the stream cannot be used: it counts against the provider, as what [`next`](Self::next)
     /// itself finds wrong does.
-    pub(crate) fn fail(&self, error: &ProviderError) {
+    pub(crate) fn fail(&mut self, error: &ProviderError) {
+        let Some(permit) = self.permit.take() else { return };
         if error.is_fault() {
-            self.breaker.fault(&self.circuit, Instant::now());
+            permit.fail(Instant::now());
+        } else {
+            permit.succeed();
         }
     }
 
@@ -149,6 +153,16 @@ impl ModelStream {
         let Some(mut body) = self.body.take() else { return };
         if body.frame().now_or_never().is_none() {
             tokio::spawn(async move { tokio::time::timeout(LAST_BYTES, body.frame()).await.is_ok() });
+        }
+    }
+}
+
+impl Drop for ModelStream {
+    fn drop(&mut self) {
+        if self.complete
+            && let Some(permit) = self.permit.take()
+        {
+            permit.succeed();
         }
     }
 }
@@ -196,8 +210,7 @@ mod tests {
             tokio::join!(requests.send_request(Request::new(Full::<Bytes>::default())), answering);
         let body = asked.unwrap().into_body();
         let times = Times::new(None, Duration::from_secs(10), Duration::from_secs(10));
-        let (breaker, circuit) = (Breaker::default(), "test/model".into());
-        let stream = ModelStream::open(Api::ChatCompletions, body, times, breaker, circuit).await.unwrap();
+        let stream = ModelStream::open(Api::ChatCompletions, body, times).await.unwrap();
         assert_eq!(stream.left, LONGEST - first.len());
         server.write_all(rest.as_bytes()).await.unwrap();
         stream
