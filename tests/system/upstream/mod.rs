@@ -1,6 +1,7 @@
 //! A model behind the server: what is forwarded to it, what comes back, and what happens when it fails.
 
 mod cancel;
+mod discovery;
 mod failures;
 mod forwarded;
 mod routing;

@@ -14,7 +14,6 @@ use super::blocks::{Block, blocks};
 use super::event::{Measured, event};
 use super::meter::Account;
 use super::reuse::ReuseWindow;
-use super::target::Target;
 use super::tokens::tokens;
 use crate::clock::Clock;
 use crate::http::{Inference, Limits, Metrics};
@@ -56,8 +55,6 @@ enum Job {
 
 /// What a generation took, in the numbers that the API tells.
 pub(crate) struct Settled {
-    /// Who answered.
-    pub(crate) target: Target,
     /// Tokens of the prompt, and of their reuse.
     pub(crate) reuse: ReuseTokens,
     /// Where the realized number comes from.
@@ -141,11 +138,11 @@ impl Accounts {
         if let Some(usage) = account.usage {
             self.limits.spend(&account.asked.ctx.key, usage.input + usage.output);
         }
-        if account.answered {
+        if let Some(target) = account.target.as_ref().filter(|_| account.answered) {
             self.metrics.inference(&Inference {
-                provider: account.target.provider.to_string(),
-                profile: account.target.profile.to_string(),
-                region: account.target.region.to_string(),
+                provider: target.provider.to_string(),
+                profile: target.profile.to_string(),
+                region: target.region.to_string(),
             });
         }
     }
@@ -196,7 +193,6 @@ impl Accounts {
         let id = UsageEventId::with_suffix(&self.mint.suffix(account.asked.ctx.now));
         self.usage.record(event(id, &account, &measured));
         Settled {
-            target: account.target,
             reuse: measured.reuse,
             evidence: measured.evidence,
             output_tokens: measured.output_tokens,
@@ -248,9 +244,9 @@ impl Measured {
         let prompt = account.prompt.as_ref().filter(|_| account.answered);
         let blocks = prompt.map_or_else(Vec::new, |(api, body)| blocks(*api, body));
         let asked = &account.asked;
-        let target = format!("{}/{}", account.target.provider, account.target.model);
+        let target = account.target.as_ref().map(|target| format!("{}/{}", target.provider, target.model));
         let raw = blocks.iter().map(|block| (0, block.raw));
-        let observed = window.observe(&asked.past, &target, raw, now);
+        let observed = window.observe(&asked.past, target.as_deref().unwrap_or_default(), raw, now);
         let candidate = observed.tokens.unwrap_or_else(|| {
             let tokens = tokens_of(blocks.iter().take(observed.common));
             window.counted(&observed, tokens);

@@ -37,6 +37,7 @@ pub(crate) enum Surface {
 }
 
 /// Who asks for a generation, and how it shall be kept account of.
+#[derive(Clone)]
 pub(crate) struct Asked {
     /// Who asks, when, under which trace.
     pub(crate) ctx: ProjectCtx,

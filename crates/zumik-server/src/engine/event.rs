@@ -2,8 +2,8 @@
 
 use zumik_insight::ReuseTokens;
 use zumik_types::{
-    ApiSurface, CacheTier, Extra, ObjectType, QosClass, ReuseEvidenceLevel, UsageEvent, UsageEventId,
-    UsageStatus,
+    ApiSurface, CacheTier, ExecutionMode, ExecutionProfile, Extra, ObjectType, QosClass, ReuseEvidenceLevel,
+    UsageEvent, UsageEventId, UsageStatus,
 };
 
 use super::call::Surface;
@@ -25,7 +25,7 @@ pub(crate) struct Measured {
 
 /// The event of an account that is closed.
 pub(crate) fn event(id: UsageEventId, account: &Account, measured: &Measured) -> UsageEvent {
-    let (asked, target, reuse) = (&account.asked, &account.target, measured.reuse);
+    let (asked, target, reuse) = (&account.asked, account.target.as_ref(), measured.reuse);
     let (input, candidate, realized) = (reuse.input(), reuse.candidate(), reuse.realized());
     UsageEvent {
         id,
@@ -42,13 +42,14 @@ pub(crate) fn event(id: UsageEventId, account: &Account, measured: &Measured) ->
         request_id: asked.object_id.clone(),
         api_key_id: Some(asked.ctx.key.clone()),
         requested_model: Some(account.requested.to_string()),
-        alias_release_id: target.release.clone(),
-        provider: Some(target.provider.to_string()),
-        resolved_model: Some(target.model.to_string()),
-        model_revision: target.revision.as_deref().map(str::to_owned),
-        execution_profile: target.profile.clone(),
-        execution_mode: target.mode.clone(),
-        region: target.region.to_string(),
+        alias_release_id: target.and_then(|target| target.release.clone()),
+        provider: target.map(|target| target.provider.to_string()),
+        resolved_model: target.map(|target| target.model.to_string()),
+        model_revision: target.and_then(|target| target.revision.as_deref()).map(str::to_owned),
+        // Only a server with upstreams can fail to find one.
+        execution_profile: target.map_or(ExecutionProfile::ManagedProvider, |target| target.profile.clone()),
+        execution_mode: target.map_or(ExecutionMode::Live, |target| target.mode.clone()),
+        region: target.map_or("unknown", |target| &target.region).to_owned(),
         qos_class: asked.qos.class.clone().unwrap_or(QosClass::Standard),
         session_id: asked.session_id.clone(),
         branch_id: asked.branch_id.clone(),

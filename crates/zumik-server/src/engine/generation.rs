@@ -10,7 +10,7 @@ use zumik_insight::ReuseTokens;
 use zumik_types::{ArtifactId, BranchId, EventType, Qos, QosOutcome, ReuseEvidenceLevel, SessionId};
 
 use super::chat::{Collected, Delta};
-use super::reuse::{Past, of_messages};
+use super::reuse::of_messages;
 use super::upstream::times;
 use super::{
     Api, Asked, Generated, Measured, ModelBody, ModelCall, Prompted, ProviderError, Route, Routing, Settled,
@@ -46,17 +46,12 @@ pub(crate) struct Part {
 
 /// A generation whose state was read and whose model is known: nothing of the request can be wrong any more.
 pub(crate) struct Prepared {
-    past: Past,
-    started: Instant,
+    asked: Asked,
     request: Generation,
     messages: Arc<[Message]>,
     eligible: Vec<bool>,
     /// Where it goes.
     pub(crate) route: Route,
-    /// The session of the state.
-    pub(crate) session_id: Option<SessionId>,
-    /// The branch of the state.
-    pub(crate) branch_id: Option<BranchId>,
     /// Artifacts whose text is in the prompt.
     pub(crate) materialized: Vec<ArtifactId>,
 }
@@ -110,7 +105,15 @@ pub(crate) enum Failure {
 
 impl Generation {
     /// Reads and compiles the state, and resolves the model.
-    pub(crate) async fn prepare(mut self, app: &App, ctx: &ProjectCtx) -> Result<Prepared, Failure> {
+    ///
+    /// `surface` is the operation that the request came in through, `object_id` the id of what it generates.
+    pub(crate) async fn prepare(
+        mut self,
+        app: &App,
+        ctx: &ProjectCtx,
+        surface: Surface,
+        object_id: &str,
+    ) -> Result<Prepared, Failure> {
         let started = Instant::now();
         let past = app.reuse.past(&ctx.project).await;
         let prompt = app.store.read_prompt(ctx, std::mem::take(&mut self.state)).await?;
@@ -122,49 +125,36 @@ impl Generation {
             eligible.push(part.eligible);
         }
         let own = messages.last().map_or("", |message| &*message.text);
-        let wanted = Wanted {
-            ctx,
-            model: &self.model,
-            session: prompt.session_id.as_ref(),
-            prompt: own,
-            routing: &self.routing,
-        };
-        let route = app.engine.resolve(&wanted).await?;
-        Ok(Prepared {
-            past,
-            started,
-            request: self,
-            messages: messages.into(),
-            eligible,
-            route,
-            session_id: prompt.session_id,
-            branch_id: prompt.branch_id,
-            materialized,
-        })
-    }
-}
-
-impl Prepared {
-    /// Asks the model, within the deadline, and measures what it answered.
-    ///
-    /// `surface` is the operation that the request came in through, `object_id` the id of what it generates.
-    pub(crate) async fn run(
-        &self,
-        app: &App,
-        ctx: &ProjectCtx,
-        surface: Surface,
-        object_id: &str,
-    ) -> Result<Outcome, Failure> {
         let asked = Asked {
             ctx: ctx.clone(),
             surface,
             object_id: object_id.to_owned(),
-            session_id: self.session_id.clone(),
-            branch_id: self.branch_id.clone(),
-            qos: self.request.qos.clone(),
-            started: self.started,
-            past: self.past.clone(),
+            session_id: prompt.session_id,
+            branch_id: prompt.branch_id,
+            qos: self.qos.clone(),
+            started,
+            past,
         };
+        let wanted = Wanted { asked: &asked, model: &self.model, prompt: own, routing: &self.routing };
+        let route = app.engine.resolve(&wanted).await?;
+        Ok(Prepared { asked, request: self, messages: messages.into(), eligible, route, materialized })
+    }
+}
+
+impl Prepared {
+    /// The session of the state.
+    pub(crate) fn session_id(&self) -> Option<&SessionId> {
+        self.asked.session_id.as_ref()
+    }
+
+    /// The branch of the state.
+    pub(crate) fn branch_id(&self) -> Option<&BranchId> {
+        self.asked.branch_id.as_ref()
+    }
+
+    /// Asks the model, within the deadline, and measures what it answered.
+    pub(crate) async fn run(&self, app: &App) -> Result<Outcome, Failure> {
+        let asked = self.asked.clone();
         if self.route.is_placeholder() { self.fill(app, asked).await } else { self.ask(app, asked).await }
     }
 
@@ -201,9 +191,8 @@ impl Prepared {
                 }
             }
         }
-        let Settled { target, reuse, evidence, output_tokens, qos } =
-            answer.meter.complete_and_settle().await?;
-        let Collected { text, truncated } = collected;
+        let Settled { reuse, evidence, output_tokens, qos } = answer.meter.complete_and_settle().await?;
+        let (Collected { text, truncated }, target) = (collected, answer.target);
         Ok(Outcome { text, truncated, target, output_tokens, reuse, evidence, qos })
     }
 
@@ -218,7 +207,7 @@ impl Prepared {
         let project = asked.ctx.project.clone();
         let mut meter = app.engine.meter(asked, route);
         let call = app.engine.local.generate(&prompted);
-        let generated = match times::deadline(&request.qos, self.started) {
+        let generated = match times::deadline(&request.qos, self.asked.started) {
             None => call.await,
             Some((end, deadline)) => {
                 tokio::time::timeout_at(end, call).await.unwrap_or(Err(Failure::Deadline(deadline)))
@@ -235,7 +224,7 @@ impl Prepared {
         let tokens = count_tokens(Arc::clone(&self.messages), |message| &message.text).await?;
         let output = count_tokens(Arc::from([generated.text.clone()]), String::as_str).await?;
         let blocks = of_messages(&self.messages);
-        let past = self.past.at(app.reuse.generation(&project).await);
+        let past = self.asked.past.at(app.reuse.generation(&project).await);
         let common = app.reuse.observe(&past, &route.first.model, blocks, app.clock.now()).common;
         meter.measured(Measured {
             reuse: self.reuse(&tokens, common),
@@ -243,8 +232,8 @@ impl Prepared {
             output_tokens: output.iter().sum(),
             family: None,
         });
-        let Settled { target, reuse, evidence, output_tokens, qos } = meter.complete_and_settle().await?;
-        let Generated { text, truncated } = generated;
+        let Settled { reuse, evidence, output_tokens, qos } = meter.complete_and_settle().await?;
+        let (Generated { text, truncated }, target) = (generated, route.first.clone());
         Ok(Outcome { text, truncated, target, output_tokens, reuse, evidence, qos })
     }
 

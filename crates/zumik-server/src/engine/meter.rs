@@ -24,7 +24,8 @@ pub(crate) struct Account {
     pub(crate) asked: Asked,
     /// The model as the caller named it.
     pub(crate) requested: Arc<str>,
-    pub(crate) target: Target,
+    /// Who is asked; nothing when that could not be found out.
+    pub(crate) target: Option<Target>,
     pub(crate) fallback_used: bool,
     /// Which API was called with which body: what reuse is measured by.
     pub(crate) prompt: Option<(Api, Bytes)>,
@@ -66,10 +67,26 @@ impl Meter {
         route: &Route,
         prompt: Option<(Api, Bytes)>,
     ) -> Self {
+        let target = Some(route.first.clone());
+        Self::begin(accounts, asked, Arc::clone(&route.requested), target, prompt)
+    }
+
+    /// Opens an account of a call that leads nowhere.
+    pub(crate) fn lost(accounts: Arc<Accounts>, asked: Asked, requested: Arc<str>) -> Self {
+        Self::begin(accounts, asked, requested, None, None)
+    }
+
+    fn begin(
+        accounts: Arc<Accounts>,
+        asked: Asked,
+        requested: Arc<str>,
+        target: Option<Target>,
+        prompt: Option<(Api, Bytes)>,
+    ) -> Self {
         let account = Account {
             asked,
-            requested: Arc::clone(&route.requested),
-            target: route.first.clone(),
+            requested,
+            target,
             fallback_used: false,
             prompt,
             usage: None,
@@ -86,7 +103,7 @@ impl Meter {
     /// The target began to answer: this is the first token.
     pub(crate) fn answered(&mut self, target: &Target, fallback_used: bool) {
         if let Some(account) = &mut self.open {
-            account.target = target.clone();
+            account.target = Some(target.clone());
             account.fallback_used = fallback_used;
             account.answered = true;
             account.ttft = Some(account.asked.started.elapsed());
@@ -150,9 +167,9 @@ impl Meter {
     pub(crate) fn fail(mut self, failure: &Failure) {
         let end = match failure {
             Failure::Deadline(_) => End::Expired,
-            Failure::Provider(ProviderError::NoTarget | ProviderError::LeftAlone) => {
-                End::Rejected("provider_unavailable")
-            }
+            Failure::Provider(
+                ProviderError::NoTarget | ProviderError::LeftAlone | ProviderError::Unlisted,
+            ) => End::Rejected("provider_unavailable"),
             Failure::Provider(ProviderError::Refused(_)) => End::Failed(None),
             Failure::Provider(_) => End::Failed(Some("provider_unavailable")),
             _ => End::Failed(None),

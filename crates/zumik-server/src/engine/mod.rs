@@ -31,7 +31,6 @@ mod usage;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use zumik_types::SessionId;
 
 pub(crate) use accounts::{Accounts, Settled};
 pub(crate) use background::{Background, Work};
@@ -43,7 +42,7 @@ pub(crate) use lease::{Held, Reservation};
 pub(crate) use meter::Meter;
 pub(crate) use models::{Models, Release};
 pub(crate) use placeholder::Placeholder;
-pub(crate) use reuse::{Past, ReuseWindow};
+pub(crate) use reuse::ReuseWindow;
 pub(crate) use routing::Routing;
 pub(crate) use target::{Route, Target};
 pub(crate) use tokens::count as count_tokens;
@@ -53,8 +52,7 @@ pub(crate) use usage::Usage;
 use crate::aliases::ProjectAliases;
 use crate::domain::Message;
 use crate::mint::Mint;
-use crate::store::ProjectCtx;
-use upstream::Forward;
+use upstream::{Forward, times};
 
 /// What runs generations.
 pub(crate) struct Engine {
@@ -70,12 +68,11 @@ pub(crate) struct Engine {
 
 /// The name of a model, and what decides where it leads.
 pub(crate) struct Wanted<'a> {
-    /// Who asks: a release that the project has installed wins over the server's.
-    pub(crate) ctx: &'a ProjectCtx,
+    /// Who asks: a release that the project has installed wins over the server's, and a request that is attached to a
+    /// session stays on one target.
+    pub(crate) asked: &'a Asked,
     /// The model as the caller named it.
     pub(crate) model: &'a str,
-    /// The session that the request is attached to: it stays on one target.
-    pub(crate) session: Option<&'a SessionId>,
     /// The text of the prompt, as it stands in the body: what `auto.semantic` chooses by.
     pub(crate) prompt: &'a str,
     /// Where the caller lets it go.
@@ -100,36 +97,53 @@ impl Engine {
     }
 
     /// Where a request goes: a name that is an alias to a target of its release, any other to an upstream as it is
-    /// (contract `v1.md`, "Model resolution").
+    /// (contract `v1.md`, "Model resolution"). Upstreams may be asked for their models on the way, within the deadline.
+    ///
+    /// A request that finds no provider, or not in time, is a generation that failed, and accounted for.
     ///
     /// # Errors
     /// [`Failure::UnknownModel`] when there is no upstream and the name is no alias; [`Failure::Provider`] when an alias
-    /// leads nowhere, or nowhere that the caller allows; [`Failure::Region`] when that is for the region.
+    /// leads nowhere, or nowhere that the caller allows; [`Failure::Region`] when that is for the region;
+    /// [`Failure::Deadline`].
     pub(crate) async fn resolve(&self, wanted: &Wanted<'_>) -> Result<Route, Failure> {
-        let requested: Arc<str> = wanted.model.into();
-        let alias = match wanted.model {
-            own if self.own.release(wanted.ctx, own).await?.is_some() => own,
-            "auto.semantic" if semantic::is_about_code(wanted.prompt) => "code.fast",
-            "auto.semantic" => "auto",
-            other => other,
+        let asked = wanted.asked;
+        let route = match times::deadline(&asked.qos, asked.started) {
+            None => self.route(wanted).await,
+            Some((end, deadline)) => tokio::time::timeout_at(end, self.route(wanted))
+                .await
+                .unwrap_or(Err(Failure::Deadline(deadline))),
         };
-        let release = match self.own.release(wanted.ctx, alias).await? {
+        if let Err(failure @ (Failure::Provider(_) | Failure::Deadline(_))) = &route {
+            Meter::lost(Arc::clone(&self.accounts), asked.clone(), wanted.model.into()).fail(failure);
+        }
+        route
+    }
+
+    async fn route(&self, wanted: &Wanted<'_>) -> Result<Route, Failure> {
+        let Wanted { asked, model, prompt, routing } = *wanted;
+        let requested: Arc<str> = model.into();
+        let (mut alias, mut own) = (model, self.own.release(&asked.ctx, model).await?);
+        if own.is_none() && model == "auto.semantic" {
+            alias = if semantic::is_about_code(prompt) { "code.fast" } else { "auto" };
+            own = self.own.release(&asked.ctx, alias).await?;
+        }
+        let release = match own {
             Some(own) => Some(models::own(&own, &self.upstreams)),
             None => self.models.release(alias, &self.upstreams).await?,
         };
         if let Some(mut release) = release {
-            release.targets = wanted.routing.narrow(release.targets)?;
-            let chance = wanted.session.map_or_else(|| self.chance(), draw::chance_of);
+            release.targets = routing.narrow(release.targets)?;
+            let chance = asked.session_id.as_ref().map_or_else(|| self.chance(), draw::chance_of);
             let (first, others) = draw::draw(release, chance).ok_or(ProviderError::NoTarget)?;
             return Ok(Route { requested, first, others });
         }
-        match self.upstreams.serving(wanted.model, wanted.routing).await {
+        match self.upstreams.serving(model, routing).await {
             Some(endpoint) => {
                 let first = models::live(&endpoint, Arc::clone(&requested));
-                wanted.routing.permit(&first)?;
+                routing.permit(&first)?;
                 Ok(Route { requested, first, others: Vec::new() })
             }
-            None => Err(Failure::UnknownModel(wanted.model.to_owned())),
+            None => Err(Failure::UnknownModel(model.to_owned())),
         }
     }
 

@@ -1,16 +1,22 @@
 //! Which models an upstream has, when its settings do not say: asked at the upstream itself, and kept for a while.
+//!
+//! Asking is a task of its own. Who needs a list that there is not yet waits for its end, and may leave before: it goes on for
+//! the next one. A list that is too old is given all the same, and asked for anew meanwhile.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use parking_lot::Mutex;
 use serde::Deserialize;
-use tokio::sync::Mutex;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::error::ProviderError;
 use super::forward::simple;
 use super::times::Times;
-use super::{Endpoint, Upstreams};
+use super::{Endpoint, Http, Upstreams};
 use crate::engine::Failure;
 
 /// How long a list is kept.
@@ -25,21 +31,91 @@ const TIME: Duration = Duration::from_secs(10);
 /// Most models of one upstream that are taken.
 const MOST: usize = 10_000;
 
-/// What is known of the models of one upstream. Whoever comes while they are asked for waits for the same answer.
-#[derive(Debug, Default)]
-pub(super) struct Discovery(Mutex<Option<Known>>);
+/// The models of one upstream, in its order.
+pub(super) type List = Arc<[Arc<str>]>;
 
-#[derive(Debug)]
+/// What is known of the models of one upstream.
+#[derive(Debug, Default)]
+pub(super) struct Discovery(Arc<Mutex<Known>>);
+
+#[derive(Debug, Default)]
 struct Known {
-    models: Arc<[Arc<str>]>,
-    until: Instant,
-    /// Whether the upstream has answered at all.
-    answered: bool,
+    /// The latest list that came.
+    list: Option<List>,
+    /// When to ask again; nothing before the first answer.
+    until: Option<Instant>,
+    asking: Option<Asking>,
+}
+
+/// The upstream is being asked, until this is dropped.
+#[derive(Debug)]
+struct Asking {
+    /// Cancelled when it has ended, in whatever way.
+    ended: CancellationToken,
+    _task: AbortOnDropHandle<()>,
+}
+
+impl Discovery {
+    /// The list that is known, else what to wait for until there may be one.
+    ///
+    /// `ask` is called when there is nothing, or nothing that is recent.
+    fn look<F>(&self, ask: impl FnOnce() -> F) -> Result<List, Awaited>
+    where
+        F: Future<Output = Option<List>> + Send + 'static,
+    {
+        let mut known = self.0.lock();
+        let is_recent = known.until.is_some_and(|until| Instant::now() < until);
+        let is_asking = known.asking.as_ref().is_some_and(|asking| !asking.ended.is_cancelled());
+        if !is_recent && !is_asking {
+            known.asking = Some(self.ask(ask()));
+        }
+        match (&known.list, &known.asking) {
+            (Some(list), _) => Ok(Arc::clone(list)),
+            (None, asking) => Err(Awaited {
+                ended: asking.as_ref().map(|asking| asking.ended.clone()),
+                known: Arc::clone(&self.0),
+            }),
+        }
+    }
+
+    fn ask(&self, answer: impl Future<Output = Option<List>> + Send + 'static) -> Asking {
+        let (known, ended) = (Arc::clone(&self.0), CancellationToken::new());
+        // Dropped when the task ends, by a panic as well.
+        let guard = ended.clone().drop_guard();
+        let task = tokio::spawn(async move {
+            let _guard = guard;
+            let list = answer.await;
+            let mut known = known.lock();
+            known.until = Some(Instant::now() + if list.is_some() { KEEP } else { KEEP_FAILURE });
+            // An old list is better than none.
+            known.list = list.or(known.list.take());
+        });
+        Asking { ended, _task: AbortOnDropHandle::new(task) }
+    }
+}
+
+/// A list that is being asked for.
+pub(super) struct Awaited {
+    ended: Option<CancellationToken>,
+    known: Arc<Mutex<Known>>,
+}
+
+impl Awaited {
+    /// Waits for the answer.
+    ///
+    /// # Errors
+    /// It was none.
+    pub(super) async fn list(self) -> Result<List, ProviderError> {
+        if let Some(ended) = self.ended {
+            ended.cancelled().await;
+        }
+        self.known.lock().list.clone().ok_or(ProviderError::Unlisted)
+    }
 }
 
 /// The answer of `GET {base}/models`; all else in it is passed over.
 #[derive(Deserialize)]
-struct List {
+struct Answer {
     data: Vec<Entry>,
 }
 
@@ -50,7 +126,7 @@ struct Entry {
 
 impl Upstreams {
     /// The models of every upstream, in the order of the upstreams. Those of one that does not answer are left out.
-    pub(crate) async fn models(&self) -> Vec<(Arc<Endpoint>, Arc<[Arc<str>]>)> {
+    pub(crate) async fn models(&self) -> Vec<(Arc<Endpoint>, List)> {
         let all = self.endpoints.iter().map(async |(endpoint, discovery)| {
             let models = self.models_of(endpoint, discovery).await.unwrap_or_default();
             (Arc::clone(endpoint), models)
@@ -63,7 +139,7 @@ impl Upstreams {
     /// # Errors
     /// No upstream can be asked, or none has a model.
     pub(crate) async fn first_model(&self) -> Result<(Arc<Endpoint>, Arc<str>), Failure> {
-        let mut failure = ProviderError::NoTarget.into();
+        let mut failure = ProviderError::NoTarget;
         for (endpoint, discovery) in &self.endpoints {
             match self.models_of(endpoint, discovery).await {
                 Ok(models) => {
@@ -74,55 +150,114 @@ impl Upstreams {
                 Err(error) => failure = error,
             }
         }
-        Err(failure)
+        Err(failure.into())
     }
 
     async fn models_of(
         &self,
-        endpoint: &Endpoint,
+        endpoint: &Arc<Endpoint>,
         discovery: &Discovery,
-    ) -> Result<Arc<[Arc<str>]>, Failure> {
-        if !endpoint.models.is_empty() {
-            return Ok(endpoint.models.as_slice().into());
-        }
-        let mut known = discovery.0.lock().await;
-        if let Some(known) = &*known
-            && known.until > Instant::now()
-        {
-            return if known.answered {
-                Ok(Arc::clone(&known.models))
-            } else {
-                Err(ProviderError::LeftAlone.into())
-            };
-        }
-        match self.ask_models(endpoint).await {
-            Ok(models) => {
-                let models: Arc<[Arc<str>]> = models.into();
-                let until = Instant::now() + KEEP;
-                *known = Some(Known { models: Arc::clone(&models), until, answered: true });
-                Ok(models)
-            }
-            Err(failure) => {
-                tracing::warn!(provider = %endpoint.name, error = %failure, "the models of a provider are not known");
-                let until = Instant::now() + KEEP_FAILURE;
-                // An old list is better than none.
-                if let Some(known) = known.as_mut().filter(|known| known.answered) {
-                    known.until = until;
-                    return Ok(Arc::clone(&known.models));
-                }
-                *known = Some(Known { models: Arc::default(), until, answered: false });
-                Err(failure)
-            }
+    ) -> Result<List, ProviderError> {
+        match self.listed(endpoint, discovery) {
+            Ok(list) => Ok(list),
+            Err(awaited) => awaited.list().await,
         }
     }
 
-    async fn ask_models(&self, endpoint: &Endpoint) -> Result<Vec<Arc<str>>, Failure> {
-        let times = Times::new(None, TIME, TIME);
-        let answer = times.within(self.http.request(endpoint.list())).await?;
-        let body = simple(answer, times).await?;
-        let list: List = serde_json::from_slice(&body)
-            .map_err(|_| ProviderError::Malformed("its list of models is none"))?;
-        let ids = list.data.into_iter().map(|entry| entry.id).filter(|id| !id.is_empty());
-        Ok(ids.take(MOST).map(Arc::from).collect())
+    /// The models of an upstream, by its settings or as far as it is known, else what to wait for.
+    pub(super) fn listed(&self, endpoint: &Arc<Endpoint>, discovery: &Discovery) -> Result<List, Awaited> {
+        if !endpoint.models.is_empty() {
+            return Ok(endpoint.models.as_slice().into());
+        }
+        discovery.look(|| {
+            let endpoint = Arc::clone(endpoint);
+            ask(self.http.clone(), Arc::clone(&endpoint)).map(move |answer| {
+                answer
+                    .inspect_err(|failure| {
+                        tracing::warn!(provider = %endpoint.name, error = %failure, "the models of a provider are not known");
+                    })
+                    .ok()
+            })
+        })
+    }
+}
+
+async fn ask(http: Http, endpoint: Arc<Endpoint>) -> Result<List, Failure> {
+    let times = Times::new(None, TIME, TIME);
+    let answer = times.within(http.request(endpoint.list())).await?;
+    let body = simple(answer, times).await?;
+    let answer: Answer =
+        serde_json::from_slice(&body).map_err(|_| ProviderError::Malformed("its list of models is none"))?;
+    let ids = answer.data.into_iter().map(|entry| entry.id).filter(|id| !id.is_empty());
+    Ok(ids.take(MOST).map(Arc::from).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::future::{pending, ready};
+
+    use super::*;
+
+    fn list(model: &str) -> Option<List> {
+        Some([model.into()].into())
+    }
+
+    /// The list that an upstream is known to have, else the one that it gives.
+    async fn models<F>(discovery: &Discovery, ask: impl FnOnce() -> F) -> Option<List>
+    where
+        F: Future<Output = Option<List>> + Send + 'static,
+    {
+        match discovery.look(ask) {
+            Ok(list) => Some(list),
+            Err(awaited) => awaited.list().await.ok(),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_old_list_is_given_at_once_while_a_new_one_is_asked_for() {
+        let discovery = Discovery::default();
+        assert_eq!(models(&discovery, || ready(list("old"))).await, list("old"));
+        tokio::time::advance(KEEP).await;
+        let (answer, asked) = tokio::sync::oneshot::channel();
+        let old = discovery.look(|| asked.map(|answer| answer.unwrap()));
+        assert_eq!(old.ok(), list("old"));
+        assert_eq!(
+            discovery.look(|| -> std::future::Ready<_> { panic!("it is being asked") }).ok(),
+            list("old")
+        );
+        answer.send(list("new")).unwrap();
+        tokio::task::yield_now().await;
+        assert_eq!(discovery.look(|| -> std::future::Ready<_> { panic!("it is recent") }).ok(), list("new"));
+        tokio::time::advance(KEEP).await;
+        assert_eq!(models(&discovery, || ready(None)).await, list("new"), "an old list is better than none");
+        tokio::task::yield_now().await;
+        assert_eq!(models(&discovery, || ready(list("newest"))).await, list("new"), "a failure is kept");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_leaves_before_the_answer_takes_nothing_from_who_comes_after() {
+        let discovery = Discovery::default();
+        let second = Duration::from_secs(1);
+        let slow = || tokio::time::sleep(2 * second).map(|()| list("a"));
+        assert!(tokio::time::timeout(second, models(&discovery, slow)).await.is_err());
+        let begun = Instant::now();
+        assert_eq!(models(&discovery, pending).await, list("a"));
+        assert_eq!(begun.elapsed(), second);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_upstream_that_fails_or_panics_is_asked_again_a_little_later() {
+        let discovery = Discovery::default();
+        let asked = Cell::new(0);
+        let fails = || {
+            asked.set(asked.get() + 1);
+            ready(None)
+        };
+        assert_eq!((models(&discovery, fails).await, models(&discovery, fails).await), (None, None));
+        assert_eq!(asked.get(), 1);
+        tokio::time::advance(KEEP_FAILURE).await;
+        assert_eq!(models(&discovery, || async { panic!("a defect") }).await, None);
+        assert_eq!(models(&discovery, || ready(list("a"))).await, list("a"));
     }
 }

@@ -45,6 +45,9 @@ pub(crate) enum ProviderError {
     /// It failed too often lately.
     #[error("the provider has failed several times in a row and is left alone for a while")]
     LeftAlone,
+    /// It did not tell which models it has, so none of them could be called.
+    #[error("the models of the provider are not known")]
+    Unlisted,
     /// No upstream has the provider that the release names, or none is allowed.
     #[error("no permitted provider serves the model")]
     NoTarget,
@@ -162,6 +165,7 @@ impl ProviderError {
             | Self::Limited { .. }
             | Self::Refused(_)
             | Self::LeftAlone
+            | Self::Unlisted
             | Self::NoTarget => false,
         }
     }

@@ -19,6 +19,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use http_body_util::Full;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
@@ -89,24 +91,39 @@ impl Upstreams {
     }
 
     /// Who takes a model that is no alias: the upstream that has it, by its settings or by its own list, else the first
-    /// that has no list in its settings, else the first. Of several that have it, the first that the caller allows.
+    /// that has no list in its settings, else the first. Of several that are known to have it, the first that the caller
+    /// allows.
     pub(crate) async fn serving(&self, model: &str, routing: &Routing) -> Option<Arc<Endpoint>> {
         if let [(endpoint, _)] = self.endpoints.as_slice() {
             return Some(Arc::clone(endpoint));
         }
         let has = |models: &[Arc<str>]| models.iter().any(|known| **known == *model);
+        let allows = |endpoint: &Endpoint| routing.allows_region(&endpoint.region);
         let all = || self.endpoints.iter().map(|(endpoint, _)| endpoint);
         let best = |having: Vec<&Arc<Endpoint>>| {
-            let allowed = having.iter().find(|endpoint| routing.allows_region(&endpoint.region));
+            let allowed = having.iter().find(|endpoint| allows(endpoint));
             allowed.or(having.first()).map(|endpoint| Arc::clone(endpoint))
         };
         if let Some(endpoint) = best(all().filter(|endpoint| has(&endpoint.models)).collect()) {
             return Some(endpoint);
         }
-        let known = self.models().await;
-        let found =
-            best(known.iter().filter(|(_, models)| has(models)).map(|(endpoint, _)| endpoint).collect());
-        found
+        let (mut having, mut asked) = (Vec::new(), FuturesUnordered::new());
+        for (endpoint, discovery) in &self.endpoints {
+            match self.listed(endpoint, discovery) {
+                Ok(models) if has(&models) => having.push(endpoint),
+                Ok(_) => {}
+                Err(awaited) => asked.push(async move { (endpoint, awaited.list().await) }),
+            }
+        }
+        // Nobody waits for a list once another has the name.
+        while !having.iter().any(|endpoint| allows(endpoint))
+            && let Some((endpoint, models)) = asked.next().await
+        {
+            if models.is_ok_and(|models| has(&models)) {
+                having.push(endpoint);
+            }
+        }
+        best(having)
             .or_else(|| best(all().filter(|endpoint| endpoint.models.is_empty()).collect()))
             .or_else(|| best(all().collect()))
     }

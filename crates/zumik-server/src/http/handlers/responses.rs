@@ -20,10 +20,10 @@ pub(crate) async fn create(call: &mut Call) -> Result<Reply, ApiError> {
         Reservation::Replayed(answer) => return Ok(Reply::replayed(answer)),
     };
     let model = generation.model.clone();
-    let prepared = generation.prepare(&call.app, &call.ctx).await?;
-    call.app.limits.generation(&call.ctx.key)?;
     let id = ResponseId::with_suffix(&call.app.mint.suffix(call.ctx.now));
-    let outcome = prepared.run(&call.app, &call.ctx, Surface::V2Responses, id.as_str()).await?;
+    let prepared = generation.prepare(&call.app, &call.ctx, Surface::V2Responses, id.as_str()).await?;
+    call.app.limits.generation(&call.ctx.key)?;
+    let outcome = prepared.run(&call.app).await?;
     let headers = headers(&outcome.target, &outcome.qos);
     let response = response(call, id, model, &prepared, outcome);
     let kept = Kept {
@@ -89,8 +89,8 @@ fn response(
         created_at: call.created_at(),
         status: ResponseStatus::Completed,
         model,
-        session_id: prepared.session_id.clone(),
-        branch_id: prepared.branch_id.clone(),
+        session_id: prepared.session_id().cloned(),
+        branch_id: prepared.branch_id().cloned(),
         output_text: Some(outcome.text),
         execution_profile: Some(outcome.target.profile),
         alias_release_id: outcome.target.release,

@@ -205,10 +205,6 @@ impl Chat<'_> {
             None => (bytes.clone(), None, Vec::new()),
         };
         let prompt = std::str::from_utf8(bytes).unwrap_or_default();
-        let wanted =
-            Wanted { ctx, model: &request.model, session: session.as_ref(), prompt, routing: &routing };
-        let route = app.engine.resolve(&wanted).await?;
-        app.limits.generation(&ctx.key)?;
         let identity = identity(app, ctx, request);
         let asked = Asked {
             ctx: ctx.clone(),
@@ -220,6 +216,9 @@ impl Chat<'_> {
             started,
             past,
         };
+        let wanted = Wanted { asked: &asked, model: &request.model, prompt, routing: &routing };
+        let route = app.engine.resolve(&wanted).await?;
+        app.limits.generation(&ctx.key)?;
         let call = ModelCall { api: Api::ChatCompletions, asked, route, body, stream: request.stream };
         Ok((identity, materialized, app.engine.call(call).await?))
     }
@@ -227,11 +226,13 @@ impl Chat<'_> {
     /// Makes a placeholder.
     async fn fill(self) -> Result<(Completed, Identity, Outcome), ApiError> {
         let generation = filler::generation(self.body, self.request, self.session, self.wishes.qos)?;
-        let prepared = generation.prepare(self.app, self.ctx).await.map_err(in_session_ref)?;
-        self.app.limits.generation(&self.ctx.key)?;
         let identity = identity(self.app, self.ctx, self.request);
-        let surface = Surface::V1ChatCompletions;
-        let outcome = prepared.run(self.app, self.ctx, surface, &identity.id).await?;
+        let prepared = generation
+            .prepare(self.app, self.ctx, Surface::V1ChatCompletions, &identity.id)
+            .await
+            .map_err(in_session_ref)?;
+        self.app.limits.generation(&self.ctx.key)?;
+        let outcome = prepared.run(self.app).await?;
         let body = filler::whole(&identity, &outcome).to_string().into();
         let headers = headers(&outcome.target, &outcome.qos);
         Ok((Completed { body, headers, materialized: prepared.materialized }, identity, outcome))

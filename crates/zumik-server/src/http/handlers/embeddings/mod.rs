@@ -59,23 +59,22 @@ pub(crate) async fn create(call: &mut Call) -> Result<Reply, ApiError> {
         Some(session) => Some(attached(call, session).await?),
         None => None,
     };
-    let session_id = session.as_ref().map(|session| &session.id);
-    let wanted =
-        Wanted { ctx: &call.ctx, model: &request.model, session: session_id, prompt: "", routing: &routing };
-    let route = call.app.engine.resolve(&wanted).await.map_err(|failure| match failure {
-        Failure::UnknownModel(model) => ApiError::no_such_model(&model),
-        other => other.into(),
-    })?;
+    let (session_id, branch_id) = session.map(|session| (session.id, session.default_branch_id)).unzip();
     let asked = Asked {
         ctx: call.ctx.clone(),
         surface: Surface::V1Embeddings,
         object_id: ResponseId::with_suffix(&call.app.mint.suffix(call.ctx.now)).to_string(),
-        session_id: session_id.cloned(),
-        branch_id: session.map(|session| session.default_branch_id),
+        session_id,
+        branch_id,
         qos,
         started,
         past: call.app.reuse.past(&call.ctx.project).await,
     };
+    let wanted = Wanted { asked: &asked, model: &request.model, prompt: "", routing: &routing };
+    let route = call.app.engine.resolve(&wanted).await.map_err(|failure| match failure {
+        Failure::UnknownModel(model) => ApiError::no_such_model(&model),
+        other => other.into(),
+    })?;
     call.app.limits.generation(&call.ctx.key)?;
     let (body, headers) = if route.is_placeholder() {
         fill(&call.app, asked, &route, request).await?

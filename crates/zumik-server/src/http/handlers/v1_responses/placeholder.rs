@@ -79,19 +79,19 @@ pub(super) async fn create(
     response: ResponseObject,
     input_items: Option<Vec<Value>>,
 ) -> Result<Reply, ApiError> {
-    let prepared = prepare(call, &request, &items).await?;
+    let prepared = prepare(call, &request, &items, &response).await?;
     let materialized = prepared.materialized.clone();
     let mut kept = Kept { input_items, materialized, ..Kept::default() };
     if request.background {
         let (app, ctx, begun) = (Arc::clone(&call.app), call.ctx.clone(), response.clone());
         let target = prepared.route.first.clone();
         let work = async move {
-            let outcome = run(&app, &ctx, &prepared, &begun).await?;
+            let outcome = prepared.run(&app).await?;
             Ok(told(&app, &ctx, begun, outcome, &mut Vec::new()))
         };
         return answer_early(call, held, &target, response, kept, work).await;
     }
-    let outcome = run(&call.app, &call.ctx, &prepared, &response).await?;
+    let outcome = prepared.run(&call.app).await?;
     kept.headers = headers(&outcome.target, &outcome.qos);
     let mut events = Vec::new();
     let response = told(&call.app, &call.ctx, response, outcome, &mut events);
@@ -109,7 +109,12 @@ pub(super) async fn create(
 }
 
 /// What is to be generated: the instructions, the tools, the items of earlier responses, then the input.
-async fn prepare(call: &Call, request: &Request, items: &Items) -> Result<Prepared, ApiError> {
+async fn prepare(
+    call: &Call,
+    request: &Request,
+    items: &Items,
+    response: &ResponseObject,
+) -> Result<Prepared, ApiError> {
     let generation = Generation {
         model: request.model.clone(),
         state: PromptState { session_id: request.session_id.clone(), ..PromptState::default() },
@@ -118,7 +123,10 @@ async fn prepare(call: &Call, request: &Request, items: &Items) -> Result<Prepar
         routing: request.wishes.routing.clone(),
         max_output_tokens: request.members.get("max_output_tokens").and_then(Value::as_u64),
     };
-    let prepared = generation.prepare(&call.app, &call.ctx).await.map_err(in_session_ref)?;
+    let prepared = generation
+        .prepare(&call.app, &call.ctx, Surface::V1Responses, response.id().as_str())
+        .await
+        .map_err(in_session_ref)?;
     call.app.limits.generation(&call.ctx.key)?;
     Ok(prepared)
 }
@@ -141,15 +149,6 @@ pub(super) fn own(members: &Map<String, Value>, items: &Items) -> Result<Vec<Par
     Ok(own)
 }
 
-async fn run(
-    app: &App,
-    ctx: &ProjectCtx,
-    prepared: &Prepared,
-    response: &ResponseObject,
-) -> Result<Outcome, ApiError> {
-    Ok(prepared.run(app, ctx, Surface::V1Responses, response.id().as_str()).await?)
-}
-
 /// The response of a request that asks for no more than a text, and what is kept beside it.
 pub(super) async fn write(
     call: &Call,
@@ -157,8 +156,8 @@ pub(super) async fn write(
     items: &Items,
     response: ResponseObject,
 ) -> Result<(ResponseObject, Kept), ApiError> {
-    let prepared = prepare(call, request, items).await?;
-    let outcome = run(&call.app, &call.ctx, &prepared, &response).await?;
+    let prepared = prepare(call, request, items, &response).await?;
+    let outcome = prepared.run(&call.app).await?;
     let headers = headers(&outcome.target, &outcome.qos);
     let kept = Kept { materialized: prepared.materialized, headers, ..Kept::default() };
     Ok((told(&call.app, &call.ctx, response, outcome, &mut Vec::new()), kept))

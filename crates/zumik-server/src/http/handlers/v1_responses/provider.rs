@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
-use zumik_types::{ArtifactId, BranchId, Qos, SessionId, V1ResponseId};
+use zumik_types::{ArtifactId, SessionId, V1ResponseId};
 
 use super::super::generations::{SESSION_REF, session_prefix};
 use super::super::hints::Wishes;
@@ -11,26 +11,19 @@ use super::history::Items;
 use crate::app::App;
 use crate::engine::members::Members;
 use crate::engine::{
-    Api, Asked, ChatMessage, Failure, ModelAnswer, ModelCall, Past, ProviderError, Route, Surface,
-    Unanswered, Wanted,
+    Api, Asked, ChatMessage, Failure, ModelAnswer, ModelCall, ProviderError, Route, Surface, Unanswered,
+    Wanted,
 };
 use crate::http::ApiError;
 use crate::http::call::Call;
 use crate::openai::{Input, Untranslatable, to_chat};
-use crate::store::ProjectCtx;
 
 /// Members that this server answers for, so that no provider sees them.
 const HANDLED: [&str; 4] = ["previous_response_id", "conversation", "background", "metadata"];
 
 /// What a provider is asked: nothing of the request can be wrong any more but what the provider finds.
 pub(super) struct Question {
-    ctx: ProjectCtx,
-    object_id: String,
-    session_id: Option<SessionId>,
-    branch_id: Option<BranchId>,
-    qos: Qos,
-    started: Instant,
-    past: Past,
+    asked: Asked,
     /// Where it goes.
     pub(super) route: Route,
     /// Artifacts whose text is in the prompt.
@@ -85,19 +78,21 @@ impl Question {
         before.extend(items.before);
         let prompt =
             Members::of(&body).ok().and_then(|members| std::str::from_utf8(members.get("input")?).ok());
-        let session = session_id.as_ref();
-        let wanted =
-            Wanted { ctx: &call.ctx, model, session, prompt: prompt.unwrap_or_default(), routing: &routing };
-        let route = call.app.engine.resolve(&wanted).await?;
-        call.app.limits.generation(&call.ctx.key)?;
-        Ok(Self {
+        let asked = Asked {
             ctx: call.ctx.clone(),
+            surface: Surface::V1Responses,
             object_id: id.to_string(),
             session_id,
             branch_id,
             qos,
             started,
             past,
+        };
+        let wanted = Wanted { asked: &asked, model, prompt: prompt.unwrap_or_default(), routing: &routing };
+        let route = call.app.engine.resolve(&wanted).await?;
+        call.app.limits.generation(&call.ctx.key)?;
+        Ok(Self {
+            asked,
             route,
             materialized,
             body,
@@ -158,16 +153,7 @@ impl Question {
         body: Bytes,
         stream: bool,
     ) -> Result<ModelAnswer, Unanswered> {
-        let asked = Asked {
-            ctx: self.ctx.clone(),
-            surface: Surface::V1Responses,
-            object_id: self.object_id.clone(),
-            session_id: self.session_id.clone(),
-            branch_id: self.branch_id.clone(),
-            qos: self.qos.clone(),
-            started: self.started,
-            past: self.past.clone(),
-        };
+        let asked = self.asked.clone();
         app.engine.ask(ModelCall { api, asked, route, body, stream }).await
     }
 
