@@ -23,6 +23,7 @@ mod engine;
 #[doc(hidden)]
 pub mod fuzzing;
 mod http;
+mod insist;
 pub mod mint;
 mod openai;
 pub mod seal;

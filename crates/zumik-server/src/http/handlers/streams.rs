@@ -10,11 +10,12 @@ use futures_util::{Stream, StreamExt};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::generations::{Kept, MOST_KEPT, commit};
+use super::v1_responses::give_up;
 use crate::app::App;
 use crate::engine::Held;
 use crate::http::call::Call;
 use crate::http::{ApiError, Reply};
-use crate::store::{Answer, ProjectCtx};
+use crate::store::{Answer, ProjectCtx, StoredResponse};
 
 /// A piece of a stream.
 pub(super) enum Piece {
@@ -119,13 +120,22 @@ impl Recorder {
         let Some(held) = self.held.take() else { return last };
         let mut answer = self.head.clone();
         answer.body = self.record.take().unwrap_or_default().freeze();
+        let begun = match &kept.response {
+            Some(StoredResponse::V1(response)) if kept.begun => Some(response.id().clone()),
+            _ => None,
+        };
         match self.commit(held, kept, answer).await {
             Ok(()) => last,
             Err(error) => {
                 if let Some(cause) = error.cause() {
                     tracing::error!(trace = %self.ctx.trace, cause, "a stream could not be kept");
                 }
-                (self.fault)(&error)
+                let last = (self.fault)(&error);
+                if let Some(id) = begun {
+                    let Self { app, ctx, .. } = self;
+                    app.running.clone().spawn(async move { give_up(&app, &ctx, &id, &error).await });
+                }
+                last
             }
         }
     }
@@ -158,7 +168,7 @@ mod tests {
     use crate::engine::{Models, Placeholder, Upstreams};
     use crate::mint::RandomMint;
     use crate::store::sqlite::{Options, SqliteStore};
-    use crate::store::{Generation, Store, StoredResponse};
+    use crate::store::{Generation, Store};
 
     async fn app(store: Arc<dyn Store>) -> (Arc<App>, ProjectCtx) {
         let now = chrono::Utc::now();
@@ -179,35 +189,52 @@ mod tests {
         StoredResponse::V1(Box::new(ResponseObject::new(id.clone(), members)))
     }
 
+    /// A response that was kept as it began.
+    async fn begun(app: &App, ctx: &ProjectCtx) -> V1ResponseId {
+        let id = V1ResponseId::with_suffix(&app.mint.suffix(ctx.now));
+        let begun = Generation {
+            response: Some(response(&id, "in_progress")),
+            begun: false,
+            input_items: None,
+            expires_at: ctx.now + super::super::generations::RETENTION,
+            materialized: Vec::new(),
+            answer: head(ctx),
+        };
+        app.store.commit_generation(ctx, begun, None).await.unwrap();
+        id
+    }
+
+    fn head(ctx: &ProjectCtx) -> Answer {
+        Answer { status: 200, trace: ctx.trace.clone(), headers: Vec::new(), body: Bytes::new() }
+    }
+
+    /// The end of the stream of a response.
+    fn end(
+        app: &Arc<App>,
+        ctx: &ProjectCtx,
+        id: &V1ResponseId,
+    ) -> impl Stream<Item = Result<Bytes, Infallible>> + Send {
+        let kept = Kept { response: Some(response(id, "completed")), begun: true, ..Kept::default() };
+        let recorder = Recorder {
+            app: Arc::clone(app),
+            ctx: ctx.clone(),
+            head: head(ctx),
+            held: Some(Held::nothing(Arc::clone(&app.store))),
+            record: None,
+            fault: |error| error.envelope().into(),
+            _running: app.running.token(),
+        };
+        events(futures_util::stream::iter([Piece::Last(Bytes::new(), kept)]), recorder)
+    }
+
     #[tokio::test]
     async fn a_client_that_goes_away_while_the_end_is_kept_leaves_no_open_response() {
         let folder = tempfile::tempdir().unwrap();
         let store = Arc::new(SqliteStore::open(Options::new(folder.path())).await.unwrap());
         let (app, ctx) = app(store).await;
-        let head = Answer { status: 200, trace: ctx.trace.clone(), headers: Vec::new(), body: Bytes::new() };
         for polls in 1..8 {
-            let id = V1ResponseId::with_suffix(&app.mint.suffix(ctx.now));
-            let begun = Generation {
-                response: Some(response(&id, "in_progress")),
-                begun: false,
-                input_items: None,
-                expires_at: ctx.now + super::super::generations::RETENTION,
-                materialized: Vec::new(),
-                answer: head.clone(),
-            };
-            app.store.commit_generation(&ctx, begun, None).await.unwrap();
-            let kept = Kept { response: Some(response(&id, "completed")), begun: true, ..Kept::default() };
-            let recorder = Recorder {
-                app: Arc::clone(&app),
-                ctx: ctx.clone(),
-                head: head.clone(),
-                held: Some(Held::nothing(Arc::clone(&app.store))),
-                record: None,
-                fault: |_| Bytes::new(),
-                _running: app.running.token(),
-            };
-            let last = futures_util::stream::iter([Piece::Last(Bytes::new(), kept)]);
-            let mut events = Box::pin(events(last, recorder));
+            let id = begun(&app, &ctx).await;
+            let mut events = Box::pin(end(&app, &ctx, &id));
             let mut left = polls;
             poll_fn(|cx| {
                 left -= 1;
@@ -221,5 +248,23 @@ mod tests {
             let found = app.store.retrieve_v1_response(&ctx, &id).await.unwrap();
             assert!(found.is_complete(), "gone after {polls} polls: {found:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_response_whose_end_cannot_be_written_fails_as_soon_as_the_store_takes_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(SqliteStore::open(Options::new(folder.path())).await.unwrap());
+        let (app, ctx) = app(store).await;
+        let id = begun(&app, &ctx).await;
+        // The store waits some seconds for its turn to write, and is unavailable then.
+        let other = rusqlite::Connection::open(folder.path().join("zumik.db")).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let told: Vec<_> = end(&app, &ctx, &id).collect().await;
+        assert!(String::from_utf8_lossy(told[0].as_ref().unwrap()).contains("error"), "{told:?}");
+        other.execute_batch("ROLLBACK").unwrap();
+        app.running.close();
+        app.running.wait().await;
+        let found = app.store.retrieve_v1_response(&ctx, &id).await.unwrap();
+        assert_eq!(found.members().get("status"), Some(&json!("failed")), "{found:?}");
     }
 }

@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
+use zumik_types::V1ResponseId;
+
 use super::super::generations::{Kept, commit, headers};
 use crate::app::App;
 use crate::domain::ResponseObject;
 use crate::engine::{Held, Target, qos};
 use crate::http::call::Call;
 use crate::http::{ApiError, Reply};
+use crate::insist::insist;
 use crate::store::{Answer, ProjectCtx, StoreError, StoredResponse};
 
 /// Keeps the response as `queued`, answers it, and works on it from then on. `work` makes the response as it ends.
@@ -57,10 +60,24 @@ fn failed(ctx: &ProjectCtx, mut response: ResponseObject, error: &ApiError) -> R
     response
 }
 
-/// Writes the end of a response that was kept when it began.
+/// Fails a response that was kept when it began, and whose end could not be kept.
+pub(in crate::http::handlers) async fn give_up(
+    app: &App,
+    ctx: &ProjectCtx,
+    id: &V1ResponseId,
+    error: &ApiError,
+) {
+    match insist(|| app.store.retrieve_v1_response(ctx, id)).await {
+        Ok(response) => finish(app, ctx, failed(ctx, response, error)).await,
+        Err(StoreError::NotFound { .. }) => {}
+        Err(error) => tracing::error!(trace = %ctx.trace, %id, %error, "a response could not be failed"),
+    }
+}
+
+/// Writes the end of a response that was kept when it began, as soon as the store takes it.
 pub(super) async fn finish(app: &App, ctx: &ProjectCtx, response: ResponseObject) {
-    let id = response.id().clone();
-    match app.store.finish_response(ctx, StoredResponse::V1(Box::new(response))).await {
+    let id = response.id();
+    match insist(|| app.store.finish_response(ctx, stored(&response))).await {
         // It may have been deleted meanwhile.
         Ok(_) | Err(StoreError::NotFound { .. }) => {}
         Err(error) => {

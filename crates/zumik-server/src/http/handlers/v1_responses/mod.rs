@@ -25,6 +25,7 @@ use crate::store::Kind;
 use history::Items;
 use request::Request;
 
+pub(super) use background::give_up;
 pub(crate) use compact::compact;
 pub(crate) use input_items::input_items;
 pub(crate) use input_tokens::input_tokens;

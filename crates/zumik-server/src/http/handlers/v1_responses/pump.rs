@@ -17,6 +17,7 @@ use crate::engine::members::Members;
 use crate::engine::{Failure, Frame, Held, Meter, ModelBody, ModelStream, ProviderError, Usage, Work};
 use crate::http::call::Call;
 use crate::http::{ApiError, OpenStream, Reply};
+use crate::insist::PAUSE;
 use crate::openai::{Adoption, ChatStream, Draft, Events, write_error};
 use crate::store::{Answer, Generation, ProjectCtx};
 
@@ -215,10 +216,11 @@ impl Pump {
             return Piece::Last(out.into(), kept.unwrap_or_default());
         }
         if kept.is_some() {
-            // A client that goes away now must not leave the response as it began.
+            // A client that goes away now must not leave the response as it began. One that stays need not wait for a store
+            // that cannot be written.
             let (app, ctx) = (Arc::clone(&self.app), self.ctx.clone());
             let finished = self.app.running.spawn(async move { finish(&app, &ctx, response).await });
-            if finished.await.is_err() {
+            if let Ok(Err(_)) = tokio::time::timeout(PAUSE, finished).await {
                 tracing::error!(trace = %self.ctx.trace, "writing the end of a response panicked");
             }
         }
