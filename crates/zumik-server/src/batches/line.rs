@@ -6,15 +6,10 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use zumik_types::TraceId;
 
-use super::retry::{ATTEMPTS, pause};
+use super::retry::{ATTEMPTS, Verdict, verdict};
 use super::worker::Shop;
+use crate::insist::insist;
 use crate::store::{ClaimedLine, LineOutcome, ProjectCtx, StoreError};
-
-/// How often it is tried to keep a result while the store cannot be written.
-const KEEP_ATTEMPTS: u32 = 30;
-
-/// The pause between two tries.
-const KEEP_PAUSE: Duration = Duration::from_secs(1);
 
 /// What came of a claimed line.
 #[derive(Debug, PartialEq, Eq)]
@@ -23,38 +18,45 @@ pub(super) enum Ended {
     Settled { last: bool },
     /// It waits for its next attempt, at this time.
     Waits(DateTime<Utc>),
+    /// No model was asked for it. It is still held, and nothing of it is kept: it is due again at this time.
+    Rests(DateTime<Utc>),
     /// Its lease was lost, or its result could not be kept.
     Lost,
 }
 
-/// Runs a line and keeps what it came to.
-pub(super) async fn run(shop: Arc<Shop>, line: ClaimedLine) -> Ended {
-    let outcome = outcome(&shop, &line).await;
-    for _ in 0..KEEP_ATTEMPTS {
-        let again = if let LineOutcome::Again(at) = &outcome { Some(*at) } else { None };
-        match shop.store.settle_batch_line(&line, outcome.clone(), shop.clock.now()).await {
-            Ok(last) => return again.map_or(Ended::Settled { last }, Ended::Waits),
-            Err(StoreError::LeaseLost) => {
-                tracing::warn!(batch = %line.batch, "a line of a batch was taken over by another server");
-                return Ended::Lost;
-            }
-            Err(error @ StoreError::Unavailable(_)) => {
-                tracing::warn!(batch = %line.batch, %error, "the result of a line waits for the store");
-                tokio::time::sleep(KEEP_PAUSE).await;
-            }
-            Err(error) => {
-                tracing::error!(batch = %line.batch, %error, "the result of a line could not be kept");
-                return Ended::Lost;
-            }
-        }
-    }
-    Ended::Lost
+/// What an attempt came to.
+enum Attempt {
+    /// To be kept.
+    Came(LineOutcome),
+    /// No model was asked, and none should be before this time.
+    Rests(DateTime<Utc>),
 }
 
-async fn outcome(shop: &Shop, line: &ClaimedLine) -> LineOutcome {
+/// Runs a line and keeps what it came to.
+pub(super) async fn run(shop: Arc<Shop>, line: ClaimedLine) -> Ended {
+    let outcome = match attempt(&shop, &line).await {
+        Attempt::Came(outcome) => outcome,
+        Attempt::Rests(until) => return Ended::Rests(until),
+    };
+    let again = if let LineOutcome::Again(at) = &outcome { Some(*at) } else { None };
+    let settled = insist(|| shop.store.settle_batch_line(&line, outcome.clone(), shop.clock.now())).await;
+    match settled {
+        Ok(last) => again.map_or(Ended::Settled { last }, Ended::Waits),
+        Err(StoreError::LeaseLost) => {
+            tracing::warn!(batch = %line.batch, "a line of a batch was taken over by another server");
+            Ended::Lost
+        }
+        Err(error) => {
+            tracing::error!(batch = %line.batch, %error, "the result of a line could not be kept");
+            Ended::Lost
+        }
+    }
+}
+
+async fn attempt(shop: &Shop, line: &ClaimedLine) -> Attempt {
     if line.attempt > ATTEMPTS {
         let message = format!("The line got no answer in {ATTEMPTS} attempts.");
-        return LineOutcome::Failed { message };
+        return Attempt::Came(LineOutcome::Failed { message });
     }
     let now = shop.clock.now();
     let ctx = ProjectCtx {
@@ -65,14 +67,20 @@ async fn outcome(shop: &Shop, line: &ClaimedLine) -> LineOutcome {
         now,
     };
     let answer = shop.runner.run(&ctx, line.body.clone()).await;
-    match pause(answer.status, &answer.body, line.attempt, shop.chance()) {
-        Some(pause) => {
-            tracing::debug!(
-                trace = %answer.trace, batch = %line.batch, status = answer.status, attempt = line.attempt,
-                "a line of a batch is tried again"
-            );
-            LineOutcome::Again(shop.clock.now() + TimeDelta::from_std(pause).unwrap_or(TimeDelta::zero()))
-        }
-        None => LineOutcome::Answered { status: answer.status, request_id: answer.trace, body: answer.body },
+    let after = |pause: Duration| {
+        tracing::debug!(
+            trace = %answer.trace, batch = %line.batch, status = answer.status, attempt = line.attempt,
+            "a line of a batch is tried again"
+        );
+        shop.clock.now() + TimeDelta::from_std(pause).unwrap_or(TimeDelta::zero())
+    };
+    match verdict(&answer, line.attempt, shop.chance()) {
+        Verdict::Rests(pause) => Attempt::Rests(after(pause)),
+        Verdict::Again(pause) => Attempt::Came(LineOutcome::Again(after(pause))),
+        Verdict::Stands => Attempt::Came(LineOutcome::Answered {
+            status: answer.status,
+            request_id: answer.trace,
+            body: answer.body,
+        }),
     }
 }

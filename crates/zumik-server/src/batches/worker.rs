@@ -14,7 +14,7 @@ use super::line::{self, Ended};
 use super::{Bell, Runner};
 use crate::clock::Clock;
 use crate::mint::Mint;
-use crate::store::{LINE_LEASE, LineLease, Store, StoreError};
+use crate::store::{Advanced, BatchStore, LINE_LEASE, LineLease, StoreError};
 
 /// How often the store is asked without a reason: another server of the same store may have left something.
 const LOOK: Duration = Duration::from_secs(30);
@@ -25,10 +25,14 @@ const BREATH: Duration = Duration::from_secs(1);
 /// How often leases are renewed.
 const RENEW: Duration = Duration::from_secs(LINE_LEASE.num_seconds().unsigned_abs() / 3);
 
+/// Most lines that are held for a model that may not be asked now. Each is a lease to renew; with so many of them no more are
+/// claimed until one of them is due.
+const MOST_RESTING: usize = 1_024;
+
 /// What running a line needs.
 pub(crate) struct Shop {
     /// Where batches are.
-    pub(crate) store: Arc<dyn Store>,
+    pub(crate) store: Arc<dyn BatchStore>,
     /// What answers lines.
     pub(crate) runner: Arc<dyn Runner>,
     /// The time.
@@ -56,6 +60,12 @@ pub(crate) struct Worker {
     slots: usize,
     lines: JoinSet<Ended>,
     held: HashMap<Id, (LineLease, AbortHandle)>,
+    /// Lines for which no model could be asked, with the time to try again. They are held, so that the attempt does not
+    /// count, and take no slot.
+    resting: Vec<(DateTime<Utc>, LineLease)>,
+    /// Moves batches on, beside all else: putting the files of a large batch together takes longer than a lease lasts. One
+    /// at a time.
+    advancing: JoinSet<Result<Advanced, StoreError>>,
     renew_at: Instant,
     /// Whether a batch may be ready to be moved on.
     stirred: bool,
@@ -72,6 +82,8 @@ impl Worker {
             slots: slots.max(1),
             lines: JoinSet::new(),
             held: HashMap::new(),
+            resting: Vec::new(),
+            advancing: JoinSet::new(),
             renew_at: Instant::now() + RENEW,
             stirred: true,
             idle_until: None,
@@ -93,6 +105,7 @@ impl Worker {
             tokio::select! {
                 () = closing.cancelled() => break,
                 Some(ended) = self.lines.join_next_with_id() => self.ended(ended),
+                Some(advanced) = self.advancing.join_next() => self.advanced(advanced),
                 () = self.bell.rung() => self.stir(),
                 () = tokio::time::sleep_until(next) => self.stir(),
             }
@@ -109,19 +122,60 @@ impl Worker {
         self.idle_until = None;
     }
 
-    /// Moves batches on and claims what there is room for. Gives how long nothing more is to be done, unless something
+    /// Has batches moved on and claims what there is room for. Gives how long nothing more is to be done, unless something
     /// happens.
     async fn step(&mut self) -> Result<Duration, StoreError> {
         let now = self.shop.clock.now();
-        if std::mem::take(&mut self.stirred) {
-            let advanced = self.shop.store.advance_batches(now).await.inspect_err(|_| self.stirred = true)?;
-            if advanced.started > 0 {
-                self.idle_until = None;
-            }
+        self.wake(now).await?;
+        self.advance(now);
+        let wait = self.claim(now).await?;
+        let wakes = self.resting.iter().map(|(until, _)| *until).min();
+        Ok(wakes.map_or(wait, |at| wait.min(until_then(now, at))))
+    }
+
+    /// Gives lines back that have rested: they are due again.
+    async fn wake(&mut self, now: DateTime<Utc>) -> Result<(), StoreError> {
+        let due: Vec<_> =
+            self.resting.iter().filter(|(until, _)| *until <= now).map(|(_, lease)| lease.clone()).collect();
+        if !due.is_empty() {
+            self.shop.store.release_batch_lines(due).await?;
+            self.resting.retain(|(until, _)| *until > now);
+            self.idle_until = None;
         }
-        let free = self.slots - self.lines.len();
+        Ok(())
+    }
+
+    /// Begins to move batches on, if there may be a reason and nobody is at it.
+    fn advance(&mut self, now: DateTime<Utc>) {
+        if !self.advancing.is_empty() || !std::mem::take(&mut self.stirred) {
+            return;
+        }
+        let store = Arc::clone(&self.shop.store);
+        self.advancing.spawn(async move {
+            let advanced = store.advance_batches(now).await;
+            if advanced.is_err() {
+                tokio::time::sleep(BREATH).await;
+            }
+            advanced
+        });
+    }
+
+    fn advanced(&mut self, advanced: Result<Result<Advanced, StoreError>, JoinError>) {
+        match advanced {
+            Ok(Ok(Advanced { started: 0, .. })) => {}
+            Ok(Ok(_)) => self.idle_until = None,
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "batches wait for the store");
+                self.stirred = true;
+            }
+            Err(error) => tracing::error!(%error, "moving batches on panicked"),
+        }
+    }
+
+    async fn claim(&mut self, now: DateTime<Utc>) -> Result<Duration, StoreError> {
+        let free = (self.slots - self.lines.len()).min(MOST_RESTING.saturating_sub(self.resting.len()));
         // A claim is a transaction: it is worth one when there is room for a few lines.
-        let worth = self.lines.is_empty() || free * 4 >= self.slots;
+        let worth = free > 0 && (self.lines.is_empty() || free * 4 >= self.slots);
         if !worth || self.idle_until.is_some_and(|until| now < until) {
             return Ok(self.idle_until.map_or(LOOK, |until| until_then(now, until)));
         }
@@ -156,36 +210,39 @@ impl Worker {
                 (error.id(), Ended::Lost)
             }
         };
-        self.held.remove(&id);
+        let held = self.held.remove(&id);
         match ended {
             Ended::Settled { last } => self.stirred |= last,
             Ended::Waits(at) => self.idle_until = self.idle_until.map(|until| until.min(at)),
+            Ended::Rests(until) => self.resting.extend(held.map(|(lease, _)| (until, lease))),
             Ended::Lost => {}
         }
     }
 
-    /// Holds on to the lines that run. One that another server has taken over is broken off.
+    /// The leases of the lines that run and of those that rest.
+    fn leases(&self) -> Vec<LineLease> {
+        let running = self.held.values().map(|(lease, _)| lease);
+        running.chain(self.resting.iter().map(|(_, lease)| lease)).cloned().collect()
+    }
+
+    /// Holds on to the lines that run and to those that rest. One that another server has taken over is broken off.
     async fn renew(&mut self) {
         self.renew_at = Instant::now() + RENEW;
-        if self.held.is_empty() {
+        let leases = self.leases();
+        if leases.is_empty() {
             return;
         }
-        let leases = self.held.values().map(|(lease, _)| lease.clone()).collect();
         match self.shop.store.renew_batch_lines(leases, self.shop.clock.now()).await {
             Ok(lost) => {
-                let lost: Vec<_> = self
-                    .held
-                    .values()
-                    .filter(|(lease, _)| lost.contains(lease))
-                    .map(|(_, run)| run)
-                    .collect();
-                lost.into_iter().for_each(AbortHandle::abort);
+                self.resting.retain(|(_, lease)| !lost.contains(lease));
+                let running = self.held.values().filter(|(lease, _)| lost.contains(lease));
+                running.for_each(|(_, run)| run.abort());
             }
             Err(error) => tracing::warn!(%error, "the leases of batch lines could not be renewed"),
         }
     }
 
-    /// Breaks off what still runs, and gives it back.
+    /// Breaks off what still runs, and gives all that is held back.
     async fn release(mut self) {
         self.lines.abort_all();
         // Those that settled before they could be broken off are not given back.
@@ -194,7 +251,7 @@ impl Worker {
                 self.held.remove(&id);
             }
         }
-        let leases: Vec<_> = self.held.into_values().map(|(lease, _)| lease).collect();
+        let leases = self.leases();
         if leases.is_empty() {
             return;
         }

@@ -26,6 +26,7 @@ struct Parts {
     param: Option<Cow<'static, str>>,
     branch: Option<BranchState>,
     retry_after: Option<u64>,
+    unasked: bool,
     allow: Option<HeaderValue>,
     cause: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
@@ -40,6 +41,7 @@ impl ApiError {
             param: None,
             branch: None,
             retry_after: None,
+            unasked: false,
             allow: None,
             cause: None,
         }))
@@ -278,6 +280,22 @@ impl ApiError {
         error.0.code = code.map(Cow::Owned);
         error.0.param = param.map(Cow::Owned);
         error
+    }
+
+    /// A generation for which no model was asked, and for which one may be asked later.
+    pub(crate) fn unasked(mut self) -> Self {
+        self.0.unasked = true;
+        self
+    }
+
+    /// Whether no model was asked, and one may be asked later.
+    pub(crate) fn is_unasked(&self) -> bool {
+        self.0.unasked
+    }
+
+    /// How many seconds to wait before the request is sent again, if that is known.
+    pub(crate) fn retry_after(&self) -> Option<u64> {
+        self.0.retry_after
     }
 
     /// The HTTP status.

@@ -142,7 +142,7 @@ async fn write_usage(app: Arc<App>, closing: CancellationToken) {
 
 async fn run_batches(app: Arc<App>, lines: u32, closing: CancellationToken) {
     let shop = Shop {
-        store: Arc::clone(&app.store),
+        store: app.store.clone(),
         runner: Arc::new(ChatLines(Arc::clone(&app))),
         clock: Arc::clone(&app.clock),
         mint: Arc::clone(&app.mint),

@@ -1,6 +1,7 @@
 //! The worker, over the plain store and in virtual time. What answers lines is scripted here: it must fail at will.
 
 mod replicas;
+mod slow_ends;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -22,7 +23,7 @@ use crate::clock::Clock;
 use crate::domain::{Scopes, key_hash};
 use crate::mint::RandomMint;
 use crate::store::memory::MemoryStore;
-use crate::store::{NewFile, NewKey, Store, Written};
+use crate::store::{BatchStore, NewFile, NewKey, Store, Written};
 
 const ENDPOINT: &str = "/v1/chat/completions";
 
@@ -35,10 +36,27 @@ impl Clock for VirtualClock {
     }
 }
 
-/// Answers a line after `takes`, with the statuses of its script in turn, the last one from then on.
+/// How a line is answered once.
+#[derive(Debug, Clone, Copy)]
+struct Says {
+    status: u16,
+    retry_after: Option<u64>,
+    asked: bool,
+}
+
+impl From<u16> for Says {
+    fn from(status: u16) -> Self {
+        Self { status, retry_after: None, asked: true }
+    }
+}
+
+/// No model could be asked.
+const UNASKED: Says = Says { status: 502, retry_after: None, asked: false };
+
+/// Answers a line after `takes`, as its script says in turn, the last one from then on.
 struct Script {
     takes: Duration,
-    statuses: HashMap<&'static str, Vec<u16>>,
+    says: HashMap<&'static str, Vec<Says>>,
     calls: Mutex<Vec<(String, Instant)>>,
     running: AtomicUsize,
     most_at_once: AtomicUsize,
@@ -54,13 +72,17 @@ impl Runner for Script {
         let running = self.running.fetch_add(1, Ordering::SeqCst) + 1;
         self.most_at_once.fetch_max(running, Ordering::SeqCst);
         let _ends = Ends(&self.running);
-        tokio::time::sleep(self.takes).await;
-        let statuses = self.statuses.get(&*name).map_or(&[200][..], Vec::as_slice);
-        let status = *statuses.get(before).or(statuses.last()).unwrap();
+        let says = self.says.get(&*name);
+        let says = says.and_then(|says| says.get(before).or(says.last())).copied().unwrap_or(200.into());
+        if says.asked {
+            tokio::time::sleep(self.takes).await;
+        }
         LineAnswer {
-            status,
+            status: says.status,
             trace: ctx.trace.clone(),
             body: Bytes::from(json!({ "name": name }).to_string()),
+            retry_after: says.retry_after,
+            asked: says.asked,
         }
     }
 }
@@ -84,16 +106,23 @@ struct World {
 
 impl World {
     async fn new(takes: Duration, statuses: &[(&'static str, &[u16])]) -> Self {
+        let says = statuses
+            .iter()
+            .map(|(name, statuses)| (*name, statuses.iter().map(|status| Says::from(*status)).collect()));
+        Self::saying(takes, says.collect()).await
+    }
+
+    async fn saying(takes: Duration, says: HashMap<&'static str, Vec<Says>>) -> Self {
         let clock = Arc::new(VirtualClock(Utc::now(), Instant::now()));
         let store = MemoryStore::new(clock.clone(), Arc::new(RandomMint::default()));
-        Self::over(Arc::new(store), clock, takes, statuses).await
+        Self::over(Arc::new(store), clock, takes, says).await
     }
 
     async fn over(
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
         takes: Duration,
-        statuses: &[(&'static str, &[u16])],
+        says: HashMap<&'static str, Vec<Says>>,
     ) -> Self {
         let project = store.ensure_project("test", clock.now()).await.unwrap().id;
         let key = NewKey {
@@ -108,7 +137,7 @@ impl World {
         let ctx = ProjectCtx { project, key, scopes: Scopes::INFERENCE_ONLY, trace, now };
         let script = Script {
             takes,
-            statuses: statuses.iter().map(|(name, statuses)| (*name, statuses.to_vec())).collect(),
+            says,
             calls: Mutex::default(),
             running: AtomicUsize::new(0),
             most_at_once: AtomicUsize::new(0),
@@ -137,8 +166,17 @@ impl World {
         slots: usize,
         draining: impl Fn() -> bool + Send + Sync + 'static,
     ) -> (JoinHandle<()>, CancellationToken) {
+        self.work_over(self.store.clone(), slots, draining)
+    }
+
+    fn work_over(
+        &self,
+        store: Arc<dyn BatchStore>,
+        slots: usize,
+        draining: impl Fn() -> bool + Send + Sync + 'static,
+    ) -> (JoinHandle<()>, CancellationToken) {
         let shop = Shop {
-            store: Arc::clone(&self.store),
+            store,
             runner: self.script.clone(),
             clock: self.clock.clone(),
             mint: Arc::new(RandomMint::default()),
@@ -243,6 +281,60 @@ async fn what_may_pass_is_tried_again_with_growing_pauses_and_not_forever() {
         assert!(never[at] - never[at - 1] >= least, "{never:?}");
         assert!(never[at] - never[at - 1] <= 4 * least + 1, "{never:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_attempt_comes_before_the_time_that_the_last_answer_asked_for() {
+    let busy = Says { retry_after: Some(60), ..429.into() };
+    let world = World::saying(Duration::ZERO, [("busy", vec![busy, busy, 200.into()])].into()).await;
+    let (_worker, _closing) = world.work(4);
+    let batch = world.create(&["busy"]).await;
+    let (_, output, _) = world.ended(&batch).await;
+    assert_eq!(output, ["busy"]);
+    let calls = world.calls("busy");
+    assert!(calls[1] >= 60 && calls[2] >= calls[1] + 60, "{calls:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn attempts_that_asked_no_model_do_not_count() {
+    let failed = Says::from(500);
+    let says = [&[UNASKED; 40][..], &[failed; 4], &[UNASKED; 40], &[200.into()]].concat();
+    let never = [&[UNASKED; 3][..], &[failed]].concat();
+    let world = World::saying(Duration::ZERO, [("late", says), ("never", never)].into()).await;
+    let (_worker, _closing) = world.work(4);
+    let batch = world.create(&["late", "never"]).await;
+    let (_, output, errors) = world.ended(&batch).await;
+    assert_eq!((output, errors.len()), (vec!["late".to_owned()], 1));
+    assert_eq!((world.calls("late").len(), world.calls("never").len()), (85, 3 + retry::ATTEMPTS as usize));
+}
+
+#[tokio::test(start_paused = true)]
+async fn lines_that_no_model_can_be_asked_for_leave_the_slots_to_others() {
+    let says = ["a", "b", "c", "d"].map(|name| (name, [&[UNASKED; 9][..], &[200.into()]].concat()));
+    let world = World::saying(Duration::from_secs(5), says.into()).await;
+    let (_worker, _closing) = world.work(2);
+    let batch = world.create(&["a", "b", "c", "d", "e", "f"]).await;
+    let (_, output, _) = world.ended(&batch).await;
+    assert_eq!(output, ["a", "b", "c", "d", "e", "f"]);
+    let calls = world.script.calls.lock().unwrap();
+    let began = |name: &str| calls.iter().find(|(called, _)| called == name).unwrap().1;
+    let first = calls[0].1;
+    assert!(["e", "f"].map(began).iter().all(|at| *at - first < Duration::from_secs(5)), "{calls:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_is_closed_gives_lines_back_that_no_model_could_be_asked_for() {
+    let world = World::saying(Duration::ZERO, [("a", vec![UNASKED])].into()).await;
+    let (worker, closing) = world.work(1);
+    world.create(&["a"]).await;
+    // Longer than a lease lasts that nobody renews.
+    tokio::time::sleep(Duration::from_secs(200)).await;
+    let calls = world.calls("a");
+    assert!((10..20).contains(&calls.len()), "{calls:?}");
+    closing.cancel();
+    worker.await.unwrap();
+    let claimed = world.store.claim_batch_lines(world.clock.now(), 8).await.unwrap();
+    assert_eq!(claimed.iter().map(|line| line.attempt).collect::<Vec<_>>(), [1]);
 }
 
 #[tokio::test(start_paused = true)]

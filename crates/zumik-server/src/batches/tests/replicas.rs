@@ -28,7 +28,7 @@ impl Runner for Gated {
         self.called.send_modify(|called| called.push(line["name"].as_str().unwrap().to_owned()));
         let _passed = self.gate.acquire().await.unwrap();
         let body = json!({ "by": self.server }).to_string().into();
-        LineAnswer { status: 200, trace: ctx.trace.clone(), body }
+        LineAnswer { status: 200, trace: ctx.trace.clone(), body, retry_after: None, asked: true }
     }
 }
 
@@ -93,7 +93,7 @@ impl Replica {
 /// A project's batch of lines with these names.
 async fn batch(replica: &Replica, names: &[String]) -> (World, BatchId) {
     let clock: Arc<dyn Clock> = replica.clock.clone();
-    let world = World::over(replica.store.clone(), clock, Duration::ZERO, &[]).await;
+    let world = World::over(replica.store.clone(), clock, Duration::ZERO, HashMap::new()).await;
     let names: Vec<_> = names.iter().map(String::as_str).collect();
     let batch = world.create(&names).await;
     (world, batch)

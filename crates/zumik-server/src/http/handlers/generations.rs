@@ -277,9 +277,11 @@ impl From<ProviderError> for ApiError {
             ProviderError::LeftAlone => {
                 "The provider of this model has failed several times in a row and is left alone for a while."
             }
+            ProviderError::Unlisted => "The provider does not tell which models it has.",
             ProviderError::NoTarget => "No permitted provider serves this model.",
         };
-        Self::provider(message).caused_by(error.into())
+        let error = Self::provider(message).caused_by(error.into());
+        if unasked { error.unasked() } else { error }
     }
 }
 
@@ -346,6 +348,22 @@ mod tests {
                 Reservation::Held(_) => assert_eq!(key.key, "not kept"),
             }
         }
+    }
+
+    #[test]
+    fn only_a_failure_that_asked_no_model_and_may_pass_is_said_to_be_one() {
+        for (error, is_unasked) in [
+            (ProviderError::LeftAlone, true),
+            (ProviderError::Unlisted, true),
+            (ProviderError::NoTarget, false),
+            (ProviderError::Limited { retry_after: 7 }, false),
+            (ProviderError::Failed(503), false),
+            (ProviderError::refused(400, b""), false),
+        ] {
+            let what = format!("{error:?}");
+            assert_eq!(ApiError::from(error).is_unasked(), is_unasked, "{what}");
+        }
+        assert_eq!(ApiError::from(ProviderError::Limited { retry_after: 7 }).retry_after(), Some(7));
     }
 
     #[test]

@@ -65,7 +65,7 @@ impl Limits {
         let Some(tokens) = &self.tokens else { return Ok(()) };
         tokens
             .check(key, Instant::now())
-            .map_err(|wait| ApiError::rate_limited("the tokens of this API key", seconds(wait)))
+            .map_err(|wait| ApiError::rate_limited("the tokens of this API key", seconds(wait)).unasked())
     }
 
     /// Counts the tokens that a generation of a key took.
@@ -135,6 +135,19 @@ mod tests {
         assert_eq!(refused.message(), "Rate limit reached for this API key. Retry after 30 seconds.");
         assert!(limits.request(&two).is_ok());
         assert!(limits.purge_job(&ProjectId::with_suffix("1")).is_ok());
+    }
+
+    #[test]
+    fn who_has_spent_his_tokens_is_told_how_long_to_wait_before_any_model_is_asked() {
+        let limits = Limits::new(&LimitSettings {
+            tokens_per_minute: NonZeroU32::new(60),
+            ..LimitSettings::default()
+        });
+        let key = KeyId::with_suffix("1");
+        assert!(limits.generation(&key).is_ok());
+        limits.spend(&key, 100);
+        let refused = limits.generation(&key).unwrap_err();
+        assert!(refused.is_unasked() && refused.retry_after() > Some(30), "{refused:?}");
     }
 
     #[test]

@@ -71,6 +71,10 @@ pub(crate) struct LineAnswer {
     pub(crate) trace: TraceId,
     /// The chat completion, or the error envelope.
     pub(crate) body: Bytes,
+    /// `Retry-After`, in seconds.
+    pub(crate) retry_after: Option<u64>,
+    /// Whether a model was asked, or none ever would be. Otherwise the same line may come to something later.
+    pub(crate) asked: bool,
 }
 
 /// `POST /v1/chat/completions`
@@ -116,12 +120,18 @@ pub(crate) async fn line(app: &Arc<App>, ctx: &ProjectCtx, body: Bytes) -> LineA
     let trace = app.mint_trace();
     let ctx = ProjectCtx { trace: trace.clone(), now: app.clock.now(), ..ctx.clone() };
     match complete_line(app, &ctx, &body).await {
-        Ok(body) => LineAnswer { status: 200, trace, body },
+        Ok(body) => LineAnswer { status: 200, trace, body, retry_after: None, asked: true },
         Err(error) => {
             if let Some(cause) = error.cause() {
                 tracing::warn!(%trace, cause, "a line of a batch failed");
             }
-            LineAnswer { status: error.status().as_u16(), trace, body: error.envelope().into() }
+            LineAnswer {
+                status: error.status().as_u16(),
+                trace,
+                body: error.envelope().into(),
+                retry_after: error.retry_after(),
+                asked: !error.is_unasked(),
+            }
         }
     }
 }
