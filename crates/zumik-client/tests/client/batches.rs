@@ -367,7 +367,7 @@ async fn a_line_whose_answer_cannot_be_read_is_an_error_of_that_line_alone() {
 #[tokio::test(start_paused = true)]
 async fn a_wait_outlives_five_minutes_without_a_server_and_no_more() {
     let fake = FakeTransport::new();
-    let begun = tokio::time::Instant::now();
+    let begun = Instant::now();
     let away = |from: u64, until: u64| {
         move |_: &RecordedRequest| match begun.elapsed().as_secs() {
             now if now < from => Answer::json(batch("in_progress", json!({}))),
@@ -380,7 +380,7 @@ async fn a_wait_outlives_five_minutes_without_a_server_and_no_more() {
     let client = fake.client();
     client.v1().batches().wait(&id).await.unwrap();
 
-    let again = tokio::time::Instant::now();
+    let again = Instant::now();
     fake.fallback(|_| Answer::refused());
     assert!(client.v1().batches().wait(&id).await.unwrap_err().is_connect());
     let waited = again.elapsed().as_secs();
