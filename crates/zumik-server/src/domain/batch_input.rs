@@ -111,7 +111,12 @@ fn check(line: &[u8], endpoint: &str) -> Result<String, InputFault> {
     if !line.trim_ascii_start().starts_with(b"{") {
         return Err(fault("invalid_json_line", "The line is not a JSON object.".to_owned(), None));
     }
-    let members: Members<'_> = serde_json::from_slice(line).map_err(|error| {
+    // Of members that it passes over, serde would not notice.
+    let line = std::str::from_utf8(line).map_err(|error| {
+        let message = format!("The line is not UTF-8 text (column {}).", error.valid_up_to() + 1);
+        fault("invalid_json_line", message, None)
+    })?;
+    let members: Members<'_> = serde_json::from_str(line).map_err(|error| {
         let message = format!("The line is not a valid JSON object (column {}).", error.column());
         fault("invalid_json_line", message, None)
     })?;
@@ -236,7 +241,10 @@ mod tests {
         let deep = format!("{}{}", r#"{"custom_id":"#.repeat(50_000), "}".repeat(50_000));
         let deep_body =
             line("x").replace(r#""auto""#, &format!("{}{}", "[".repeat(9_000), "]".repeat(9_000)));
-        for content in [&b"\xff\xfe"[..], b"\xef\xbb\xbf{}", b"{\"custom_id\":\"\xff\"}", deep.as_bytes()] {
+        let aside = [&line("x").as_bytes()[..1], b"\"more\":\"\xff\",", &line("x").as_bytes()[1..]].concat();
+        for content in
+            [&b"\xff\xfe"[..], b"\xef\xbb\xbf{}", b"{\"custom_id\":\"\xff\"}", &aside, deep.as_bytes()]
+        {
             assert_eq!(BatchInput::read(content, ENDPOINT).faults[0].code, "invalid_json_line");
         }
         // How deep a body may be is said when it runs.

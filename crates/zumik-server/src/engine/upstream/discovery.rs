@@ -167,7 +167,7 @@ impl Upstreams {
     /// The models of an upstream, by its settings or as far as it is known, else what to wait for.
     pub(super) fn listed(&self, endpoint: &Arc<Endpoint>, discovery: &Discovery) -> Result<List, Awaited> {
         if !endpoint.models.is_empty() {
-            return Ok(endpoint.models.as_slice().into());
+            return Ok(Arc::clone(&endpoint.models));
         }
         discovery.look(|| {
             let endpoint = Arc::clone(endpoint);

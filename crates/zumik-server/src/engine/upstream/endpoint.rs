@@ -34,7 +34,7 @@ pub(crate) struct Endpoint {
     /// Where it runs.
     pub(crate) region: Arc<str>,
     /// The models that the settings list.
-    pub(crate) models: Vec<Arc<str>>,
+    pub(crate) models: Arc<[Arc<str>]>,
     /// Longest silence.
     pub(crate) idle: Duration,
     /// Longest time for a whole answer.
