@@ -47,24 +47,26 @@ impl Log {
         }
     }
 
-    fn write_back(&mut self, conn: &Connection) -> Result<()> {
+    /// Whether it was to be emptied, for which readers may have been waited.
+    fn write_back(&mut self, conn: &Connection) -> Result<bool> {
         let log = checkpoint(conn, "NOOP")?;
         if log.pages < self.last.pages {
             self.last = Extent::default();
         }
         let large = log.pages >= LARGE && self.last.pages < LARGE;
         if !large && log.pages < self.last.pages + LIMIT {
-            return Ok(());
+            return Ok(false);
         }
         let before = std::mem::replace(&mut self.last, log);
         let log = checkpoint(conn, "PASSIVE")?;
         // A reader that was waited for in vain, such as a backup, is still there. Every write would wait again.
         let held = before.pages >= LARGE && log.written == before.written;
-        if log.pages >= LARGE && !held {
+        let emptied = log.pages >= LARGE && !held;
+        if emptied {
             empty(conn)?;
         }
         self.last = checkpoint(conn, "NOOP")?;
-        Ok(())
+        Ok(emptied)
     }
 
     /// Empties the log. Whether it is empty now: not when a reader held on to it for too long.
@@ -213,13 +215,6 @@ mod tests {
         assert!(emptied, "the log is still there after {PATIENCE:?}");
     }
 
-    /// How long a write after this one waits.
-    fn watch(log: &mut Log, conn: &Connection) -> Duration {
-        let begin = Instant::now();
-        log.watch(conn);
-        begin.elapsed()
-    }
-
     #[test]
     fn a_reader_that_stays_is_waited_for_once_and_leaves_a_small_log_when_it_ends() {
         let folder = tempfile::tempdir().unwrap();
@@ -229,17 +224,17 @@ mod tests {
         grow(&conn, LIMIT);
         let backup = reading(&path);
         grow(&conn, LARGE);
-        assert!(watch(&mut log, &conn) >= PATIENCE, "it might end soon");
+        assert!(log.write_back(&conn).unwrap(), "it might end soon");
         for _ in 0..2 {
             grow(&conn, LIMIT);
-            assert!(watch(&mut log, &conn) < PATIENCE, "writes wait for the same reader again");
+            assert!(!log.write_back(&conn).unwrap(), "writes wait for the same reader again");
         }
         assert!(length() > (LARGE + 3 * LIMIT) as u64 * FRAME, "a reader holds the log of its moment");
         drop(backup);
-        watch(&mut log, &conn);
+        log.watch(&conn);
         assert_ne!(length(), 0, "it is left alone until it has grown further");
         grow(&conn, LIMIT);
-        watch(&mut log, &conn);
+        log.watch(&conn);
         assert_eq!(length(), 0);
     }
 
@@ -250,11 +245,11 @@ mod tests {
         let (conn, mut log) = (open_writer(&path).unwrap(), Log::default());
         let first = reading(&path);
         grow(&conn, LARGE);
-        assert!(watch(&mut log, &conn) >= PATIENCE, "the first one might end soon");
+        assert!(log.write_back(&conn).unwrap(), "the first one might end soon");
         let second = reading(&path);
         drop(first);
         grow(&conn, LIMIT);
-        assert!(watch(&mut log, &conn) >= PATIENCE, "the second one might end soon");
+        assert!(log.write_back(&conn).unwrap(), "the second one might end soon");
         drop(second);
     }
 }
