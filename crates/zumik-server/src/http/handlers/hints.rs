@@ -3,7 +3,6 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde_json::Value;
 use zumik_types::{
     AgentHints, BundleId, DegradePolicy, Extra, HintReuse, HintRouting, HintSafety, HintSession, HintState,
     Qos, QosClass, ReusePreference, ReuseScope,
@@ -12,7 +11,7 @@ use zumik_types::{
 use crate::engine::{Routing, qos};
 use crate::http::ApiError;
 use crate::http::call::Call;
-use crate::http::input::Fields;
+use crate::http::input::{Fields, object_of};
 
 /// What the caller of a generation wishes.
 #[derive(Debug, Default, PartialEq)]
@@ -65,8 +64,7 @@ pub(crate) fn from_header(value: &str) -> Option<AgentHints> {
         return None;
     }
     let json = URL_SAFE_NO_PAD.decode(value).ok()?;
-    let Value::Object(members) = serde_json::from_slice(&json).ok()? else { return None };
-    read(&Fields::of(&members)).ok()
+    read(&Fields::of(&object_of(&json).ok()?)).ok()
 }
 
 /// Reads every section of hints. What is not known is left out.
