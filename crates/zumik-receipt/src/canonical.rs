@@ -96,11 +96,19 @@ fn check_members(
     Ok(())
 }
 
+/// From here on RFC 8785 writes a number with an exponent, and every reader takes it for a fraction.
+const EXPONENT: f64 = 1e21;
+
 fn check_number(number: &serde_json::Number, numbers: Numbers, pointer: &str) -> Result<(), CanonicalError> {
     let integer = number.as_u64().or_else(|| number.as_i64().map(i64::unsigned_abs));
     match integer {
         Some(magnitude) if magnitude <= MAX_INTEGER => Ok(()),
         None if number.is_f64() => match numbers {
+            // Without its exponent or fraction it would be read as the integer that it is.
+            Numbers::Any if is_written_as_large_integer(number) => Err(CanonicalError::IntegerTooLarge {
+                pointer: pointer.to_owned(),
+                number: number.to_string(),
+            }),
             Numbers::Any => Ok(()),
             Numbers::Integers => {
                 Err(CanonicalError::NotAnInteger { pointer: pointer.to_owned(), number: number.to_string() })
@@ -111,6 +119,10 @@ fn check_number(number: &serde_json::Number, numbers: Numbers, pointer: &str) ->
             Err(CanonicalError::IntegerTooLarge { pointer: pointer.to_owned(), number: number.to_string() })
         }
     }
+}
+
+fn is_written_as_large_integer(number: &serde_json::Number) -> bool {
+    number.as_f64().is_some_and(|number| number.abs() > MAX_INTEGER as f64 && number.abs() < EXPONENT)
 }
 
 #[cfg(test)]
@@ -141,6 +153,20 @@ mod tests {
             expected.split_whitespace().map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect();
         let value: Value = serde_json::from_str(input).unwrap();
         assert_eq!(canonicalize(&value, Numbers::Any).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_fraction_that_is_written_as_an_integer_has_the_bounds_of_one() {
+        for (text, expected) in
+            [("9007199254740991.0", "9007199254740991"), ("-1e21", "-1e+21"), ("1e300", "1e+300")]
+        {
+            assert_eq!(canonical(&serde_json::from_str(text).unwrap()), expected);
+        }
+        for text in ["9007199254740992.0", "-8446744073709551510.18", "9e20"] {
+            let number: Value = serde_json::from_str(text).unwrap();
+            let error = canonicalize(&number, Numbers::Any).unwrap_err();
+            assert!(matches!(error, CanonicalError::IntegerTooLarge { .. }), "{text}: {error}");
+        }
     }
 
     #[test]
