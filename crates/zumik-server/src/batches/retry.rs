@@ -16,7 +16,11 @@ const FIRST_PAUSE: Duration = Duration::from_secs(2);
 /// long as the batch runs.
 const REST: Duration = Duration::from_secs(15);
 
-/// What follows an answer. A pause is at least as long as the answer asks for.
+/// The longest of these pauses, whatever is asked for: a line that rests keeps its batch from ending, and much that rests
+/// keeps other lines waiting.
+const LONGEST_REST: Duration = Duration::from_secs(60);
+
+/// What follows an answer. A pause is at least as long as the answer asks for, that of a rest up to a minute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// It is the answer of the line.
@@ -51,7 +55,7 @@ pub(super) fn verdict(answer: &LineAnswer, attempt: u32, chance: f64) -> Verdict
     let least = Duration::from_secs(answer.retry_after.unwrap_or_default());
     let spread = |pause: Duration| pause.mul_f64(0.75 + chance / 2.0).max(least);
     match (passes, answer.asked) {
-        (true, false) => Verdict::Rests(spread(REST)),
+        (true, false) => Verdict::Rests(spread(REST).min(LONGEST_REST)),
         (true, true) if attempt < ATTEMPTS => {
             Verdict::Again(spread(FIRST_PAUSE.saturating_mul(1 << (attempt - 1).min(16))))
         }
@@ -103,8 +107,9 @@ mod tests {
         let busy = LineAnswer { retry_after: Some(9), ..answer(429, "") };
         let pauses = [1, 2, 3, 4].map(|attempt| verdict(&busy, attempt, 0.5));
         assert_eq!(pauses, [9, 9, 9, 16].map(|seconds| Verdict::Again(Duration::from_secs(seconds))));
-        let minute = Duration::from_secs(60);
-        let unasked = LineAnswer { retry_after: Some(60), asked: false, ..answer(429, "") };
-        assert_eq!(verdict(&unasked, 1, 0.5), Verdict::Rests(minute));
+        for (asked_for, pause) in [(30, 30), (60, 60), (3_600, 60)] {
+            let unasked = LineAnswer { retry_after: Some(asked_for), asked: false, ..answer(429, "") };
+            assert_eq!(verdict(&unasked, 1, 0.5), Verdict::Rests(Duration::from_secs(pause)));
+        }
     }
 }

@@ -245,9 +245,11 @@ impl Worker {
     /// Breaks off what still runs, and gives all that is held back.
     async fn release(mut self) {
         self.lines.abort_all();
-        // Those that settled before they could be broken off are not given back.
+        // Those that settled before they could be broken off are not given back; one that is to rest is.
         while let Some(ended) = self.lines.join_next_with_id().await {
-            if let Ok((id, _)) = ended {
+            if let Ok((id, ended)) = ended
+                && !matches!(ended, Ended::Rests(_))
+            {
                 self.held.remove(&id);
             }
         }

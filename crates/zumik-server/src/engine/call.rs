@@ -55,6 +55,8 @@ pub(crate) struct Asked {
     pub(crate) started: Instant,
     /// The project's past at that moment.
     pub(crate) past: Past,
+    /// Whether it is made again by itself when no model can be asked, and is accounted for then: a line of a batch.
+    pub(crate) comes_again: bool,
 }
 
 /// A call of a model's API over an upstream.

@@ -134,6 +134,7 @@ impl Generation {
             qos: self.qos.clone(),
             started,
             past,
+            comes_again: false,
         };
         let wanted = Wanted { asked: &asked, model: &self.model, prompt: own, routing: &self.routing };
         let route = app.engine.resolve(&wanted).await?;

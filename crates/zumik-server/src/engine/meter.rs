@@ -174,7 +174,9 @@ impl Meter {
             Failure::Provider(_) => End::Failed(Some("provider_unavailable")),
             _ => End::Failed(None),
         };
-        if let Some(account) = self.close(end) {
+        let unasked =
+            matches!(failure, Failure::Provider(ProviderError::LeftAlone | ProviderError::Unlisted));
+        if let Some(account) = self.close(end).filter(|account| !(unasked && account.asked.comes_again)) {
             self.accounts.settle_later(account);
         }
     }

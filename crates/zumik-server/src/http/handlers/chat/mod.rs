@@ -54,6 +54,8 @@ struct Chat<'a> {
     request: &'a Request,
     session: Option<SessionId>,
     wishes: Wishes,
+    /// Whether it is a line of a batch.
+    is_line: bool,
 }
 
 /// A chat completion that is complete.
@@ -95,6 +97,7 @@ pub(crate) async fn create(call: &mut Call) -> Result<Reply, ApiError> {
         request: &request,
         session,
         wishes,
+        is_line: false,
     };
     chat.check()?;
     let held = match Held::reserve(&app, &ctx, call.key.take()).await? {
@@ -145,7 +148,17 @@ async fn complete_line(app: &Arc<App>, ctx: &ProjectCtx, bytes: &Bytes) -> Resul
     }
     let qos = Qos { class: Some(QosClass::Batch), ..Qos::default() };
     let wishes = Wishes { qos, ..Wishes::default() };
-    let chat = Chat { app, ctx, started, body: &body, bytes, request: &request, session: None, wishes };
+    let chat = Chat {
+        app,
+        ctx,
+        started,
+        body: &body,
+        bytes,
+        request: &request,
+        session: None,
+        wishes,
+        is_line: true,
+    };
     chat.check()?;
     Ok(chat.complete().await?.body)
 }
@@ -202,7 +215,9 @@ impl Chat<'_> {
 
     /// Asks a provider.
     async fn ask(self) -> Result<(Identity, Vec<ArtifactId>, ModelAnswer), ApiError> {
-        let Self { app, ctx, started, request, session, wishes: Wishes { qos, routing }, bytes, .. } = self;
+        let Self {
+            app, ctx, started, request, session, wishes: Wishes { qos, routing }, bytes, is_line, ..
+        } = self;
         let past = app.reuse.past(&ctx.project).await;
         let prefix = match &session {
             Some(session) => Some(session_prefix(app, ctx, session).await?),
@@ -225,6 +240,7 @@ impl Chat<'_> {
             qos,
             started,
             past,
+            comes_again: is_line,
         };
         let wanted = Wanted { asked: &asked, model: &request.model, prompt, routing: &routing };
         let route = app.engine.resolve(&wanted).await?;

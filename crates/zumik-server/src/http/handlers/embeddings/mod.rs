@@ -69,6 +69,7 @@ pub(crate) async fn create(call: &mut Call) -> Result<Reply, ApiError> {
         qos,
         started,
         past: call.app.reuse.past(&call.ctx.project).await,
+        comes_again: false,
     };
     let wanted = Wanted { asked: &asked, model: &request.model, prompt: "", routing: &routing };
     let route = call.app.engine.resolve(&wanted).await.map_err(|failure| match failure {

@@ -87,6 +87,7 @@ impl Question {
             qos,
             started,
             past,
+            comes_again: false,
         };
         let wanted = Wanted { asked: &asked, model, prompt: prompt.unwrap_or_default(), routing: &routing };
         let route = call.app.engine.resolve(&wanted).await?;
