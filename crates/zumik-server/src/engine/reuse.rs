@@ -2,15 +2,17 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use hmac::{Hmac, KeyInit, Mac};
 use parking_lot::Mutex;
 use sha2::Sha256;
+use tokio::time::timeout;
 use zumik_types::ProjectId;
 
 use crate::domain::{Message, Role};
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 /// What is known of a prompt after it was observed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -28,6 +30,9 @@ pub(crate) const WINDOW: chrono::TimeDelta = chrono::TimeDelta::milliseconds(300
 
 /// Most beginnings that are remembered; about 6 MB. Over it, the oldest are forgotten, and reuse is undercounted.
 const CAPACITY: usize = 65_536;
+
+/// How long the store may take to tell a purge generation: an answer may be waiting for it.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The beginnings of recent prompts, as keyed fingerprints. Texts are not kept.
 ///
@@ -88,7 +93,8 @@ impl ReuseWindow {
 
     /// The purge generation of a project now; nothing when the store cannot tell.
     pub(crate) async fn generation(&self, project: &ProjectId) -> Option<u64> {
-        match self.store.purge_generation(project).await {
+        let asked = timeout(PATIENCE, self.store.purge_generation(project)).await;
+        match asked.unwrap_or_else(|late| Err(StoreError::unavailable(late))) {
             Ok(generation) => {
                 let mut generations = self.generations.lock();
                 let known = generations.entry(project.clone()).or_default();

@@ -79,12 +79,13 @@ impl Discovery {
     }
 
     fn ask(&self, answer: impl Future<Output = Option<List>> + Send + 'static) -> Asking {
-        let (known, ended) = (Arc::clone(&self.0), CancellationToken::new());
+        let (known, ended) = (Arc::downgrade(&self.0), CancellationToken::new());
         // Dropped when the task ends, by a panic as well.
         let guard = ended.clone().drop_guard();
         let task = tokio::spawn(async move {
             let _guard = guard;
             let list = answer.await;
+            let Some(known) = known.upgrade() else { return };
             let mut known = known.lock();
             known.until = Some(Instant::now() + if list.is_some() { KEEP } else { KEEP_FAILURE });
             // An old list is better than none.

@@ -30,6 +30,12 @@ pub(super) struct Claim {
     batch: i64,
 }
 
+impl Claim {
+    pub(super) fn lease(&self) -> LineLease {
+        LineLease { line: self.line, epoch: self.epoch }
+    }
+}
+
 /// Where a claimed line belongs.
 #[derive(Clone)]
 struct Owner {
@@ -113,7 +119,7 @@ impl Db<'_, '_> {
             let line = read_line(piece, claim.start, claim.length)?;
             let Owner { batch, project, key, scopes } = owner.clone();
             lines.push(ClaimedLine {
-                lease: LineLease { line: claim.line, epoch: claim.epoch },
+                lease: claim.lease(),
                 batch,
                 project,
                 key,

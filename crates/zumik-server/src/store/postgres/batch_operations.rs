@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use zumik_types::{Batch, BatchId, CreateBatchRequest};
 
 use super::PostgresStore;
+use super::batch_lines::Claim;
 use crate::store::durable::batches::{SealedBatch, SealedOutcome};
 use crate::store::{
     Advanced, BatchPage, BatchStore, ClaimedLine, Idempotency, LineLease, LineOutcome, Page, ProjectCtx,
@@ -71,7 +72,15 @@ impl BatchStore for PostgresStore {
         if claims.is_empty() {
             return Ok(Vec::new());
         }
-        self.read(|db| Box::pin(db.read_claims(claims))).await
+        let lines = self.read(|db| Box::pin(db.read_claims(claims))).await;
+        if let Err(StoreError::Unavailable(_)) = lines {
+            // Nobody would run them until their leases end.
+            let leases = claims.iter().map(Claim::lease).collect();
+            if let Err(error) = self.release_batch_lines(leases).await {
+                tracing::warn!(%error, "claimed lines wait for their leases to end");
+            }
+        }
+        lines
     }
 
     async fn renew_batch_lines(&self, leases: Vec<LineLease>, now: DateTime<Utc>) -> Result<Vec<LineLease>> {

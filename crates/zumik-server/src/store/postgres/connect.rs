@@ -96,7 +96,12 @@ pub(super) fn pool(
         .runtime(Runtime::Tokio1)
         .post_create(Hook::async_fn(move |client, _| {
             let settings = Arc::clone(&settings);
-            Box::pin(async move { client.batch_execute(&settings).await.map_err(HookError::Backend) })
+            Box::pin(async move {
+                // The time limits of the pool do not cover this.
+                let prepared = tokio::time::timeout(WAIT, client.batch_execute(&settings)).await;
+                let prepared = prepared.map_err(|_| HookError::message("the database does not answer"))?;
+                prepared.map_err(HookError::Backend)
+            })
         }))
         .build()
         .map_err(|error| OpenError::Setup(error.into()))
