@@ -16,6 +16,9 @@ const LARGE: i64 = 4 * LIMIT;
 /// How long readers are waited for when it is emptied. No other write is done meanwhile; reads go on.
 const PATIENCE: Duration = Duration::from_millis(500);
 
+/// Fewest attempts to empty it.
+const LOOKS: u32 = 8;
+
 /// Time between two attempts to empty it.
 const PAUSE: Duration = Duration::from_millis(1);
 
@@ -94,16 +97,18 @@ fn empty(conn: &Connection) -> Result<bool> {
 /// place. Readers of the newest moment may take it meanwhile, one after the other, and it waits in vain. As no write
 /// is done, readers of old moments only become fewer; so the next attempt, which looks anew, gets past that place.
 fn empty_until(conn: &Connection, end: Instant) -> rusqlite::Result<bool> {
-    loop {
+    // On a machine that is held up, the first attempt alone may take all the time there is.
+    for looks in 1.. {
         let log = checkpoint(conn, "TRUNCATE")?;
         if !log.busy && log.pages == 0 {
             return Ok(true);
         }
-        if Instant::now() >= end {
-            return Ok(false);
+        if looks >= LOOKS && Instant::now() >= end {
+            break;
         }
         std::thread::sleep(PAUSE);
     }
+    Ok(false)
 }
 
 fn checkpoint(conn: &Connection, mode: &str) -> rusqlite::Result<Extent> {
