@@ -191,10 +191,14 @@ impl Meta {
 
     /// The idempotency key under which the request was sent, the client's own one too. `None` for a request without.
     ///
-    /// The same request under the same key gives the stored answer once more; see
-    /// [`idempotency_key`](crate::Call::idempotency_key).
+    /// For 24 hours the same request under the same key gives the stored answer once more; see
+    /// [`idempotency_key`](crate::Call::idempotency_key). Answers that are too large for a server to keep are made again.
     pub fn idempotency_key(&self) -> Option<&str> {
         self.idempotency_key.as_ref()?.to_str().ok()
+    }
+
+    pub(crate) fn key(&self) -> Option<&HeaderValue> {
+        self.idempotency_key.as_ref()
     }
 
     /// How long the server asks to wait: `retry-after-ms`, or `Retry-After` in seconds or as a date.

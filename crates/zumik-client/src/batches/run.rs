@@ -11,7 +11,7 @@ use super::input::Input;
 use super::results::{BatchResults, ended};
 use super::wait::{Progress, until_ended};
 use crate::api::v1::batches::Batches;
-use crate::error::Result;
+use crate::error::{Outcome, Result};
 use crate::transport::BoxFuture;
 
 impl<'c> Batches<'c> {
@@ -135,10 +135,12 @@ impl<'c> IntoFuture for RunBatch<'c> {
             if let Some(metadata) = metadata {
                 create = create.metadata(metadata);
             }
-            let batch = create.await?;
+            let batch = create.send().await?;
             progress(&batch);
-            let batch = ended(until_ended(&batches, &batch.id, &mut progress, limit).await?)?;
-            Ok(BatchResults::of(client, batch))
+            // The batch is there, whatever its end meets: who runs it again needs the key.
+            let waited = until_ended(&batches, &batch.id, &mut progress, limit).await;
+            let end = waited.map_err(|error| error.with_outcome(Outcome::Ambiguous)).and_then(ended);
+            Ok(BatchResults::of(client, end.map_err(|error| error.with_key_of(batch.meta()))?))
         })
     }
 }

@@ -20,6 +20,8 @@ const LONGEST: Duration = Duration::from_secs(30);
 const LONGEST_ASKED_FOR: Duration = Duration::from_secs(3600);
 /// How long the questions may all fail before the wait fails.
 const PATIENCE: Duration = Duration::from_secs(300);
+/// The same with those pauses: no batch runs longer.
+const LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
 /// Called with the batch each time the server was asked.
 pub(super) type Progress<'c> = Box<dyn FnMut(&Batch) + Send + 'c>;
@@ -128,8 +130,9 @@ async fn asked_until_ended(
                 away = None;
             }
             Err(error) if error.is_retryable() => {
-                let since = away.get_or_insert_with(Instant::now);
-                if since.elapsed() > PATIENCE {
+                let now = Instant::now();
+                let (first, since) = away.get_or_insert((now, now));
+                if since.elapsed() > PATIENCE || first.elapsed() > LIFETIME {
                     return Err(error);
                 }
                 // A pause that the server asks for is no time without it.

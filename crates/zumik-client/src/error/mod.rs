@@ -133,11 +133,10 @@ impl Error {
         self.0.attempts
     }
 
-    /// The idempotency key under which the request was sent, the client's own one too. `None` when nothing was sent, or
-    /// for a request without.
+    /// The idempotency key of the request, the client's own one too. `None` for a request without.
     ///
-    /// The same request under this key cannot have its effect twice: after an [`Ambiguous`](Outcome::Ambiguous) outcome
-    /// it finishes what was begun, or gives the stored answer.
+    /// For 24 hours the same request under this key finishes what was begun, or gives the stored answer: send it so after
+    /// an [`Ambiguous`](Outcome::Ambiguous) outcome. Answers that are too large for a server to keep are made again.
     pub fn idempotency_key(&self) -> Option<&str> {
         match &self.0.idempotency_key {
             Some(key) => key.to_str().ok(),
@@ -328,6 +327,11 @@ impl Error {
     pub(crate) fn with_idempotency_key(mut self, key: Option<&HeaderValue>) -> Self {
         self.0.idempotency_key = key.cloned();
         self
+    }
+
+    /// With the key under which something was begun that this error belongs to.
+    pub(crate) fn with_key_of(self, begun: &Meta) -> Self {
+        self.with_idempotency_key(begun.key())
     }
 
     pub(crate) fn with_operation(mut self, operation: OperationName) -> Self {

@@ -69,10 +69,12 @@ impl<'c> IntoFuture for WaitForProof<'c> {
     type IntoFuture = BoxFuture<'c, Self::Output>;
 
     fn into_future(self) -> Self::IntoFuture {
-        let Self { job_id, artifact_ids, wait } = self;
+        let Self { job_id, artifact_ids, mut wait } = self;
         Box::pin(async move {
-            let job = wait.jobs.retrieve(&job_id).send().await;
+            let begun = Instant::now();
+            let job = wait.jobs.retrieve(&job_id).timeout(wait.limit).send().await;
             let job = job.map_err(|error| error.with_purge_job(job_id))?;
+            wait.limit = wait.limit.saturating_sub(begun.elapsed());
             wait.proof(job, artifact_ids).await
         })
     }

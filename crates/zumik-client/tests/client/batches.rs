@@ -410,6 +410,41 @@ async fn a_batch_whose_creation_was_lost_is_run_again_under_its_key() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_error_after_the_batch_was_made_has_the_key_of_the_run() {
+    for limit in [None, Some(Duration::from_secs(3600))] {
+        let fake = FakeTransport::new();
+        let file = json!({ "id": "file-in", "object": "file", "bytes": 1, "created_at": 1, "filename": "f", "purpose": "batch" });
+        fake.answer(Answer::json(file)).answer(Answer::json(batch("in_progress", json!({}))));
+        match limit {
+            None => fake.fallback(|_| Answer::refused()),
+            Some(_) => fake.fallback(|_| Answer::json(batch("in_progress", json!({})))),
+        };
+        let client = fake.client();
+        let mut run = client.v1().batches().run([("a", request("hi"))]);
+        if let Some(limit) = limit {
+            run = run.timeout(limit);
+        }
+        let error = run.await.unwrap_err();
+        assert_eq!(
+            (error.outcome(), error.idempotency_key()),
+            (Outcome::Ambiguous, Some("key-1")),
+            "{error}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_for_a_server_that_only_asks_for_pauses_ends_after_a_day() {
+    let fake = FakeTransport::new();
+    fake.fallback(|_| Answer::error(503, "api_error", "overloaded").header("retry-after", "120"));
+    let begun = Instant::now();
+    let error = fake.client().v1().batches().wait("batch_1".parse::<BatchId>().unwrap()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Server);
+    let hours = begun.elapsed().as_secs_f64() / 3600.0;
+    assert!((24.0..24.5).contains(&hours), "{hours} h");
+}
+
 #[test]
 fn requests_behind_one_that_is_refused_are_not_made() {
     let client = FakeTransport::new().client();

@@ -172,6 +172,7 @@ async fn an_error_after_the_purge_has_begun_keeps_the_job() {
         let error = purge.timeout(Duration::from_secs(30)).await.unwrap_err();
         assert_eq!((error.kind(), error.outcome()), (kind, Outcome::Ambiguous), "{error}");
         assert_eq!(error.purge_job_id().map(PurgeJobId::as_str), Some(JOB), "{error}");
+        assert_eq!(error.idempotency_key(), Some("key-1"), "{error}");
         assert!(error.to_string().contains(JOB), "{error}");
         if matches!(kind, ErrorKind::PurgeFailed | ErrorKind::Timeout) {
             let body: Value = serde_json::from_slice(error.body()).unwrap();
@@ -198,6 +199,17 @@ async fn a_purge_that_is_dropped_has_shown_its_job_and_is_proven_by_it() {
     assert_eq!(proof.artifact_ids(), [ARTIFACT.parse::<ArtifactId>().unwrap()], "those of the job");
     proof.verify(&keys()).unwrap();
     assert_eq!(fake.requests().iter().filter(|request| request.method == "POST").count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_proof_comes_in_the_time_that_was_set_or_not_at_all() {
+    let fake = FakeTransport::new();
+    fake.fallback(|_| Answer::hang());
+    let begun = tokio::time::Instant::now();
+    let client = fake.client();
+    let proof = client.purge_jobs().proof(JOB.parse::<PurgeJobId>().unwrap()).timeout(Duration::from_secs(5));
+    assert_eq!(proof.await.unwrap_err().kind(), ErrorKind::Timeout);
+    assert_eq!(begun.elapsed(), Duration::from_secs(5));
 }
 
 #[tokio::test(start_paused = true)]
