@@ -27,11 +27,11 @@ pub(crate) struct BaseUrl {
 impl BaseUrl {
     pub(crate) fn parse(text: &str) -> Result<Self> {
         let refuse = |why: &str| Error::config(format!("the base URL cannot be used: {why}"));
-        let text = text.trim().trim_end_matches('/');
-        if !["http:", "https:"].iter().any(|scheme| starts_with(text, scheme)) {
+        let text = text.trim();
+        if !["http://", "https://"].iter().any(|scheme| starts_with(text, scheme)) {
             return Err(refuse("it must begin with http:// or https://"));
         }
-        let url = Url::parse(text).map_err(|error| refuse(&error.to_string()))?;
+        let url = Url::parse(text.trim_end_matches('/')).map_err(|error| refuse(&error.to_string()))?;
         if url.query().is_some() || url.fragment().is_some() {
             return Err(refuse("it has a query or a fragment"));
         }
@@ -144,6 +144,7 @@ mod tests {
     fn what_cannot_be_a_base_url_is_refused_with_the_reason() {
         assert!(refused("").contains("must begin with"));
         assert!(refused("api.zumik.ai").contains("must begin with"));
+        assert!(refused("http:8787").contains("must begin with"));
         assert!(refused("ftp://api.zumik.ai").contains("must begin with"));
         assert!(refused("https://").contains("empty host"));
         assert!(refused("http://localhost:99999").contains("invalid port number"));

@@ -235,7 +235,9 @@ fn kind(status: StatusCode, api: &ApiError) -> ErrorKind {
 }
 
 /// Codes by which a failed response says that the request is to blame, besides those that begin with `invalid_`.
-const CODES_OF_REQUESTS: [&str; 9] = [
+const CODES_OF_REQUESTS: [&str; 11] = [
+    "bio_policy",
+    "misalignment_policy_violation",
     "image_too_large",
     "image_too_small",
     "image_parse_error",

@@ -274,6 +274,9 @@ async fn a_response_that_failed_says_of_what_kind_and_keeps_what_came() {
         ("quota_exceeded", ErrorKind::QuotaExceeded),
         ("deadline_exceeded", ErrorKind::DeadlineExceeded),
         ("invalid_prompt", ErrorKind::BadRequest),
+        ("bio_policy", ErrorKind::BadRequest),
+        ("image_too_large", ErrorKind::BadRequest),
+        ("novel", ErrorKind::Server),
     ] {
         fake.answer(Answer::events(response_events("failed", json!({ "code": code, "message": "no" }))));
         let call = client.v1().responses().create("code.fast", "Review the patch.");
