@@ -38,7 +38,7 @@ impl<'c, E: Endpoint> Call<'c, E> {
         self
     }
 
-    /// The endpoint as it would be sent.
+    /// The endpoint as it was built. Whether it asks for a stream is decided by how it is sent.
     pub fn endpoint(&self) -> &E {
         &self.endpoint
     }

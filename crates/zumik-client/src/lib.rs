@@ -184,3 +184,7 @@ pub use request::RawCall;
 pub use response::{Meta, Response};
 pub use stream::{EventStream, TextDeltas};
 pub use zumik_types as types;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

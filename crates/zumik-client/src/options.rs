@@ -11,7 +11,7 @@ use zumik_types::AgentHints;
 use crate::endpoint::BuildError;
 use crate::sse::DEFAULT_MAX_EVENT_BYTES;
 
-/// The default of [`Options::max_body_bytes`]: more than any answer of the API, short of the largest files.
+/// The default of [`Options::max_body_bytes`]: all files of a project together have no more.
 const DEFAULT_MAX_BODY_BYTES: usize = 256 << 20;
 
 /// Header that carries the idempotency key.
@@ -66,8 +66,8 @@ impl Options {
 
     /// The limit of one attempt, from opening the connection to the last byte of the answer.
     ///
-    /// Default: 60 seconds, and for operations that call a model only what is left of the
-    /// [`timeout`](Self::timeout).
+    /// Default: 60 seconds, and for operations that call a model, or may ([`Zumik::request`](crate::Zumik::request) with
+    /// a POST), only what is left of the [`timeout`](Self::timeout).
     #[must_use]
     pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
         self.attempt_timeout = Some(timeout);
@@ -340,8 +340,8 @@ macro_rules! call_options {
             self
         }
 
-        /// Sends agent hints with this generation, inline in `Agent-Hints`. At most 8 KiB when encoded, because a
-        /// server ignores what is longer.
+        /// Sends agent hints with this generation, inline in `Agent-Hints`. What a server would ignore is refused: more
+        /// than 8 KiB when encoded, a number out of its range, a value or id that it does not know.
         pub fn hints(mut self, hints: &zumik_types::AgentHints) -> Self {
             self.options.add_hints(hints);
             self

@@ -111,3 +111,7 @@ pub use serde_json::{Value as __Value, json as __json};
 
 /// A JSON object with free member names. [`json_object!`] writes one down.
 pub type JsonObject = serde_json::Map<String, serde_json::Value>;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -5,9 +5,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
 use zumik_client::TextDeltas;
-use zumik_client::types::{
-    ChatCompletion, ChatCompletionChunk, ChatMessage, ChatStreamOptions, ExecutionMode,
-};
+use zumik_client::types::{ChatCompletion, ChatCompletionChunk, ChatMessage, ExecutionMode};
 
 use super::Chat;
 use crate::failure::Failure;
@@ -25,13 +23,7 @@ impl Answer {
     /// Asks for the answer to these messages.
     pub(super) async fn to(chat: &Chat, messages: &[ChatMessage]) -> Result<Self, Failure> {
         let asked = Instant::now();
-        let mut call = chat
-            .zk
-            .v1()
-            .chat()
-            .completions()
-            .create(&chat.model, messages.iter().cloned())
-            .stream_options(ChatStreamOptions::new().include_usage(true));
+        let mut call = chat.zk.v1().chat().completions().create(&chat.model, messages.iter().cloned());
         if let Some(session) = &chat.session {
             call = call.session_ref(session);
         }

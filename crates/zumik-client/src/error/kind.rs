@@ -38,7 +38,7 @@ pub enum ErrorKind {
     KeyReused,
     /// Another 409, for example `session_not_active`.
     Conflict,
-    /// 429 `rate_limit_exceeded`: too much at once.
+    /// 429 `rate_limit_exceeded`: too much at once; also of a response that failed for it in the midst of its stream.
     RateLimited,
     /// 429 `quota_exceeded`: the budget of the project or of the key is used up.
     QuotaExceeded,
@@ -48,8 +48,9 @@ pub enum ErrorKind {
     Server,
     /// Another status that is no success, redirects included: they are never followed.
     Status,
-    /// The answer was successful but its body is not what the contract says. [`body`](crate::Error::body) has the
-    /// bytes, [`decode_path`](crate::Error::decode_path) the place.
+    /// The answer was successful but its body is not what the contract says, or longer than
+    /// [`max_body_bytes`](crate::Options::max_body_bytes). [`body`](crate::Error::body) has the bytes,
+    /// [`decode_path`](crate::Error::decode_path) the place.
     Decode,
     /// The answer is deterministic filler: no model made it.
     Placeholder,

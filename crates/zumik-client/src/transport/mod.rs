@@ -16,7 +16,7 @@ use futures_util::stream::{self, BoxStream, Stream, StreamExt};
 use http::{HeaderMap, Method, StatusCode};
 use tokio::time::{Instant, timeout_at};
 
-pub use ::reqwest::Url;
+pub use ::reqwest::{Error as ReqwestError, Url};
 
 pub use self::reqwest::ReqwestTransport;
 
@@ -232,7 +232,7 @@ impl TransportError {
         self.sent
     }
 
-    /// What went wrong below, to be downcast: of reqwest's transport a `reqwest::Error`.
+    /// What went wrong below, to be downcast: of reqwest's transport a [`ReqwestError`].
     pub fn cause(&self) -> &(dyn StdError + Send + Sync + 'static) {
         &*self.cause
     }

@@ -6,7 +6,7 @@ use httpmock::MockServer;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use zumik_client::transport::TransportError;
+use zumik_client::transport::{ReqwestError, TransportError};
 use zumik_client::{Error, ErrorKind, Outcome, Zumik};
 
 use crate::common::*;
@@ -115,7 +115,7 @@ async fn a_port_where_nobody_listens_is_not_sent() {
     assert!(error.to_string().contains(&url), "{error}");
     assert!(error.to_string().to_lowercase().contains("refused"), "{error}");
     let lost = error.cause().unwrap().downcast_ref::<TransportError>().unwrap();
-    assert!(lost.cause().downcast_ref::<reqwest::Error>().unwrap().is_connect());
+    assert!(lost.cause().downcast_ref::<ReqwestError>().unwrap().is_connect());
 }
 
 #[tokio::test]
