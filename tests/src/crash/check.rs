@@ -94,6 +94,8 @@ async fn files(zk: &Zumik, lane: &Lane) {
 
 /// Every batch comes to its end, whatever interrupted it, with one answer to each line. Gives the files that they wrote.
 async fn batches(zk: &Zumik, lane: &Lane) -> Vec<FileId> {
+    // A question that hangs must not look like a batch that does.
+    let zk = &zk.with(|options| options.timeout(Duration::from_secs(20)));
     let mut written = Vec::new();
     for id in lane.batches.values().flatten() {
         let batch = match zk.v1().batches().wait(id).timeout(PATIENCE).await {
