@@ -218,7 +218,11 @@ mod tests {
             (0x4314_3ff3_c1cb_0959, "1424953923781206.2"),
         ];
         for (bits, expected) in samples {
-            assert_eq!(canonical(&json!(f64::from_bits(bits))), expected, "{bits:#018x}");
+            let number = json!(f64::from_bits(bits));
+            let written = serde_json_canonicalizer::to_vec(&number).unwrap();
+            assert_eq!(String::from_utf8(written).unwrap(), expected, "{bits:#018x}");
+            let large = expected.parse::<i128>().is_ok_and(|it| it.unsigned_abs() > u128::from(MAX_INTEGER));
+            assert_eq!(canonicalize(&number, Numbers::Any).is_err(), large, "{expected}");
         }
     }
 
