@@ -7,7 +7,7 @@ use http::StatusCode;
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout_at};
-use zumik_types::{ErrorType, ExecutionMode, Idempotency};
+use zumik_types::{ErrorType, ExecutionMode, Idempotency, V1ResponseError};
 
 use super::classify::{Facts, Seen, Verdict, classify, is_quota};
 use super::prepare::Prepared;
@@ -234,21 +234,6 @@ fn kind(status: StatusCode, api: &ApiError) -> ErrorKind {
     }
 }
 
-/// Codes by which a failed response says that the request is to blame, besides those that begin with `invalid_`.
-const CODES_OF_REQUESTS: [&str; 11] = [
-    "bio_policy",
-    "misalignment_policy_violation",
-    "image_too_large",
-    "image_too_small",
-    "image_parse_error",
-    "image_content_policy_violation",
-    "image_file_too_large",
-    "image_file_not_found",
-    "unsupported_image_media_type",
-    "empty_image_file",
-    "failed_to_download_image",
-];
-
 /// The kind of an error that came in a stream, where no status tells it: by its type, or where it has none, its code.
 pub(crate) fn kind_in_stream(api: &ApiError) -> ErrorKind {
     let status = match (&api.error_type, api.code.as_deref()) {
@@ -256,7 +241,7 @@ pub(crate) fn kind_in_stream(api: &ApiError) -> ErrorKind {
         (Some(ErrorType::RateLimitError | ErrorType::InsufficientQuota), _) => 429,
         (Some(ErrorType::IdempotencyConflict), _) => 409,
         (None, Some("rate_limit_exceeded" | "quota_exceeded")) => 429,
-        (None, Some(code)) if code.starts_with("invalid_") || CODES_OF_REQUESTS.contains(&code) => 400,
+        (None, Some(code)) if code.starts_with("invalid_") || V1ResponseError::blames_request(code) => 400,
         _ => 500,
     };
     kind(StatusCode::from_u16(status).unwrap_or_default(), api)

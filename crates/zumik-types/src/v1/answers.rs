@@ -1,6 +1,27 @@
 //! Answers by what they say.
 
-use crate::{V1FunctionCall, V1OutputContent, V1OutputItem, V1Response};
+use crate::{V1FunctionCall, V1OutputContent, V1OutputItem, V1Response, V1ResponseError};
+
+/// Codes by which OpenAI's failed responses blame the request.
+const CODES_OF_REQUESTS: [&str; 17] = [
+    "invalid_prompt",
+    "bio_policy",
+    "misalignment_policy_violation",
+    "invalid_image",
+    "invalid_image_format",
+    "invalid_base64_image",
+    "invalid_image_url",
+    "invalid_image_mode",
+    "image_too_large",
+    "image_too_small",
+    "image_parse_error",
+    "image_content_policy_violation",
+    "image_file_too_large",
+    "image_file_not_found",
+    "unsupported_image_media_type",
+    "empty_image_file",
+    "failed_to_download_image",
+];
 
 impl V1Response {
     /// All text of the answer.
@@ -22,5 +43,13 @@ impl V1Response {
             V1OutputItem::FunctionCall(call) => Some(call),
             _ => None,
         })
+    }
+}
+
+impl V1ResponseError {
+    /// Whether a response that failed with this code blames the request, which then fails each time. With any other code
+    /// the provider is to blame.
+    pub fn blames_request(code: &str) -> bool {
+        CODES_OF_REQUESTS.contains(&code)
     }
 }

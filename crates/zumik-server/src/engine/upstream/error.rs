@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use http::header::{HeaderMap, RETRY_AFTER};
 use serde::Deserialize;
 use thiserror::Error;
+use zumik_types::V1ResponseError;
 
 /// Why a provider gave no answer. What it sent is in here only where it is meant for the caller, never in the log.
 #[derive(Debug, Error)]
@@ -76,27 +77,6 @@ enum Detail {
     Text(String),
 }
 
-/// Codes by which OpenAI's failed responses say that the request is to blame.
-const CODES_OF_REQUESTS: [&str; 17] = [
-    "invalid_prompt",
-    "bio_policy",
-    "misalignment_policy_violation",
-    "invalid_image",
-    "invalid_image_format",
-    "invalid_base64_image",
-    "invalid_image_url",
-    "invalid_image_mode",
-    "image_too_large",
-    "image_too_small",
-    "image_parse_error",
-    "image_content_policy_violation",
-    "image_file_too_large",
-    "image_file_not_found",
-    "unsupported_image_media_type",
-    "empty_image_file",
-    "failed_to_download_image",
-];
-
 /// Most bytes of an error answer that are read.
 pub(crate) const LONGEST: usize = 64 * 1024;
 
@@ -136,7 +116,7 @@ impl ProviderError {
         };
         match code {
             Some("rate_limit_exceeded") => Self::Limited { retry_after: 1 },
-            Some(code) if CODES_OF_REQUESTS.contains(&code) => Self::Refused(refusal(400)),
+            Some(code) if V1ResponseError::blames_request(code) => Self::Refused(refusal(400)),
             _ => Self::Reported(refusal(502)),
         }
     }
