@@ -219,7 +219,7 @@ impl ApiError {
     }
 
     /// 503: the server sheds load or shuts down.
-    pub(crate) fn overloaded(message: &'static str) -> Self {
+    pub(crate) fn overloaded(message: impl Into<Cow<'static, str>>) -> Self {
         let mut error =
             Self::new(StatusCode::SERVICE_UNAVAILABLE, ErrorType::ApiError, message).code("overloaded");
         error.0.retry_after = Some(1);
@@ -380,6 +380,7 @@ impl From<StoreError> for ApiError {
             StoreError::KeyReused => Self::idempotency_key_reused(),
             // Whoever took the key over is still running.
             StoreError::InFlight | StoreError::LeaseLost => Self::idempotency_in_flight(),
+            StoreError::TooLong => Self::overloaded(message),
             StoreError::Unavailable(cause) => {
                 Self::overloaded("The server cannot reach its store now. Retry later.").caused_by(cause)
             }

@@ -5,6 +5,8 @@ use std::error::Error;
 use thiserror::Error;
 use zumik_types::{BatchStatus, BranchState, SessionStatus};
 
+use super::REPORT_TIME;
+
 /// Why a store operation did not do what it was asked. Nothing was written, whatever the reason.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -60,6 +62,11 @@ pub enum StoreError {
     /// The lease ran out and another request took the key over; its answer is the one that counts.
     #[error("the lease of the idempotency key was lost")]
     LeaseLost,
+    /// A report was not ready in time: 503.
+    #[error(
+        "the report was not ready within {} seconds; ask for a shorter period, or retry later", REPORT_TIME.as_secs()
+    )]
+    TooLong,
     /// The store cannot answer now: it is shutting down, locked for too long, or its disk is full: 503.
     #[error("the store is unavailable")]
     Unavailable(#[source] Box<dyn Error + Send + Sync>),

@@ -50,7 +50,7 @@ pub use records::{
     Caller, Continued, EventPage, FilePage, Generation, KeyRecord, MAX_FILE_BYTES, MAX_FILES,
     MAX_MERGED_EVENTS, NewFile, NewKey, Page, Project, ProjectCtx, PromptState, StoredResponse, Swept,
 };
-pub use usage::{LATEST_EVENTS, UsageQuery, UsageStore};
+pub use usage::{LATEST_EVENTS, REPORT_TIME, UsageQuery, UsageStore};
 
 use crate::domain::{CompactionKey, Prompt, ResponseObject};
 

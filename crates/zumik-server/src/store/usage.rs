@@ -1,5 +1,7 @@
 //! Usage events: written in groups, read as the latest ones and their sums.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use zumik_types::{KeyId, UsageDimension, UsageEvent, UsageReport};
@@ -9,6 +11,9 @@ use super::{ProjectCtx, Result};
 /// Events that a report lists, the latest ones.
 pub const LATEST_EVENTS: usize = 100;
 
+/// How long a report may take, with its wait for other reports.
+pub const REPORT_TIME: Duration = Duration::from_secs(10);
+
 /// The state of usage.
 #[async_trait]
 pub trait UsageStore: Send + Sync + 'static {
@@ -16,7 +21,10 @@ pub trait UsageStore: Send + Sync + 'static {
     async fn record_usage(&self, events: Vec<UsageEvent>) -> Result<()>;
 
     /// The latest events of a selection, and the sums over all of it. It costs time by the length of the period, and
-    /// memory by neither that nor the number of events.
+    /// memory by neither that nor the number of events. It holds up no other read, and ends when nobody waits for it.
+    ///
+    /// # Errors
+    /// [`StoreError::TooLong`](super::StoreError::TooLong) when it takes longer than [`REPORT_TIME`].
     async fn usage(&self, ctx: &ProjectCtx, query: UsageQuery) -> Result<UsageReport>;
 
     /// Forgets events from before a time. Gives how many.

@@ -44,6 +44,7 @@ use std::sync::Arc;
 
 use deadpool_postgres::{Object, Pool, PoolError};
 use thiserror::Error;
+use tokio::sync::Semaphore;
 
 pub use address::{Address, AddressError};
 
@@ -64,6 +65,9 @@ pub(in crate::store) const SCHEMA: &str = "zumik";
 
 /// Connections that a server opens at most when nothing is said.
 const CONNECTIONS: usize = 20;
+
+/// One of so many connections may be at work on a report.
+const REPORTS_OF: usize = 4;
 
 /// How to open a store.
 pub struct Options {
@@ -213,6 +217,8 @@ pub struct PostgresStore {
     pool: Pool,
     groups: Arc<Groups>,
     callers: Callers,
+    /// Reports at one time: a part of the connections, so that there are some for all else.
+    reports: Semaphore,
 }
 
 impl PostgresStore {
@@ -235,7 +241,8 @@ impl PostgresStore {
         let project_rows = parking_lot::RwLock::default();
         let env = Env { vault, mint, clock, presence, heads: heads::Heads::default(), project_rows };
         let groups = Groups::new(pool.clone());
-        let store = Self { env: Arc::new(env), pool, groups, callers: Callers::default() };
+        let reports = Semaphore::new((connections / REPORTS_OF).max(1));
+        let store = Self { env: Arc::new(env), pool, groups, callers: Callers::default(), reports };
         let key = store.write(|db| Box::pin(db.ensure_signing_key())).await?;
         if key.is_test_key() {
             return Err(OpenError::TestKey);

@@ -3,8 +3,9 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
-use deadpool_postgres::Object;
+use deadpool_postgres::{Object, Transaction};
 use serde::Serialize;
 use tokio_postgres::IsolationLevel;
 
@@ -81,15 +82,33 @@ impl PostgresStore {
         read: impl for<'t> Fn(&'t Db<'t, 'r>) -> Work<'t, T> + Send + Sync,
     ) -> Result<T> {
         let mut connection = self.connection().await?;
-        let sql = connection
-            .build_transaction()
-            .isolation_level(IsolationLevel::RepeatableRead)
-            .read_only(true)
-            .start()
-            .await?;
+        let sql = snapshot(&mut connection).await?;
         let value = read(&Db::new(&sql, &self.env)).await?;
         sql.commit().await?;
         Ok(value)
+    }
+
+    /// As [`read`](Self::read), for what may be long: beside other reads, and no longer than this time.
+    ///
+    /// # Errors
+    /// [`StoreError::TooLong`] when the time is over.
+    pub(super) async fn report<'r, T: Send>(
+        &'r self,
+        most: Duration,
+        read: impl for<'t> Fn(&'t Db<'t, 'r>) -> Work<'t, T> + Send + Sync,
+    ) -> Result<T> {
+        let report = async {
+            let _permit = self.reports.acquire().await.map_err(StoreError::unavailable)?;
+            let mut lent = Lent::default();
+            let sql = snapshot(lent.0.insert(self.connection().await?)).await?;
+            // The database notices that nobody listens when it sends something, which may be at the very end.
+            sql.batch_execute(&format!("SET LOCAL statement_timeout = {}", most.as_millis())).await?;
+            let value = read(&Db::new(&sql, &self.env)).await?;
+            sql.commit().await?;
+            lent.0.take();
+            Ok(value)
+        };
+        tokio::time::timeout(most, report).await.map_err(|_| StoreError::TooLong)?
     }
 
     /// Runs a write, again when another one was faster.
@@ -143,6 +162,23 @@ impl PostgresStore {
         let (env, ctx) = (Arc::clone(&self.env), ctx.clone());
         tokio::task::spawn_blocking(move || seal(&env, &ctx)).await.map_err(StoreError::internal)?
     }
+}
+
+/// A connection that goes back to the pool only when it is taken out of here. Else it is closed: whatever it was asked and
+/// nobody waits for any more would hold up who gets it next.
+#[derive(Default)]
+struct Lent(Option<Object>);
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        drop(self.0.take().map(Object::take));
+    }
+}
+
+/// Begins a read that sees one moment.
+async fn snapshot(connection: &mut Object) -> Result<Transaction<'_>> {
+    let transaction = connection.build_transaction().isolation_level(IsolationLevel::RepeatableRead);
+    Ok(transaction.read_only(true).start().await?)
 }
 
 /// Whether an operation was refused by a rule, in a transaction that is sound.

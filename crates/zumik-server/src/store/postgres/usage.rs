@@ -13,7 +13,7 @@ use super::sweep::STEP;
 use crate::domain::{Measure, Summary, Times};
 use crate::store::durable::times::seconds;
 use crate::store::rules::{UNKNOWN_GROUP, usage_report, whole_seconds};
-use crate::store::{LATEST_EVENTS, ProjectCtx, Result, StoreError, UsageQuery, UsageStore};
+use crate::store::{LATEST_EVENTS, ProjectCtx, REPORT_TIME, Result, StoreError, UsageQuery, UsageStore};
 
 #[async_trait]
 impl UsageStore for PostgresStore {
@@ -30,7 +30,7 @@ impl UsageStore for PostgresStore {
 
     async fn usage(&self, ctx: &ProjectCtx, query: UsageQuery) -> Result<UsageReport> {
         let query = &query;
-        self.read(|db| Box::pin(db.usage(ctx, query))).await
+        self.report(REPORT_TIME, |db| Box::pin(db.usage(ctx, query))).await
     }
 
     async fn forget_usage(&self, before: DateTime<Utc>) -> Result<u64> {

@@ -150,6 +150,8 @@ impl<'a> Sql<'a> {
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
         match error.sqlite_error_code() {
+            // Nothing but a report is ever interrupted.
+            Some(ErrorCode::OperationInterrupted) => Self::TooLong,
             Some(
                 ErrorCode::DatabaseBusy
                 | ErrorCode::DatabaseLocked

@@ -1,5 +1,7 @@
 //! Usage events.
 
+use std::time::Instant;
+
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use rusqlite::{Row, ToSql, params};
@@ -12,7 +14,7 @@ use crate::domain::{Measure, Summary, Times};
 use crate::store::durable::ids::PublicId;
 use crate::store::durable::times::seconds;
 use crate::store::rules::{UNKNOWN_GROUP, usage_report, whole_seconds};
-use crate::store::{LATEST_EVENTS, ProjectCtx, Result, StoreError, UsageQuery, UsageStore};
+use crate::store::{LATEST_EVENTS, ProjectCtx, REPORT_TIME, Result, StoreError, UsageQuery, UsageStore};
 
 #[async_trait]
 impl UsageStore for SqliteStore {
@@ -21,7 +23,8 @@ impl UsageStore for SqliteStore {
     }
 
     async fn usage(&self, ctx: &ProjectCtx, query: UsageQuery) -> Result<UsageReport> {
-        self.read(ctx, move |db, ctx| db.usage(ctx, &query)).await
+        let ctx = ctx.clone();
+        self.readers.report(Instant::now() + REPORT_TIME, move |db| db.usage(&ctx, &query)).await
     }
 
     async fn forget_usage(&self, before: DateTime<Utc>) -> Result<u64> {

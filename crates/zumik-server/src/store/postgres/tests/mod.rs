@@ -2,6 +2,7 @@
 
 mod batches;
 mod groups;
+mod reports;
 mod tls;
 
 use std::collections::HashSet;
