@@ -1,6 +1,8 @@
 //! The transport that is used unless another is given: HTTP/1.1 over reqwest.
 
 use std::error::Error as StdError;
+use std::future::Future;
+use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::stream;
@@ -68,9 +70,10 @@ impl Transport for ReqwestTransport {
             }
             let mut answer = self.0.execute(outgoing).await.map_err(failure)?;
             let (status, headers) = (answer.status(), std::mem::take(answer.headers_mut()));
-            let pieces = stream::try_unfold(answer, |mut answer| async move {
-                let piece = answer.chunk().await.map_err(failure)?;
-                Ok(piece.map(|piece| (piece, answer)))
+            // A new `chunk` for each poll loses nothing: what has come is in the body, not in the future.
+            let pieces = stream::poll_fn(move |context| {
+                let piece = pin!(answer.chunk()).poll(context);
+                piece.map(|piece| piece.map_err(failure).transpose())
             });
             Ok(HttpResponse::new(status, headers, ResponseBody::stream(pieces)))
         })
