@@ -17,6 +17,9 @@ use crate::{Plan, Result};
 /// Calls of one side before the other has its turn: short enough that both meet the same machine.
 const TURN: usize = 50;
 
+/// The client gives each POST a key, under which it is repeated; the same call by bare reqwest has one too.
+const KEY: &str = "agent-idempotency-key";
+
 /// Measures a GET and a POST.
 pub fn measure(plan: &Plan, report: &mut Report) -> Result {
     let folder = plan.folder()?;
@@ -65,9 +68,7 @@ async fn compare(plan: &Plan, report: &mut Report, server: &ServeProcess) -> Res
         for call in 0..TURN {
             let body = json!({ "input": input });
             let start = Instant::now();
-            // The client gives each POST a key; the same call has one too.
-            let post =
-                bare.post(&count).bearer_auth(key).header("agent-idempotency-key", format!("{turn}-{call}"));
+            let post = bare.post(&count).bearer_auth(key).header(KEY, fresh_key(turn, call));
             let _: TokenCount = post.json(&body).send().await?.error_for_status()?.json().await?;
             theirs.push(start.elapsed());
         }
@@ -89,7 +90,7 @@ async fn chats(plan: &Plan, report: &mut Report, upstream: &Upstream) -> Result 
     let typed: CreateChatCompletionRequest = serde_json::from_value(body.clone())?;
 
     let (mut ours, mut theirs, mut plain) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..plan.pick(100, 10) {
+    for turn in 0..plan.pick(100, 10) {
         for _ in 0..TURN {
             let start = Instant::now();
             zk.v1().chat().completions().create("gpt-test", [ChatMessage::user(question)]).await?;
@@ -101,9 +102,9 @@ async fn chats(plan: &Plan, report: &mut Report, upstream: &Upstream) -> Result 
             rival.chat().create(request).await?;
             theirs.push(start.elapsed());
         }
-        for _ in 0..TURN {
+        for call in 0..TURN {
             let start = Instant::now();
-            let post = bare.post(&url).bearer_auth("none").json(&body);
+            let post = bare.post(&url).bearer_auth("none").header(KEY, fresh_key(turn, call)).json(&body);
             let _: ChatCompletion = post.send().await?.error_for_status()?.json().await?;
             plain.push(start.elapsed());
         }
@@ -111,6 +112,10 @@ async fn chats(plan: &Plan, report: &mut Report, upstream: &Upstream) -> Result 
     add(report, "POST, a chat completion", &ours, &plain);
     against(report, "POST, a chat completion", &ours, "async-openai", &theirs);
     Ok(())
+}
+
+fn fresh_key(turn: usize, call: usize) -> String {
+    format!("{turn}-{call}")
 }
 
 fn add(report: &mut Report, what: &str, ours: &[Duration], theirs: &[Duration]) {
