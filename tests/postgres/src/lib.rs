@@ -41,9 +41,15 @@ start
 while read -r what; do
   case $what in
     kill)
+      # Stopped, it starts no other process while its children are counted.
+      kill -STOP "$server"
       processes="$server $(cat "/proc/$server/task/$server/children")"
-      kill -KILL $processes
+      kill -KILL $processes 2>/dev/null || true
       wait "$server" 2>/dev/null || true
+      # The last one to go may still be writing; as long as it is there, the folder cannot be opened again.
+      for process in $processes; do
+        while [ -e "/proc/$process/exe" ]; do sleep 0.01; done
+      done
       echo killed ;;
     start) start ;;
   esac
