@@ -2,7 +2,11 @@
 
 use std::fmt;
 use std::future::{Future, IntoFuture};
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use tokio::time::Instant;
 
 use crate::client::Zumik;
@@ -50,19 +54,21 @@ impl<'c, E: Endpoint> Call<'c, E> {
     ///
     /// Everything that an [`Error`](crate::Error) can say.
     pub fn send(self) -> impl Future<Output = Result<Response<E::Output>>> + Send + 'c + use<'c, E> {
-        let sent = pipeline::execute::<Whole>(
-            self.client,
-            Target::from(E::OPERATION),
-            self.endpoint.whole().parts(),
-            self.options,
-        );
-        async move {
-            let RawResponse { target, meta, body, .. } = sent.await?;
-            match E::decode(&body) {
-                Ok(value) => Ok(Response::new(value, meta, body)),
-                Err(error) => Err(pipeline::undecodable(meta, body, error).with_operation(target.name)),
-            }
-        }
+        let sent = self.execute();
+        async move { decoded::<E>(sent.await?) }
+    }
+
+    fn execute(self) -> BoxFuture<'c, Result<RawResponse<Bytes>>> {
+        let parts = self.endpoint.whole().parts();
+        pipeline::execute::<Whole>(self.client, Target::from(E::OPERATION), parts, self.options)
+    }
+}
+
+fn decoded<E: Endpoint>(answer: RawResponse<Bytes>) -> Result<Response<E::Output>> {
+    let RawResponse { target, meta, body, .. } = answer;
+    match E::decode(&body) {
+        Ok(value) => Ok(Response::new(value, meta, body)),
+        Err(error) => Err(pipeline::undecodable(meta, body, error).with_operation(target.name)),
     }
 }
 
@@ -93,11 +99,31 @@ impl<E> Call<'_, E> {
 
 impl<'c, E: Endpoint + 'c> IntoFuture for Call<'c, E> {
     type Output = Result<E::Output>;
-    type IntoFuture = BoxFuture<'c, Self::Output>;
+    type IntoFuture = Sending<'c, E>;
 
     fn into_future(self) -> Self::IntoFuture {
-        let sent = self.send();
-        Box::pin(async move { sent.await.map(Response::into_inner) })
+        Sending { answer: self.execute(), endpoint: PhantomData }
+    }
+}
+
+/// A call that is being carried out, up to its decoded value: what awaiting a [`Call`] waits for.
+#[must_use = "a call does nothing until it is awaited"]
+pub struct Sending<'c, E> {
+    answer: BoxFuture<'c, Result<RawResponse<Bytes>>>,
+    endpoint: PhantomData<fn() -> E>,
+}
+
+impl<E: Endpoint> Future for Sending<'_, E> {
+    type Output = Result<E::Output>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.answer.as_mut().poll(context).map(|answer| decoded::<E>(answer?).map(Response::into_inner))
+    }
+}
+
+impl<E> fmt::Debug for Sending<'_, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sending").finish_non_exhaustive()
     }
 }
 

@@ -170,7 +170,7 @@ mod upload;
 pub use batches::{BatchLine, BatchResults, RunBatch, WaitForBatch};
 pub use branch::{Appended, BranchCursor, BranchRef, BranchState, Decision, History};
 pub use builder::Builder;
-pub use call::Call;
+pub use call::{Call, Sending};
 pub use client::Zumik;
 pub use content::Content;
 pub use error::{BranchConflict, BranchPosition, Error, ErrorKind, Outcome, Result};
