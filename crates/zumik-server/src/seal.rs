@@ -5,7 +5,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use aes_gcm::aead::{Aead as _, Nonce, Payload};
+use aes_gcm::aead::inout::InOutBuf;
+use aes_gcm::aead::{Aead as _, AeadInOut as _, Nonce, Payload};
 use aes_gcm::{Aes256Gcm, KeyInit as _};
 use aes_kw::KwAes256;
 use thiserror::Error;
@@ -15,6 +16,12 @@ use crate::mint::Mint;
 
 /// Bytes of a data key, wrapped.
 const WRAPPED: usize = 40;
+
+/// Bytes of the tag that proves a cipher text.
+const TAG: usize = 16;
+
+/// Bytes by which a text grows when it is sealed.
+pub const SEAL_BYTES: usize = WRAPPED + TAG;
 
 /// What the master key is recognized by.
 const PROOF: &[u8] = b"zumik master key";
@@ -143,16 +150,36 @@ impl Vault {
     /// # Errors
     /// The text is longer than AES-GCM takes.
     pub fn seal(&self, mint: &dyn Mint, place: &[u8], text: &[u8]) -> Result<Vec<u8>, SealError> {
+        let mut sealed = vec![0; text.len() + SEAL_BYTES];
+        self.seal_into(mint, place, text, &mut sealed)?;
+        Ok(sealed)
+    }
+
+    /// As [`seal`](Self::seal), to where it shall lie: `sealed` is longer than the text by [`SEAL_BYTES`]. There is no other
+    /// copy of either.
+    ///
+    /// # Errors
+    /// The text is longer than AES-GCM takes, or `sealed` has another length.
+    pub fn seal_into(
+        &self,
+        mint: &dyn Mint,
+        place: &[u8],
+        text: &[u8],
+        sealed: &mut [u8],
+    ) -> Result<(), SealError> {
+        let (wrapped, rest) = sealed.split_at_mut_checked(WRAPPED).ok_or(SealError::Seal)?;
+        let (body, tag) = rest.split_last_chunk_mut::<TAG>().ok_or(SealError::Seal)?;
         let mut key = Zeroizing::new([0; 32]);
         mint.fill(key.as_mut_slice());
-        let mut wrapped = [0; WRAPPED];
-        self.wrapper.wrap_key(key.as_slice(), &mut wrapped).map_err(|_| SealError::Seal)?;
+        self.wrapper.wrap_key(key.as_slice(), wrapped).map_err(|_| SealError::Seal)?;
         let cipher = Aes256Gcm::new((&*key).into());
         // A data key encrypts one text only, so the nonce need not differ.
-        let sealed = cipher
-            .encrypt(&Nonce::<Aes256Gcm>::default(), Payload { msg: text, aad: place })
-            .map_err(|_| SealError::Seal)?;
-        Ok([wrapped.as_slice(), &sealed].concat())
+        let body = InOutBuf::new(text, body).map_err(|_| SealError::Seal)?;
+        *tag = cipher
+            .encrypt_inout_detached(&Nonce::<Aes256Gcm>::default(), place, body)
+            .map_err(|_| SealError::Seal)?
+            .into();
+        Ok(())
     }
 
     /// Opens what [`seal`](Self::seal) gave for the same `place`.
@@ -228,6 +255,18 @@ mod tests {
             let mut damaged = sealed.clone();
             damaged[at] ^= 1;
             assert!(vault.open(b"a", &damaged).is_err(), "byte {at}");
+        }
+    }
+
+    #[test]
+    fn a_text_is_sealed_only_to_where_it_just_fits() {
+        let (vault, mint) = vault();
+        for text in [&b""[..], b"text"] {
+            for length in 0..text.len() + SEAL_BYTES + 2 {
+                let sealed = vault.seal_into(&mint, b"a", text, &mut vec![0; length]);
+                assert_eq!(sealed.is_ok(), length == text.len() + SEAL_BYTES, "{length}");
+            }
+            assert_eq!(vault.open(b"a", &vault.seal(&mint, b"a", text).unwrap()).unwrap(), text);
         }
     }
 

@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 use ulid::Ulid;
-use zumik_types::{Batch, BatchId, BatchStatus, CreateBatchRequest};
+use zumik_types::{Batch, BatchId, BatchStatus, CreateBatchRequest, KeyId, ProjectId};
 
 use super::ids::PublicId as _;
 use super::place;
-use crate::domain::{BatchInput, InputLine};
+use crate::domain::{BatchInput, InputLine, Scopes};
 use crate::mint::Mint;
 use crate::seal::Vault;
 use crate::store::batch_results::LineResult;
@@ -43,6 +43,60 @@ pub(in crate::store) mod status {
     pub(in crate::store) const FAILED: i64 = 5;
     pub(in crate::store) const CANCELLED: i64 = 6;
     pub(in crate::store) const EXPIRED: i64 = 7;
+}
+
+/// The numbers that stand for the state of a line in the database.
+pub(in crate::store) mod line_state {
+    pub(in crate::store) const WAITING: i64 = 0;
+    pub(in crate::store) const COMPLETED: i64 = 2;
+    pub(in crate::store) const FAILED: i64 = 3;
+
+    /// Whether it has a result.
+    pub(in crate::store) fn is_settled(state: i64) -> bool {
+        matches!(state, COMPLETED | FAILED)
+    }
+}
+
+/// A line that was claimed, its text not read yet.
+pub(in crate::store) struct Claim {
+    pub(in crate::store) line: i64,
+    pub(in crate::store) key: [u8; 16],
+    pub(in crate::store) input: i64,
+    pub(in crate::store) start: usize,
+    pub(in crate::store) length: usize,
+    pub(in crate::store) epoch: u64,
+    pub(in crate::store) attempts: u32,
+    pub(in crate::store) batch: i64,
+}
+
+/// Where a claimed line belongs.
+pub(in crate::store) struct Owner {
+    pub(in crate::store) batch: BatchId,
+    pub(in crate::store) project: ProjectId,
+    pub(in crate::store) key: KeyId,
+    pub(in crate::store) scopes: Scopes,
+}
+
+impl Claim {
+    pub(in crate::store) fn lease(&self) -> LineLease {
+        LineLease { line: self.line, epoch: self.epoch }
+    }
+
+    /// The line, read from its piece of the input.
+    pub(in crate::store) fn read(&self, owner: &Owner, piece: &[u8]) -> Result<ClaimedLine> {
+        let line = read_line(piece, self.start, self.length)?;
+        Ok(ClaimedLine {
+            lease: self.lease(),
+            batch: owner.batch.clone(),
+            project: owner.project.clone(),
+            key: owner.key.clone(),
+            scopes: owner.scopes,
+            attempt: self.attempts,
+            body: Bytes::copy_from_slice(line.body.as_bytes()),
+            id: line_id(self.key),
+            custom_id: line.custom_id,
+        })
+    }
 }
 
 impl SealedBatch {

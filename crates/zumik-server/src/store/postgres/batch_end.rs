@@ -1,47 +1,31 @@
 //! How batches move on and end: their files are put together ahead and written in the transaction that ends the batch.
 //! Replicas may do so at the same time; the one that comes first ends it.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use zumik_types::BatchId;
 
 use super::PostgresStore;
-use super::batch_lines::{COMPLETED, FAILED};
 use super::db::{Db, Env, bytes, count, id, stored};
 use super::files::SealedFile;
 use super::sweep::STEP;
 use crate::store::batch_results::Unanswered;
-use crate::store::batch_rules;
-use crate::store::durable::batches::{line_id, read_line, result_place, status};
+use crate::store::durable::batch_end::{Files, State, Texts};
+use crate::store::durable::batches::{line_state, read_line, result_place, status};
 use crate::store::durable::times::seconds;
 use crate::store::{Advanced, BATCH_LIFETIME, NewFile, OUTPUT_LIFETIME, Result, StoreError};
 
 /// Batches that one step moves on at most.
 const BATCHES: i64 = 64;
 
-/// A batch that can end, with its files sealed.
-pub(super) struct Ending {
+/// A batch that can end, with its files: first as they are put together, then sealed.
+pub(super) struct Ending<F> {
     batch: i64,
     project: i64,
-    /// What the files were made of: they are written only if it is still so.
     was: State,
     becomes: i64,
-    output: Option<SealedFile>,
-    errors: Option<SealedFile>,
-}
-
-/// What the files of a batch depend on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct State {
-    status: i64,
-    completed: u64,
-    failed: u64,
-}
-
-/// The texts of the files of a batch.
-#[derive(Default)]
-struct Texts {
-    output: Vec<u8>,
-    errors: Vec<u8>,
+    files: Files<F>,
 }
 
 /// A line that never ran, and where its text is.
@@ -50,6 +34,14 @@ struct Idle {
     input: i64,
     start: usize,
     length: usize,
+}
+
+impl Ending<NewFile> {
+    fn seal(self, env: &Env, now: DateTime<Utc>) -> Result<Ending<SealedFile>> {
+        let Self { batch, project, was, becomes, files } = self;
+        let files = files.seal(|file| SealedFile::new(env, now, file))?;
+        Ok(Ending { batch, project, was, becomes, files })
+    }
 }
 
 impl PostgresStore {
@@ -61,7 +53,11 @@ impl PostgresStore {
         }
         for batch in self.read(|db| Box::pin(db.batches_that_may_end(now))).await? {
             let ending = self.read(|db| Box::pin(db.assemble_batch(batch, now))).await?;
-            let Some(ending) = &ending else { continue };
+            let Some(ending) = ending else { continue };
+            let env = Arc::clone(&self.env);
+            // Files may be large: whatever else this thread serves would wait for them.
+            let sealed = tokio::task::spawn_blocking(move || ending.seal(&env, now));
+            let ending = &sealed.await.map_err(StoreError::internal)??;
             let ended = self.write(|db| Box::pin(db.end_batch(ending, now))).await?;
             advanced.ended += u64::from(ended);
         }
@@ -130,22 +126,14 @@ impl Db<'_, '_> {
     }
 
     /// Puts the files of a batch together; nothing when it cannot end after all.
-    async fn assemble_batch(&self, batch: i64, now: DateTime<Utc>) -> Result<Option<Ending>> {
+    async fn assemble_batch(&self, batch: i64, now: DateTime<Utc>) -> Result<Option<Ending<NewFile>>> {
         let Some((id, project, was)) = self.batch_state(batch).await? else { return Ok(None) };
-        let becomes = match was.status {
-            status::FINALIZING => status::COMPLETED,
-            status::CANCELLING => status::CANCELLED,
-            status::IN_PROGRESS => status::EXPIRED,
-            _ => return Ok(None),
-        };
+        let Some((becomes, why)) = was.end() else { return Ok(None) };
         if !self.may_end(batch, now).await? {
             return Ok(None);
         }
-        let why = if becomes == status::EXPIRED { Unanswered::Expired } else { Unanswered::Cancelled };
-        let Texts { output, errors } = self.batch_texts(batch, why).await?;
-        let output = seal_file(self.env, batch_rules::output_file_name(&id), output, now)?;
-        let errors = seal_file(self.env, batch_rules::error_file_name(&id), errors, now)?;
-        Ok(Some(Ending { batch, project, was, becomes, output, errors }))
+        let files = self.batch_texts(batch, why).await?.files(&id, now);
+        Ok(Some(Ending { batch, project, was, becomes, files }))
     }
 
     async fn batch_state(&self, batch: i64) -> Result<Option<(BatchId, i64, State)>> {
@@ -161,9 +149,9 @@ impl Db<'_, '_> {
         .await
     }
 
-    /// The lines of the files, in the order of the input; those that never ran last.
+    /// The texts of the files, out of all lines in the order of the input.
     async fn batch_texts(&self, batch: i64, why: Unanswered) -> Result<Texts> {
-        let mut texts = Texts::default();
+        let mut texts = Texts::new(why);
         let mut idle = Vec::new();
         self.for_each(
             "SELECT l.id, l.public_id, l.state, l.input, l.start, l.length, r.sealed
@@ -171,9 +159,9 @@ impl Db<'_, '_> {
             &[&batch],
             |row| {
                 let state: i64 = row.try_get(2)?;
-                if matches!(state, COMPLETED | FAILED) {
-                    let text = self.env.vault.open(&result_place(row.try_get(0)?), row.try_get(6)?)?;
-                    if state == COMPLETED { &mut texts.output } else { &mut texts.errors }.extend(text);
+                if line_state::is_settled(state) {
+                    let place = result_place(row.try_get(0)?);
+                    texts.add_result(state, &self.env.vault.open(&place, row.try_get(6)?)?);
                     return Ok(());
                 }
                 let size = |at| usize::try_from(row.try_get::<_, i64>(at)?).map_err(StoreError::internal);
@@ -188,15 +176,14 @@ impl Db<'_, '_> {
             if piece.0 != line.input {
                 piece = (line.input, self.open_piece(line.input).await?);
             }
-            let read = read_line(&piece.1, line.start, line.length)?;
-            texts.errors.extend(why.text(&line_id(line.key), &read.custom_id)?);
+            texts.add_unanswered(line.key, &read_line(&piece.1, line.start, line.length)?)?;
         }
         Ok(texts)
     }
 
     /// Ends a batch and writes its files, unless something of it has changed since they were put together.
-    async fn end_batch(&self, ending: &Ending, now: DateTime<Utc>) -> Result<bool> {
-        let Ending { batch, project, was, becomes, output, errors } = ending;
+    async fn end_batch(&self, ending: &Ending<SealedFile>, now: DateTime<Utc>) -> Result<bool> {
+        let Ending { batch, project, was, becomes, files: Files { output, errors } } = ending;
         self.hold_files(*project).await?;
         self.run("SELECT 1 FROM batches WHERE id = $1 FOR UPDATE", &[batch]).await?;
         let unchanged = self.batch_state(*batch).await?.is_some_and(|(_, _, state)| state == *was);
@@ -274,18 +261,4 @@ impl Db<'_, '_> {
         )
         .await
     }
-}
-
-fn seal_file(
-    env: &Env,
-    filename: String,
-    content: Vec<u8>,
-    now: DateTime<Utc>,
-) -> Result<Option<SealedFile>> {
-    if content.is_empty() {
-        return Ok(None);
-    }
-    let expires_at = Some(now + OUTPUT_LIFETIME);
-    let purpose = batch_rules::OUTPUT_PURPOSE.to_owned();
-    SealedFile::new(env, now, NewFile { filename, purpose, content: content.into(), expires_at }).map(Some)
 }

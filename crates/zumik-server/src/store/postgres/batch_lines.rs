@@ -4,46 +4,13 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use zumik_types::{BatchId, KeyId, ProjectId};
 
 use super::db::{Db, bytes, count, id, stored};
 use crate::domain::Scopes;
-use crate::store::durable::batches::{SealedOutcome, line_id, piece_place, read_line, result_place};
+use crate::store::durable::batches::{Claim, Owner, SealedOutcome, line_state, piece_place, result_place};
 use crate::store::durable::times::seconds;
 use crate::store::{ClaimedLine, LINE_LEASE, LineLease, Result, StoreError};
-
-const WAITING: i64 = 0;
-pub(super) const COMPLETED: i64 = 2;
-pub(super) const FAILED: i64 = 3;
-
-/// A line that was claimed, its text not read yet.
-pub(super) struct Claim {
-    line: i64,
-    key: [u8; 16],
-    input: i64,
-    start: usize,
-    length: usize,
-    epoch: u64,
-    attempts: u32,
-    batch: i64,
-}
-
-impl Claim {
-    pub(super) fn lease(&self) -> LineLease {
-        LineLease { line: self.line, epoch: self.epoch }
-    }
-}
-
-/// Where a claimed line belongs.
-#[derive(Clone)]
-struct Owner {
-    batch: BatchId,
-    project: ProjectId,
-    key: KeyId,
-    scopes: Scopes,
-}
 
 impl Db<'_, '_> {
     /// Claims lines that are due; batches that were served longest ago come first and share what there is.
@@ -116,19 +83,7 @@ impl Db<'_, '_> {
                 Entry::Occupied(piece) => piece.into_mut(),
                 Entry::Vacant(vacant) => vacant.insert(self.open_piece(claim.input).await?),
             };
-            let line = read_line(piece, claim.start, claim.length)?;
-            let Owner { batch, project, key, scopes } = owner.clone();
-            lines.push(ClaimedLine {
-                lease: claim.lease(),
-                batch,
-                project,
-                key,
-                scopes,
-                attempt: claim.attempts,
-                body: Bytes::copy_from_slice(line.body.as_bytes()),
-                id: line_id(claim.key),
-                custom_id: line.custom_id,
-            });
+            lines.push(claim.read(owner, piece)?);
         }
         Ok(lines)
     }
@@ -224,7 +179,7 @@ impl Db<'_, '_> {
             None => {
                 self.run(
                     "UPDATE batch_lines SET state = $2, due = $3 WHERE id = $1",
-                    &[&line, &WAITING, &outcome.due],
+                    &[&line, &line_state::WAITING, &outcome.due],
                 )
                 .await?;
             }
@@ -259,7 +214,7 @@ impl Db<'_, '_> {
         sealed: &[u8],
         length: u64,
     ) -> Result<()> {
-        let state = if completed { COMPLETED } else { FAILED };
+        let state = if completed { line_state::COMPLETED } else { line_state::FAILED };
         self.run("UPDATE batch_lines SET state = $2 WHERE id = $1", &[&line, &state]).await?;
         self.run("INSERT INTO batch_results (id, sealed) VALUES ($1, $2)", &[&line, &sealed]).await?;
         self.run(

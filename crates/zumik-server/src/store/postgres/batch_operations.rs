@@ -7,8 +7,7 @@ use chrono::{DateTime, Utc};
 use zumik_types::{Batch, BatchId, CreateBatchRequest};
 
 use super::PostgresStore;
-use super::batch_lines::Claim;
-use crate::store::durable::batches::{SealedBatch, SealedOutcome};
+use crate::store::durable::batches::{Claim, SealedBatch, SealedOutcome};
 use crate::store::{
     Advanced, BatchPage, BatchStore, ClaimedLine, Idempotency, LineLease, LineOutcome, Page, ProjectCtx,
     Result, StoreError, Written,

@@ -6,8 +6,7 @@ use zumik_types::{
     Artifact, ArtifactId, ArtifactType, CreateArtifactRequest, Extra, JsonObject, ObjectType, RetentionClass,
 };
 
-use super::contents::record;
-use super::{Db, Env};
+use super::{Db, Env, contents};
 use crate::store::durable::ids::PublicId;
 use crate::store::durable::place;
 use crate::store::durable::times::{seconds, time};
@@ -33,9 +32,7 @@ impl SealedArtifact {
     pub(super) fn new(env: &Env, ctx: &ProjectCtx, request: CreateArtifactRequest) -> Result<Self> {
         let key = env.mint.ulid(ctx.now).to_bytes();
         let retention_class = request.retention_class.unwrap_or(RetentionClass::Standard);
-        let seal = |kind, text: &[u8]| -> Result<Vec<u8>> {
-            Ok(record(&env.vault.seal(&*env.mint, &place(kind, &key), text)?))
-        };
+        let seal = |kind, text: &[u8]| -> Result<Vec<u8>> { contents::seal(env, &place(kind, &key), text) };
         let metadata = request.metadata.unwrap_or_default();
         let sealed_metadata = match metadata.is_empty() {
             true => None,

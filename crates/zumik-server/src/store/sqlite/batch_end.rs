@@ -5,16 +5,15 @@ use chrono::{DateTime, Utc};
 use rusqlite::params;
 use zumik_types::BatchId;
 
-use super::batch_lines::{COMPLETED, FAILED};
 use super::files::SealedFile;
 use super::sweep::STEP;
-use super::{Db, Env, SqliteStore};
+use super::{Db, SqliteStore};
 use crate::store::batch_results::Unanswered;
-use crate::store::batch_rules;
-use crate::store::durable::batches::{line_id, read_line, result_place, status};
+use crate::store::durable::batch_end::{Files, State, Texts};
+use crate::store::durable::batches::{line_state, read_line, result_place, status};
 use crate::store::durable::ids::PublicId;
 use crate::store::durable::times::seconds;
-use crate::store::{Advanced, BATCH_LIFETIME, NewFile, OUTPUT_LIFETIME, Result, StoreError};
+use crate::store::{Advanced, BATCH_LIFETIME, OUTPUT_LIFETIME, Result, StoreError};
 
 /// Batches that one step moves on at most.
 const BATCHES: u32 = 64;
@@ -22,27 +21,9 @@ const BATCHES: u32 = 64;
 /// A batch that can end, with its files sealed.
 pub(super) struct Ending {
     batch: i64,
-    /// What the files were made of: they are written only if it is still so.
     was: State,
     becomes: i64,
-    output: Option<SealedFile>,
-    errors: Option<SealedFile>,
-}
-
-/// What the files of a batch depend on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct State {
-    status: i64,
-    completed: u64,
-    failed: u64,
-}
-
-/// The texts of the files of a batch.
-#[derive(Default)]
-struct Texts {
-    output: Vec<u8>,
-    errors: Vec<u8>,
-    unanswered: Vec<u8>,
+    files: Files<SealedFile>,
 }
 
 impl SqliteStore {
@@ -120,21 +101,13 @@ impl Db<'_> {
     /// Puts the files of a batch together; nothing when it cannot end after all.
     fn assemble_batch(&self, batch: i64, now: DateTime<Utc>) -> Result<Option<Ending>> {
         let Some((id, was)) = self.batch_state(batch)? else { return Ok(None) };
-        let becomes = match was.status {
-            status::FINALIZING => status::COMPLETED,
-            status::CANCELLING => status::CANCELLED,
-            status::IN_PROGRESS => status::EXPIRED,
-            _ => return Ok(None),
-        };
+        let Some((becomes, why)) = was.end() else { return Ok(None) };
         if !self.may_end(batch, now)? {
             return Ok(None);
         }
-        let why = if becomes == status::EXPIRED { Unanswered::Expired } else { Unanswered::Cancelled };
-        let Texts { output, mut errors, unanswered } = self.batch_texts(batch, why)?;
-        errors.extend(unanswered);
-        let output = seal_file(self.env, batch_rules::output_file_name(&id), output, now)?;
-        let errors = seal_file(self.env, batch_rules::error_file_name(&id), errors, now)?;
-        Ok(Some(Ending { batch, was, becomes, output, errors }))
+        let files = self.batch_texts(batch, why)?.files(&id, now);
+        let files = files.seal(|file| SealedFile::new(self.env, now, file))?;
+        Ok(Some(Ending { batch, was, becomes, files }))
     }
 
     fn batch_state(&self, batch: i64) -> Result<Option<(BatchId, State)>> {
@@ -144,9 +117,9 @@ impl Db<'_> {
         })
     }
 
-    /// The lines of the files, in the order of the input; those that never ran last.
+    /// The texts of the files, out of all lines in the order of the input.
     fn batch_texts(&self, batch: i64, why: Unanswered) -> Result<Texts> {
-        let mut texts = Texts::default();
+        let mut texts = Texts::new(why);
         let mut piece = (0, Vec::new());
         self.for_each(
             "SELECT l.id, l.public_id, l.state, l.input, l.start, l.length, r.sealed
@@ -154,20 +127,16 @@ impl Db<'_> {
             [batch],
             |row| {
                 let state: i64 = row.get(2)?;
-                if matches!(state, COMPLETED | FAILED) {
+                if line_state::is_settled(state) {
                     let sealed = row.get_ref(6)?.as_blob().map_err(StoreError::internal)?;
-                    let place = result_place(row.get(0)?);
-                    let text = self.env.vault.open(&place, sealed)?;
-                    if state == COMPLETED { &mut texts.output } else { &mut texts.errors }.extend(text);
+                    texts.add_result(state, &self.env.vault.open(&result_place(row.get(0)?), sealed)?);
                     return Ok(());
                 }
                 let input: i64 = row.get(3)?;
                 if piece.0 != input {
                     piece = (input, self.open_piece(input)?);
                 }
-                let line = read_line(&piece.1, row.get(4)?, row.get(5)?)?;
-                texts.unanswered.extend(why.text(&line_id(row.get(1)?), &line.custom_id)?);
-                Ok(())
+                texts.add_unanswered(row.get(1)?, &read_line(&piece.1, row.get(4)?, row.get(5)?)?)
             },
         )?;
         Ok(texts)
@@ -186,7 +155,7 @@ impl Db<'_> {
             self.insert_file(project, file)?;
             Ok(Some(file.key()))
         };
-        let (output, errors) = (write(&ending.output)?, write(&ending.errors)?);
+        let (output, errors) = (write(&ending.files.output)?, write(&ending.files.errors)?);
         self.run(
             "UPDATE batches SET output_file = ?2, error_file = ?3 WHERE id = ?1",
             params![batch, output, errors],
@@ -244,18 +213,4 @@ impl Db<'_> {
         )?;
         Ok(removed as u64)
     }
-}
-
-fn seal_file(
-    env: &Env,
-    filename: String,
-    content: Vec<u8>,
-    now: DateTime<Utc>,
-) -> Result<Option<SealedFile>> {
-    if content.is_empty() {
-        return Ok(None);
-    }
-    let expires_at = Some(now + OUTPUT_LIFETIME);
-    let purpose = batch_rules::OUTPUT_PURPOSE.to_owned();
-    SealedFile::new(env, now, NewFile { filename, purpose, content: content.into(), expires_at }).map(Some)
 }

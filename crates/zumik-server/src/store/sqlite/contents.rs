@@ -5,8 +5,12 @@
 //! row until it is freed, and is zeroed then. So a record begins with zeros that fill the part of a row that
 //! SQLite keeps in the b-tree, and the sealed text, its wrapped data key first, begins on an overflow page.
 
-use super::Db;
+use std::ops::Range;
+
 use super::connection::PAGE_SIZE;
+use super::db::Sql;
+use super::{Db, Env};
+use crate::seal::SEAL_BYTES;
 use crate::store::{Result, StoreError};
 
 /// Bytes of a row that stay in the b-tree when the rest fills its overflow pages (SQLite's "M").
@@ -18,18 +22,35 @@ const OVERFLOW: usize = PAGE_SIZE - 4;
 /// Bytes that say how long the sealed text is, at the begin of the first overflow page.
 const LENGTH: usize = 8;
 
-/// Lays a sealed text out as a record. It needs no database and may be done ahead.
+/// Records longer than this are written page by page. In a statement they would lie in memory three times.
+const LARGE: usize = 1 << 20;
+
+/// Seals a text within a record. It needs no database and may be done ahead.
+pub(super) fn seal(env: &Env, place: &[u8], text: &[u8]) -> Result<Vec<u8>> {
+    let (mut record, within) = blank(text.len() + SEAL_BYTES);
+    env.vault.seal_into(&*env.mint, place, text, &mut record[within])?;
+    Ok(record)
+}
+
+/// Lays a sealed text out as a record.
 pub(super) fn record(sealed: &[u8]) -> Vec<u8> {
-    let pages = (LENGTH + sealed.len()).div_ceil(OVERFLOW);
+    let (mut record, within) = blank(sealed.len());
+    record[within].copy_from_slice(sealed);
+    record
+}
+
+/// The record of a sealed text of this length, and where in it the text belongs.
+fn blank(sealed: usize) -> (Vec<u8>, Range<usize>) {
+    let pages = (LENGTH + sealed).div_ceil(OVERFLOW);
     // The header of the row takes a few bytes, more when the record is longer.
     let header = |record: usize| 2 + varint_bytes(12 + 2 * record);
     let whole = LOCAL + pages * OVERFLOW;
     let length = whole - header(whole);
     let start = LOCAL - header(length);
     let mut record = vec![0; length];
-    record[start..start + LENGTH].copy_from_slice(&(sealed.len() as u64).to_le_bytes());
-    record[start + LENGTH..start + LENGTH + sealed.len()].copy_from_slice(sealed);
-    record
+    let text = start + LENGTH;
+    record[start..text].copy_from_slice(&(sealed as u64).to_le_bytes());
+    (record, text..text + sealed)
 }
 
 /// The sealed text in a record.
@@ -45,15 +66,24 @@ fn varint_bytes(value: usize) -> usize {
     usize::try_from(bits.div_ceil(7).max(1)).unwrap_or(usize::MAX)
 }
 
-impl Db<'_> {
+impl Sql<'_> {
     /// Stores a record.
     pub(super) fn insert_content(&self, record: &[u8]) -> Result<i64> {
-        self.insert("INSERT INTO contents (record) VALUES (?1)", [record])
+        if record.len() <= LARGE {
+            return self.insert("INSERT INTO contents (record) VALUES (?1)", [record]);
+        }
+        let content = self.insert("INSERT INTO contents (record) VALUES (zeroblob(?1))", [record.len()])?;
+        let mut blob = self.conn.blob_open("main", "contents", "record", content, false)?;
+        blob.write_at(record, 0)?;
+        blob.close()?;
+        Ok(content)
     }
+}
 
+impl Db<'_> {
     /// Seals and stores a text.
     pub(super) fn seal_content(&self, place: &[u8], text: &[u8]) -> Result<i64> {
-        self.insert_content(&record(&self.env.vault.seal(&*self.env.mint, place, text)?))
+        self.insert_content(&seal(self.env, place, text)?)
     }
 
     /// Opens a stored text.
@@ -98,9 +128,13 @@ mod tests {
         let conn = Connection::open(&path).unwrap();
         conn.execute_batch("CREATE TABLE contents (id INTEGER PRIMARY KEY, record BLOB NOT NULL) STRICT")
             .unwrap();
-        let lengths = [1, 100, 4083, 4084, 4085, 8176, 8177, 50_000, 1 << 20];
+        let lengths = [1, 100, 4083, 4084, 4085, 8176, 8177, 50_000, LARGE / 2, LARGE, 2 * LARGE + 1];
         for length in lengths {
-            conn.execute("INSERT INTO contents (record) VALUES (?1)", [record(&vec![7; length])]).unwrap();
+            let text = record(&vec![7; length]);
+            let content = Sql::new(&conn).insert_content(&text).unwrap();
+            let stored: Vec<u8> =
+                Sql::new(&conn).value("SELECT record FROM contents WHERE id = ?1", [content]).unwrap();
+            assert_eq!(stored, text, "{length}");
         }
         drop(conn);
         let file = std::fs::read(&path).unwrap();

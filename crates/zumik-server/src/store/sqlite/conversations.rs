@@ -6,8 +6,7 @@ use zumik_types::{
     Conversation, ConversationId, CreateConversationRequest, Extra, JsonObject, ObjectType, V1ResponseId,
 };
 
-use super::contents::record;
-use super::{Db, Env};
+use super::{Db, Env, contents};
 use crate::domain::CompactionKey;
 use crate::store::durable::ids::PublicId;
 use crate::store::durable::place;
@@ -41,7 +40,7 @@ impl SealedConversation {
             None
         } else {
             let text = serde_json::to_vec(&conversation.metadata)?;
-            Some(record(&env.vault.seal(&*env.mint, &place(METADATA, &key), &text)?))
+            Some(contents::seal(env, &place(METADATA, &key), &text)?)
         };
         Ok(Self { conversation, key, metadata })
     }

@@ -5,8 +5,7 @@ use chrono::{DateTime, Utc};
 use rusqlite::{Row, params};
 use zumik_types::{Extra, File, FileId, FileStatus, ObjectType, SortOrder};
 
-use super::contents::record;
-use super::{Db, Env};
+use super::{Db, Env, contents};
 use crate::store::batch_rules::{FILES_OF_A_BATCH, shown};
 use crate::store::durable::ids::{file_id, file_key};
 use crate::store::durable::place;
@@ -25,7 +24,7 @@ impl SealedFile {
     pub(super) fn new(env: &Env, now: DateTime<Utc>, new: NewFile) -> Result<Self> {
         let mut key = [0; 12];
         env.mint.fill(&mut key);
-        let sealed = env.vault.seal(&*env.mint, &place("file", &key), &new.content)?;
+        let record = contents::seal(env, &place("file", &key), &new.content)?;
         let file = File {
             id: file_id(key),
             object: ObjectType::File,
@@ -37,7 +36,7 @@ impl SealedFile {
             expires_at: new.expires_at.map(whole_seconds),
             extra: Extra::new(),
         };
-        Ok(Self { file, key, record: record(&sealed) })
+        Ok(Self { file, key, record })
     }
 
     /// What the database keeps of its id.

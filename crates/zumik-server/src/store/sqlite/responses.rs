@@ -5,8 +5,7 @@ use serde_json::Value;
 use zumik_types::{ArtifactId, ConversationId, NativeResponse, ResponseId, V1ResponseId};
 
 use super::artifacts::PURGED;
-use super::contents::record;
-use super::{Db, Env};
+use super::{Db, Env, contents};
 use crate::store::durable::ids::PublicId;
 use crate::store::durable::place;
 use crate::store::durable::responses::{INPUT_ITEMS, ResponseName};
@@ -31,21 +30,19 @@ impl SealedResponse {
             StoredResponse::Native(response) => serde_json::to_vec(response)?,
             StoredResponse::V1(response) => serde_json::to_vec(response)?,
         };
-        let sealed = env.vault.seal(&*env.mint, &place("response", &key), &text)?;
+        let record = contents::seal(env, &place("response", &key), &text)?;
         let conversation = match response {
             StoredResponse::Native(_) => None,
             StoredResponse::V1(response) => response.conversation(),
         };
-        let (open, record) = (response.is_open(), record(&sealed));
-        Ok(Self { name, key, open, record, input_items: None, conversation })
+        Ok(Self { name, key, open: response.is_open(), record, input_items: None, conversation })
     }
 
     /// With the input items that the generation wants to be kept.
     pub(super) fn with_items(mut self, env: &Env, generation: &Generation) -> Result<Self> {
         if let Some(items) = &generation.input_items {
             let text = serde_json::to_vec(items)?;
-            let sealed = env.vault.seal(&*env.mint, &place(INPUT_ITEMS, &self.key), &text)?;
-            self.input_items = Some(record(&sealed));
+            self.input_items = Some(contents::seal(env, &place(INPUT_ITEMS, &self.key), &text)?);
         }
         Ok(self)
     }
