@@ -124,6 +124,12 @@ async fn a_response_that_failed_at_the_provider_is_answered_as_an_error() {
             "provider_error",
             "The provider of this model gave an answer that is not valid.",
         ),
+        (
+            Behaviour { body: Some("{}".to_owned()), ..Behaviour::default() },
+            502,
+            "provider_error",
+            "The provider of this model gave an answer that is not valid.",
+        ),
     ] {
         let upstream = Upstream::start().await;
         let server = served(&upstream).await;

@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::events::{Events, frame};
+use super::fault::Fault;
 use crate::domain::ResponseObject;
 
 /// The members that this server answers for, whatever a provider says.
@@ -53,7 +54,7 @@ pub(crate) struct Adoption {
     /// The response, once its last event has come.
     ended: Option<ResponseObject>,
     /// Why there is no last event, if there is none.
-    problem: &'static str,
+    fault: Fault,
     /// Text that came since it was last asked for.
     said: String,
 }
@@ -71,18 +72,26 @@ struct Head<'a> {
     delta: Option<&'a RawValue>,
 }
 
+/// What is read of an event without a type: the envelope of an error.
+#[derive(Deserialize)]
+struct Untyped {
+    error: Option<Value>,
+}
+
 impl Adoption {
     /// A stream that has just begun, of a response that shall be like `ours`.
     pub(crate) fn new(ours: ResponseObject) -> Self {
-        let problem = "the provider's stream has no last event";
-        Self { ours, done: Vec::new(), last: None, ended: None, problem, said: String::new() }
+        let fault = Fault::malformed();
+        Self { ours, done: Vec::new(), last: None, ended: None, fault, said: String::new() }
     }
 
     /// Takes in the data of one event, and writes it with our response in it. Whether it was the last one.
     pub(crate) fn event(&mut self, data: &[u8], out: &mut Vec<u8>) -> bool {
         let Ok(head) = serde_json::from_slice::<Head<'_>>(data) else {
             // It may have been a part of the answer: what comes behind it would not be the whole of it.
-            self.problem = "an event of the provider cannot be read";
+            if let Ok(Untyped { error: Some(error) }) = serde_json::from_slice(data) {
+                self.fault = Fault::reported(&error);
+            }
             return true;
         };
         self.last = head.sequence_number.or(self.last);
@@ -114,8 +123,8 @@ impl Adoption {
         match self.ended.take() {
             Some(response) => response,
             None => {
-                let problem = self.problem;
-                self.break_off("server_error", problem, out)
+                let Fault { code, message } = self.fault.clone();
+                self.break_off(&code, &message, out)
             }
         }
     }
@@ -177,10 +186,9 @@ impl Adoption {
     }
 
     fn failed(&self, data: &[u8]) -> ResponseObject {
-        let error: Value = serde_json::from_slice(data).unwrap_or_default();
-        let text = |name: &str, other: &'static str| error[name].as_str().unwrap_or(other).to_owned();
+        let Fault { code, message } = Fault::reported(&serde_json::from_slice(data).unwrap_or_default());
         let mut response = self.partial();
-        response.fail(&text("code", "server_error"), &text("message", "the provider failed in its answer"));
+        response.fail(&code, &message);
         response
     }
 
@@ -281,14 +289,22 @@ mod tests {
 
     #[test]
     fn an_event_that_cannot_be_read_ends_the_response_as_failed() {
-        for data in ["data", "[]", r#"{"delta":"x"}"#] {
+        let reported = r#"{"error":{"message":"The model broke down.","code":null}}"#;
+        let invalid = "The provider of this model gave an answer that is not valid.";
+        for (data, message) in [
+            ("data", invalid),
+            ("[]", invalid),
+            (r#"{"delta":"x"}"#, invalid),
+            (reported, "The model broke down."),
+        ] {
             let mut adoption = Adoption::new(ours());
             let mut out = Vec::new();
             assert!(adoption.event(data.as_bytes(), &mut out), "{data}");
             let response = adoption.end(&mut out);
             let last = events(&out).pop().unwrap();
             assert_eq!((&last["type"], response.is_complete()), (&json!("response.failed"), false), "{data}");
-            assert_eq!(last["response"]["error"]["message"], "an event of the provider cannot be read");
+            let error = json!({ "code": "provider_error", "message": message });
+            assert_eq!(last["response"]["error"], error, "{data}");
         }
     }
 

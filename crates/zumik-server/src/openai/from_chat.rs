@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use thiserror::Error;
 
 use super::draft::{Draft, Ending};
+use super::fault::Fault;
 use crate::domain::ResponseObject;
 
 /// What a provider sent is no chat completion.
@@ -36,8 +37,8 @@ pub(crate) struct ChatStream {
     calls: Vec<Call>,
     ending: Option<Ending>,
     usage: Value,
-    /// Code and message of what went wrong.
-    error: Option<(String, String)>,
+    /// What went wrong.
+    error: Option<Fault>,
     /// Text that came since it was last asked for.
     said: String,
 }
@@ -66,8 +67,8 @@ impl ChatStream {
             Ok(chunk) => self.chunk(&chunk, out),
             Err(_) => Err(Malformed("an event is not JSON")),
         };
-        if let Err(error) = told {
-            self.error = Some(("server_error".to_owned(), error.to_string()));
+        if told.is_err() {
+            self.error = Some(Fault::malformed());
         }
         self.error.is_some()
     }
@@ -80,7 +81,7 @@ impl ChatStream {
     /// Ends the response: all of it has come, or what came told of a failure.
     pub(crate) fn end(self, out: &mut Vec<u8>) -> ResponseObject {
         match self.error {
-            Some((code, message)) => self.draft.fail(&code, &message, out),
+            Some(Fault { code, message }) => self.draft.fail(&code, &message, out),
             None => self.draft.finish(self.ending.unwrap_or(Ending::Completed), self.usage, out),
         }
     }
@@ -100,9 +101,7 @@ impl ChatStream {
 
     fn chunk(&mut self, chunk: &Value, out: &mut Vec<u8>) -> Result<(), Malformed> {
         if let Some(error) = chunk.get("error").filter(|error| !error.is_null()) {
-            let text = |name: &str, other: &str| error[name].as_str().unwrap_or(other).to_owned();
-            let message = text("message", "the provider failed in the middle of its answer");
-            self.error = Some((text("code", "server_error"), message));
+            self.error = Some(Fault::reported(error));
             return Ok(());
         }
         if let Some(reported) = chunk.get("usage").filter(|usage| !usage.is_null()) {
@@ -358,7 +357,7 @@ mod tests {
             (vec![hi()], false, "provider_error"),
             (vec![], false, "provider_error"),
             (vec![hi(), error], false, "oom"),
-            (vec![hi(), delta(json!({ "tool_calls": [{}] }))], true, "server_error"),
+            (vec![hi(), delta(json!({ "tool_calls": [{}] }))], true, "provider_error"),
         ] {
             let (response, told) = chunks(&events, done);
             assert_eq!(json!(response)["status"], "failed");

@@ -3,11 +3,12 @@
 //!
 //! A request for a response becomes one for a chat completion (`to_chat`), and what comes back, whole or in chunks
 //! (`from_chat`), becomes a response (`draft`) and its events (`events`). A response that a provider gives itself only
-//! changes its owner (`adopt`).
+//! changes its owner (`adopt`). What goes wrong on the way is told in one form (`fault`).
 
 mod adopt;
 mod draft;
 mod events;
+mod fault;
 #[cfg(test)]
 mod fixtures;
 mod from_chat;

@@ -98,6 +98,9 @@ fn read(
     let usage = Members::of(body).ok().and_then(|members| Usage::of(&members));
     let answer: Map<String, Value> = serde_json::from_slice(body).map_err(|_| "it is no JSON object")?;
     let response = match spoken {
+        Spoken::Responses if !answer.get("output").is_some_and(Value::is_array) => {
+            return Err("it has no output");
+        }
         Spoken::Responses => adopt(&response, answer),
         Spoken::Chat => {
             let draft = Draft::new(response, Arc::clone(&app.mint), app.clock.now());

@@ -1,0 +1,35 @@
+//! What went wrong in the middle of a provider's answer, as the response that it ends tells of it.
+
+use serde_json::Value;
+
+/// Code and message of a response that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Fault {
+    pub(super) code: String,
+    pub(super) message: String,
+}
+
+/// The code of a failure that the provider gives no code of its own for, in a stream as before it.
+const CODE: &str = "provider_error";
+
+impl Fault {
+    /// What came is not what was asked for.
+    pub(super) fn malformed() -> Self {
+        Self::of("The provider of this model gave an answer that is not valid.")
+    }
+
+    /// What a provider says of a failure: an object with `code` and `message`, or a text.
+    pub(super) fn reported(error: &Value) -> Self {
+        let text = |name: &str| error[name].as_str().filter(|text| !text.is_empty());
+        let message = error.as_str().or_else(|| text("message"));
+        let fault = Self::of(message.unwrap_or("The provider of this model failed in its answer."));
+        match text("code") {
+            Some(code) => Self { code: code.to_owned(), ..fault },
+            None => fault,
+        }
+    }
+
+    fn of(message: &str) -> Self {
+        Self { code: CODE.to_owned(), message: message.to_owned() }
+    }
+}
