@@ -92,6 +92,7 @@ async fn a_generation_whose_provider_tells_no_models_leaves_a_usage_event() {
             (502, &json!("provider_error")),
             "{path}: {answer:?}"
         );
+        assert_eq!(answer.error()["message"], "The provider of this model cannot be reached.", "{path}");
         let event = event(&http, header(&answer, "agent-trace-id")).await;
         assert_eq!(
             (&event["status"], &event["requested_model"]),
@@ -101,6 +102,25 @@ async fn a_generation_whose_provider_tells_no_models_leaves_a_usage_event() {
         assert_eq!((&event["provider"], &event["resolved_model"]), (&Value::Null, &Value::Null), "{path}");
         assert_eq!(event["qos_outcome"]["reason_code"], "provider_unavailable", "{path}");
     }
+}
+
+#[tokio::test]
+async fn a_provider_that_says_nothing_holds_up_the_list_of_models_only_once() {
+    let (settings, provider) = speechless("a").await;
+    let upstream = Upstream::start().await;
+    let server = configured(&format!("{settings}[upstreams.b]\nurl = \"{}\"\n", upstream.url())).await;
+    let http = server.http();
+    let models = async || {
+        let begun = Instant::now();
+        let list = http.get("/v1/models").await.json();
+        let ids = list["data"].as_array().unwrap().iter().map(|model| model["id"].clone());
+        assert!(ids.into_iter().any(|id| id == "gpt-test"), "{list}");
+        begun.elapsed()
+    };
+    assert!(models().await > SOON, "the first answer of each provider is waited for");
+    let again = models().await;
+    assert!(again < SOON, "{again:?}");
+    provider.abort();
 }
 
 #[tokio::test]

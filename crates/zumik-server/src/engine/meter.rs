@@ -168,14 +168,14 @@ impl Meter {
         let end = match failure {
             Failure::Deadline(_) => End::Expired,
             Failure::Provider(
-                ProviderError::NoTarget | ProviderError::LeftAlone | ProviderError::Unlisted,
+                ProviderError::NoTarget | ProviderError::LeftAlone | ProviderError::Unlisted(_),
             ) => End::Rejected("provider_unavailable"),
             Failure::Provider(ProviderError::Refused(_)) => End::Failed(None),
             Failure::Provider(_) => End::Failed(Some("provider_unavailable")),
             _ => End::Failed(None),
         };
         let unasked =
-            matches!(failure, Failure::Provider(ProviderError::LeftAlone | ProviderError::Unlisted));
+            matches!(failure, Failure::Provider(ProviderError::LeftAlone | ProviderError::Unlisted(_)));
         if let Some(account) = self.close(end).filter(|account| !(unasked && account.asked.comes_again)) {
             self.accounts.settle_later(account);
         }

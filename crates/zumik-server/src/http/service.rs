@@ -20,6 +20,7 @@ use super::reply::{stamp_replay, stamp_trace};
 use super::routes::{PathIds, Run};
 use super::{ApiError, Reply, auth, body, idempotency};
 use crate::app::App;
+use crate::chain::chain;
 use crate::store::ProjectCtx;
 
 /// The whole API as a service: `tower::Service<Request<B>>`, to be served, mounted into an axum router with
@@ -172,18 +173,6 @@ async fn admit(
 /// A fault that says where to look. What the panic said may hold contents and goes nowhere.
 fn panicked(_: &(dyn std::any::Any + Send)) -> ApiError {
     ApiError::internal("a handler panicked")
-}
-
-/// An error with everything below it, for the log.
-fn chain(error: &(dyn std::error::Error + Send + Sync + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        source = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What can go wrong with a provider, and what a caller is told of it (contract `common.md`, "Errors").
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use http::header::{HeaderMap, RETRY_AFTER};
@@ -46,9 +47,9 @@ pub(crate) enum ProviderError {
     /// It failed too often lately.
     #[error("the provider has failed several times in a row and is left alone for a while")]
     LeftAlone,
-    /// It did not tell which models it has, so none of them could be called.
+    /// It did not tell which models it has, so none of them could be called; why, where it is known.
     #[error("the models of the provider are not known")]
-    Unlisted,
+    Unlisted(#[source] Option<Arc<ProviderError>>),
     /// No upstream has the provider that the release names, or none is allowed.
     #[error("no permitted provider serves the model")]
     NoTarget,
@@ -145,7 +146,7 @@ impl ProviderError {
             | Self::Limited { .. }
             | Self::Refused(_)
             | Self::LeftAlone
-            | Self::Unlisted
+            | Self::Unlisted(_)
             | Self::NoTarget => false,
         }
     }

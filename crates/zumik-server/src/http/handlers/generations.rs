@@ -251,7 +251,7 @@ impl From<Failure> for ApiError {
 
 impl From<ProviderError> for ApiError {
     fn from(error: ProviderError) -> Self {
-        let unasked = matches!(error, ProviderError::LeftAlone | ProviderError::Unlisted);
+        let unasked = matches!(error, ProviderError::LeftAlone | ProviderError::Unlisted(_));
         let message = match error {
             ProviderError::Refused(refusal) => {
                 let Refusal { status, message, code, param } = *refusal;
@@ -265,23 +265,33 @@ impl From<ProviderError> for ApiError {
             ProviderError::Limited { retry_after } => {
                 return Self::rate_limited("the provider of this model", retry_after);
             }
-            ProviderError::Unreachable(_) => "The provider of this model cannot be reached.",
-            ProviderError::BrokeOff(_) => "The provider of this model broke its answer off.",
-            ProviderError::Silent(_) => "The provider of this model did not answer in time.",
-            ProviderError::Endless(_) => "The provider of this model took too long.",
-            ProviderError::Malformed(_) => "The provider of this model gave an answer that is not valid.",
-            ProviderError::Failed(_) => "The provider of this model failed.",
-            ProviderError::Credential(_) => {
-                "The provider of this model refused the credential of this server."
-            }
-            ProviderError::LeftAlone => {
-                "The provider of this model has failed several times in a row and is left alone for a while."
-            }
-            ProviderError::Unlisted => "The provider does not tell which models it has.",
-            ProviderError::NoTarget => "No permitted provider serves this model.",
+            ref other => sentence(other),
         };
         let error = Self::provider(message).caused_by(error.into());
         if unasked { error.unasked() } else { error }
+    }
+}
+
+/// What a caller is told of a failure that is not told in the provider's words.
+fn sentence(error: &ProviderError) -> &'static str {
+    match error {
+        ProviderError::Unreachable(_) => "The provider of this model cannot be reached.",
+        ProviderError::BrokeOff(_) => "The provider of this model broke its answer off.",
+        ProviderError::Silent(_) => "The provider of this model did not answer in time.",
+        ProviderError::Endless(_) => "The provider of this model took too long.",
+        ProviderError::Malformed(_) => "The provider of this model gave an answer that is not valid.",
+        ProviderError::Failed(_) | ProviderError::Reported(_) => "The provider of this model failed.",
+        ProviderError::Credential(_) => "The provider of this model refused the credential of this server.",
+        ProviderError::LeftAlone => {
+            "The provider of this model has failed several times in a row and is left alone for a while."
+        }
+        ProviderError::Limited { .. } => "The provider of this model is at its rate limit.",
+        // A provider without such a list refuses the question for it.
+        ProviderError::Unlisted(None) | ProviderError::Refused(_) => {
+            "The provider does not tell which models it has."
+        }
+        ProviderError::Unlisted(Some(cause)) => sentence(cause),
+        ProviderError::NoTarget => "No permitted provider serves this model.",
     }
 }
 
@@ -354,7 +364,7 @@ mod tests {
     fn only_a_failure_that_asked_no_model_and_may_pass_is_said_to_be_one() {
         for (error, is_unasked) in [
             (ProviderError::LeftAlone, true),
-            (ProviderError::Unlisted, true),
+            (ProviderError::Unlisted(None), true),
             (ProviderError::NoTarget, false),
             (ProviderError::Limited { retry_after: 7 }, false),
             (ProviderError::Failed(503), false),
