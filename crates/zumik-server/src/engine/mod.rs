@@ -164,10 +164,10 @@ impl Engine {
     /// The failure, with the account that is still open.
     pub(crate) async fn ask(&self, call: ModelCall) -> Result<ModelAnswer, Unanswered> {
         let ModelCall { api, asked, route, body, stream } = call;
-        let (qos, started) = (asked.qos.clone(), asked.started);
+        let (qos, started, trace) = (asked.qos.clone(), asked.started, asked.ctx.trace.clone());
         let prompt = Some((api, body.clone()));
         let mut meter = Meter::open(Arc::clone(&self.accounts), asked, &route, prompt);
-        let forward = Forward { api, stream, body: &body, qos: &qos, started };
+        let forward = Forward { api, stream, body: &body, qos: &qos, started, trace: &trace };
         match self.upstreams.forward(&forward, &route).await {
             Ok(forwarded) => {
                 meter.answered(&forwarded.target, forwarded.fallback_used);

@@ -10,13 +10,14 @@ use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use serde::Deserialize;
 use tokio::time::Instant;
-use zumik_types::DegradePolicy;
+use zumik_types::{DegradePolicy, TraceId};
 
 use super::error::{self, ProviderError};
 use super::retry::{Attempts, Next};
 use super::stream::ModelStream;
 use super::times::{self, Times};
 use super::{Endpoint, Upstreams};
+use crate::chain::chain;
 use crate::engine::Failure;
 use crate::engine::call::{Api, ModelBody};
 use crate::engine::members::{Members, json};
@@ -32,6 +33,7 @@ pub(crate) struct Forward<'a> {
     pub(crate) body: &'a [u8],
     pub(crate) qos: &'a zumik_types::Qos,
     pub(crate) started: Instant,
+    pub(crate) trace: &'a TraceId,
 }
 
 /// Who answered, and what.
@@ -62,7 +64,7 @@ impl Upstreams {
                 Err(failure) => failure,
             };
             let Failure::Provider(error) = &failure else { return Err(failure) };
-            tracing::debug!(provider = %target.provider, %error, "an attempt failed");
+            tell(call.trace, target, error);
             match (attempts.after(error), deadline) {
                 (Next::GiveUp, _) => return Err(failure),
                 (Next::Again(pause), Some((end, _))) if Instant::now() + pause >= end => return Err(failure),
@@ -124,6 +126,18 @@ impl Upstreams {
             check_end(&members)?;
         }
         Ok(ModelBody::Whole(body))
+    }
+}
+
+/// Tells the log which provider failed. What speaks against it, or against its settings here, is the operator's to know; a
+/// target that keeps failing is left alone, so these lines are few.
+fn tell(trace: &TraceId, target: &Target, error: &ProviderError) {
+    let provider = &*target.provider;
+    let cause = chain(error);
+    if error.is_fault() || matches!(error, ProviderError::Credential(_)) {
+        tracing::warn!(%trace, provider, cause, "an attempt failed");
+    } else {
+        tracing::debug!(%trace, provider, cause, "an attempt failed");
     }
 }
 
