@@ -182,6 +182,15 @@ pub enum UpstreamError {
         /// Name of the variable.
         variable: String,
     },
+    /// The variable with the key is not set, and what was given for its name may be the key: it is in no message.
+    #[error(
+        "the environment variable with the key of the upstream '{upstream}' is not set: give the name of the variable, \
+         such as OPENAI_API_KEY, and not the key itself"
+    )]
+    NoKeyName {
+        /// Name of the upstream.
+        upstream: String,
+    },
     /// The key holds characters that no header can.
     #[error(
         "the key of the upstream '{upstream}' has characters that an API key cannot have, such as a line break"

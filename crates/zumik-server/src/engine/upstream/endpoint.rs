@@ -169,14 +169,23 @@ fn authorization(
         (None, None) => return Ok(None),
         (None, Some(from)) => {
             let value = variable(from).map(|key| key.trim().to_owned()).filter(|key| !key.is_empty());
-            let missing = || UpstreamError::NoKey { upstream: name.to_owned(), variable: from.clone() };
-            Secret::new(value.ok_or_else(missing)?)
+            Secret::new(value.ok_or_else(|| no_key(name, from))?)
         }
     };
     let mut value = HeaderValue::from_str(&format!("Bearer {}", key.reveal()))
         .map_err(|_| UpstreamError::Key { upstream: name.to_owned() })?;
     value.set_sensitive(true);
     Ok(Some(value))
+}
+
+/// The variable is not set. Its name is told only if it looks like one: a key in its place must not be shown.
+fn no_key(name: &str, variable: &str) -> UpstreamError {
+    let upstream = name.to_owned();
+    let is_name = variable.bytes().all(|byte| matches!(byte, b'A'..=b'Z' | b'0'..=b'9' | b'_'));
+    match is_name && !variable.is_empty() {
+        true => UpstreamError::NoKey { upstream, variable: variable.to_owned() },
+        false => UpstreamError::NoKeyName { upstream },
+    }
 }
 
 fn invalid(name: &str, problem: &'static str) -> UpstreamError {
@@ -241,6 +250,12 @@ mod tests {
         let mut settings = UpstreamSettings::new("http://host/v1");
         settings.key_env = Some("NOT_SET".to_owned());
         assert!(endpoint(&settings).unwrap_err().to_string().contains("NOT_SET, which is not set"));
+        for key in ["sk-canary", "gsk_canary", "AIzaCANARYcanary", ""] {
+            settings.key_env = Some(key.to_owned());
+            let error = endpoint(&settings).unwrap_err();
+            assert!(!format!("{error} {error:?}").to_lowercase().contains("canary"), "{error}");
+            assert!(error.to_string().contains("give the name of the variable"), "{error}");
+        }
         settings.key = Some(Secret::new("sk-\ncanary"));
         let error = endpoint(&settings).unwrap_err();
         assert!(!format!("{error} {error:?}").contains("canary"));
