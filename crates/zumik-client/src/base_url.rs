@@ -24,10 +24,19 @@ pub(crate) struct BaseUrl {
     loopback: bool,
 }
 
+/// A base URL that is refused, unless it may hold a password, or be a key in the wrong place.
+fn shown(text: &str) -> String {
+    match text.contains([':', '/']) && !text.contains(['@', '?', '#']) {
+        true => format!(" '{}'", text.chars().take(200).collect::<String>()),
+        false => String::new(),
+    }
+}
+
 impl BaseUrl {
     pub(crate) fn parse(text: &str) -> Result<Self> {
-        let refuse = |why: &str| Error::config(format!("the base URL cannot be used: {why}"));
         let text = text.trim();
+        let shown = shown(text);
+        let refuse = |why: &str| Error::config(format!("the base URL{shown} cannot be used: {why}"));
         if !["http://", "https://"].iter().any(|scheme| starts_with(text, scheme)) {
             return Err(refuse("it must begin with http:// or https://"));
         }
@@ -108,6 +117,17 @@ mod tests {
 
     fn refused(text: &str) -> String {
         BaseUrl::parse(text).unwrap_err().message().to_owned()
+    }
+
+    #[test]
+    fn a_url_that_is_refused_is_shown_unless_it_may_hold_a_secret() {
+        assert!(
+            refused("127.0.0.1:8787")
+                .starts_with("the base URL '127.0.0.1:8787' cannot be used: it must begin")
+        );
+        for secret in ["zk_live_canary", "http://u:canary@h", "http://h?key=canary", "http://h#canary"] {
+            assert!(refused(secret).starts_with("the base URL cannot be used: "), "{secret}");
+        }
     }
 
     #[test]

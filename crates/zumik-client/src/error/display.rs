@@ -2,6 +2,8 @@
 
 use std::fmt::{self, Write as _};
 
+use http::StatusCode;
+
 use super::Error;
 
 impl fmt::Display for Error {
@@ -10,7 +12,9 @@ impl fmt::Display for Error {
         if let Some(operation) = &inner.operation {
             write!(f, "{operation}: ")?;
         }
-        if let Some(status) = self.status() {
+        // That an answer came is no news where the error is about what it says, and not about a call.
+        let told = |status: &StatusCode| inner.operation.is_some() || !status.is_success();
+        if let Some(status) = self.status().filter(told) {
             write!(f, "{}", status.as_u16())?;
             let named = self.code().or(self.error_type().map(|kind| kind.as_str()));
             let reason = named.or(status.canonical_reason().filter(|_| !status.is_success()));
