@@ -79,7 +79,7 @@ fn requests_that_are_not_answered_have_a_file_of_their_own() {
 
 /// Runs a batch and interrupts the command as soon as the batch has an id, which it gives.
 fn interrupted(server: &Serving, folder: &Path) -> String {
-    interrupt(batch(server, folder, ["run", "q.jsonl"]), folder, "").0
+    interrupt(batch(server, folder, ["run", "q.jsonl"]), folder, " --out q.output.jsonl").0
 }
 
 /// The same with a command of its own; gives the id and what was said then.
@@ -217,6 +217,32 @@ fn a_batch_is_cancelled_by_its_id() {
     let id = interrupted(&server, work.path());
     let cancelled = json(&mut batch(&server, work.path(), ["cancel", &id, "--json"]));
     assert!(cancelled["status"].as_str().unwrap().starts_with("cancell"), "{cancelled}");
+}
+
+#[test]
+fn requests_that_a_cancelled_batch_did_not_run_count_as_not_answered() {
+    let (data, work) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let server = Serving::slow(data.path(), 300);
+    let question = r#"{"messages":[{"role":"user","content":"x"}]}"#;
+    fs::write(work.path().join("q.jsonl"), format!("{question}\n").repeat(40)).unwrap();
+    let mut run = batch(&server, work.path(), ["run", "q.jsonl"]);
+    let mut child = run.stderr(Stdio::piped()).spawn().unwrap();
+    let first = BufReader::new(child.stderr.take().unwrap()).lines().next().unwrap().unwrap();
+    let id = first.split_whitespace().next().unwrap();
+    let cancelled = json(&mut batch(&server, work.path(), ["cancel", id, "--json"]));
+    assert_eq!(cancelled["status"], "cancelling", "{cancelled}");
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+
+    let ended = output(&mut batch(&server, work.path(), ["resume", id, "--json"]));
+    assert_eq!(ended.status.code(), Some(1), "{}", stderr(&ended));
+    let told: Value = serde_json::from_str(&stdout(&ended)).unwrap();
+    assert_eq!(told["status"], "cancelled");
+    let count = |name: &str| usize::try_from(told[name].as_u64().unwrap()).unwrap();
+    let errors = lines(&work.path().join(format!("{id}.errors.jsonl")));
+    assert!(!errors.is_empty());
+    assert_eq!((count("failed"), count("answered")), (errors.len(), 40 - errors.len()), "{told}");
+    let shown = stdout(&output(&mut batch(&server, work.path(), ["status", id])));
+    assert!(shown.contains(&format!("{} not answered", errors.len())), "{shown}");
 }
 
 #[test]

@@ -27,9 +27,12 @@ pub(crate) async fn run(command: BatchCommand, log: Log) -> Result<(), Failure> 
     }
 }
 
-async fn begin(args: RunBatchArgs) -> Result<(), Failure> {
+async fn begin(mut args: RunBatchArgs) -> Result<(), Failure> {
     let zk = client(&args.results.client)?;
-    let files = Files::beside(&args.file, &args.results)?;
+    let out = results::beside(&args.file, args.results.out.take())?;
+    let files = Files::new(&out, &args.results)?;
+    // Named from here on, so that whoever resumes the batch gets the same files.
+    args.results.out = Some(out);
     let requests = requests::read(&args.file, &args.model)?;
     let mut signals = Signals::listen()?;
     let part = FilePart::bytes("batch.jsonl", requests.jsonl).content_type("application/jsonl");
@@ -143,18 +146,9 @@ fn show(batch: &Batch, json: bool) -> Result<(), Failure> {
     if json {
         return term::print_json(batch);
     }
-    let counts = &batch.request_counts;
     let mut screen = Screen::new(false);
     screen.line(format_args!("{}  {}", batch.id, term::printable(batch.status.as_str())))?;
-    screen.item(
-        "requests",
-        format_args!(
-            "{}: {} answered, {} not answered",
-            term::count(counts.total),
-            term::count(counts.completed),
-            term::count(counts.failed)
-        ),
-    )?;
+    screen.item("requests", requests_text(batch))?;
     match &batch.errors {
         Some(errors) => errors.data.iter().try_for_each(|error| {
             let line = error.line.map_or_else(String::new, |line| format!("line {line}: "));
@@ -162,6 +156,29 @@ fn show(batch: &Batch, json: bool) -> Result<(), Failure> {
         }),
         None => Ok(()),
     }
+}
+
+/// How many requests there are, and what came of them so far.
+fn requests_text(batch: &Batch) -> String {
+    let counts = &batch.request_counts;
+    let (total, answered) = (term::count(counts.total), term::count(counts.completed));
+    let is_open = matches!(
+        batch.status,
+        BatchStatus::Validating | BatchStatus::InProgress | BatchStatus::Finalizing | BatchStatus::Cancelling
+    );
+    if is_open {
+        let failed = term::count(counts.failed);
+        let open = term::count(counts.total.saturating_sub(counts.completed + counts.failed));
+        format!("{total}: {answered} answered, {failed} not answered, {open} to go")
+    } else {
+        format!("{total}: {answered} answered, {} not answered", term::count(unanswered(batch)))
+    }
+}
+
+/// Requests of a batch that has ended without an answer to them: refused, failed, or never run, which `failed` does not
+/// count.
+fn unanswered(batch: &Batch) -> u64 {
+    batch.request_counts.total.saturating_sub(batch.request_counts.completed)
 }
 
 fn id(text: &str) -> Result<BatchId, Failure> {

@@ -31,6 +31,7 @@ pub(super) struct Requests {
 #[derive(Deserialize)]
 struct Line<'a> {
     custom_id: Option<Value>,
+    method: Option<Value>,
     url: Option<Value>,
     body: Option<Body>,
     messages: Option<Value>,
@@ -69,6 +70,9 @@ fn requests(text: &str, model: &str) -> Result<Requests, Failure> {
                 let Some(Value::String(url)) = &parsed.url else {
                     return Err(refuse("a line with a custom_id needs method, url and body"));
                 };
+                if parsed.method.as_ref().and_then(Value::as_str) != Some("POST") {
+                    return Err(refuse("method must be \"POST\""));
+                }
                 jsonl.push_str(line);
                 (id.clone(), url.clone())
             }
@@ -192,6 +196,7 @@ mod tests {
             (format!("{chat}\n\n[1]"), "line 3: "),
             ("{\"prompt\":1}".to_owned(), "neither a chat request"),
             ("{\"custom_id\":\"a\"}".to_owned(), "needs method, url and body"),
+            (line("a", CHAT).replace("POST", "GET"), "line 1: method must be"),
             ("{\"custom_id\":7,\"messages\":[]}".to_owned(), "custom_id must be a text"),
             ("{\"messages\":[],\"stream\":true}".to_owned(), "asks for a stream"),
             (format!("{}\n{}", line("a", CHAT), line("a", CHAT)), "line 2: line 1 has the same custom_id"),

@@ -22,16 +22,18 @@ enum Place {
     File(PathBuf),
 }
 
-impl Files {
-    /// The files that were named, else files beside the input.
-    pub(super) fn beside(input: &Path, args: &ResultArgs) -> Result<Self, Failure> {
-        let stdin = input == Path::new("-");
-        if stdin && args.out.is_none() {
-            return Err(Failure::usage("requests from standard input need --out FILE for their results"));
+/// The file for the answers that was named, else one beside the input.
+pub(super) fn beside(input: &Path, named: Option<PathBuf>) -> Result<PathBuf, Failure> {
+    match named {
+        Some(out) => Ok(out),
+        None if input == Path::new("-") => {
+            Err(Failure::usage("requests from standard input need --out FILE for their results"))
         }
-        Self::new(&input.with_extension("output.jsonl"), args)
+        None => Ok(input.with_extension("output.jsonl")),
     }
+}
 
+impl Files {
     /// The files that were named, else files with the name of the batch.
     pub(super) fn of(id: &BatchId, args: &ResultArgs) -> Result<Self, Failure> {
         let name: String = id
@@ -39,11 +41,13 @@ impl Files {
             .chars()
             .map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' })
             .collect();
-        Self::new(Path::new(&format!("{name}.output.jsonl")), args)
+        let usual = PathBuf::from(format!("{name}.output.jsonl"));
+        Self::new(args.out.as_deref().unwrap_or(&usual), args)
     }
 
-    fn new(usual: &Path, args: &ResultArgs) -> Result<Self, Failure> {
-        let out = Place::of(args.out.as_deref().unwrap_or(usual));
+    /// The answers in this file, and the rest where the options say.
+    pub(super) fn new(out: &Path, args: &ResultArgs) -> Result<Self, Failure> {
+        let out = Place::of(out);
         let errors = match (&args.errors, &out) {
             (Some(errors), _) => Place::of(errors),
             (None, Place::Stdout) => Place::Stdout,
@@ -166,7 +170,7 @@ pub(super) async fn write(zk: &Zumik, batch: Batch, files: &Files) -> Result<Wri
     Ok(Written {
         object: "batch_results",
         answered: batch.request_counts.completed,
-        failed: batch.request_counts.failed,
+        failed: super::unanswered(&batch),
         batch_id: batch.id,
         status: batch.status,
         output,
