@@ -22,7 +22,14 @@ use crate::term::{self, GOOD, Screen, WARN, styled};
 pub(crate) async fn back_up(args: BackupArgs, log: Log) -> Result<(), Failure> {
     logging::start(log, "error", None)?;
     let data = data::folder(&args.data)?;
+    data::is_all(&data, "back it up with PostgreSQL's own tools, such as pg_dump")?;
     let target = absolute(&args.folder)?;
+    if target == data {
+        return Err(Failure::usage(format_args!(
+            "{} is the data folder itself; name another folder for the backup",
+            shown(&target)
+        )));
+    }
     let mut contents = Contents::default();
     contents.master_key = data::master_key()?;
     contents.with_master_key = args.with_master_key;
@@ -30,7 +37,7 @@ pub(crate) async fn back_up(args: BackupArgs, log: Log) -> Result<(), Failure> {
         let (data, target) = (data.clone(), target.clone());
         move |watch: Watch<'_>| backup::write(&data, &target, &contents, Utc::now(), watch)
     };
-    let manifest = watched(work, args.json).await?.map_err(|error| refusal(&error, args.with_master_key))?;
+    let manifest = watched(work, args.json).await?.map_err(|error| refusal(&error, Way::Out))?;
     if args.json {
         return term::print_json(&manifest);
     }
@@ -51,7 +58,7 @@ pub(crate) async fn restore(args: RestoreArgs, log: Log) -> Result<(), Failure> 
         let data = data.clone();
         move |watch: Watch<'_>| backup::restore(&source, &data, &key, watch)
     };
-    let manifest = watched(work, args.json).await?.map_err(|error| refusal(&error, false))?;
+    let manifest = watched(work, args.json).await?.map_err(|error| refusal(&error, Way::In))?;
     if args.json {
         return term::print_json(&manifest);
     }
@@ -72,7 +79,7 @@ async fn check(source: PathBuf, key: RestoreKey, json: bool) -> Result<(), Failu
     let key_known = key.is_some();
     let path = source.clone();
     let work = move |watch: Watch<'_>| backup::check(&path, key.as_ref(), watch);
-    let manifest = watched(work, json).await?.map_err(|error| refusal(&error, false))?;
+    let manifest = watched(work, json).await?.map_err(|error| refusal(&error, Way::In))?;
     if json {
         return term::print_json(&manifest);
     }
@@ -177,8 +184,17 @@ fn shown(path: &Path) -> String {
     term::printable(&path.display().to_string())
 }
 
+/// What is made of what.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// A backup of a folder.
+    Out,
+    /// A folder of a backup.
+    In,
+}
+
 /// Why there is no backup or nothing was restored, and the way out.
-fn refusal(error: &BackupError, with_master_key: bool) -> Failure {
+fn refusal(error: &BackupError, way: Way) -> Failure {
     let way_out = match error {
         BackupError::Interrupted => return Failure::Interrupted,
         BackupError::NotEmpty(_) => "nothing is overwritten; name a folder that is new or empty",
@@ -188,8 +204,8 @@ fn refusal(error: &BackupError, with_master_key: bool) -> Failure {
         BackupError::KeyNeeded => {
             "give it with --master-key-file FILE, or in ZUMIK_MASTER_KEY as the server has it"
         }
-        BackupError::Seal(_) if with_master_key => {
-            "the backup was not kept; set ZUMIK_MASTER_KEY to the right key"
+        BackupError::Seal(_) if way == Way::Out => {
+            "nothing was backed up; set ZUMIK_MASTER_KEY to the right key, or unset it where the folder holds one"
         }
         BackupError::Seal(_) => "give the right one with --master-key-file FILE or in ZUMIK_MASTER_KEY",
         BackupError::NoBackup(_) => "name a folder that zumik backup wrote",

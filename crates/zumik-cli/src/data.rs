@@ -1,14 +1,39 @@
 //! The data folder that a command works on.
 
 use std::env;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use zumik_server::config::{Settings, SettingsError};
 use zumik_server::seal::MasterKey;
 use zumik_server::store::sqlite::{OpenError, Registry};
 
 use crate::args::DataArgs;
 use crate::failure::{self, Failure};
 use crate::term;
+
+/// What holds for a folder: these settings, then the environment, then its `zumik.toml`.
+pub(crate) fn complete(settings: Settings, folder: &Path) -> Result<Settings, Failure> {
+    settings.complete(folder).map_err(|error| {
+        let what = "the settings cannot be used";
+        match error {
+            SettingsError::Unreadable { .. } => Failure::because(what, &error),
+            _ => Failure::misuse(what, &error),
+        }
+    })
+}
+
+/// Refuses to take a folder for all that a server keeps, when it keeps it in a database.
+pub(crate) fn is_all(folder: &Path, instead: &str) -> Result<(), Failure> {
+    // Settings that no server could start with name no database either.
+    let store = Settings::default().complete(folder).ok().and_then(|settings| settings.store);
+    let Some(store) = store else { return Ok(()) };
+    let place = store.address().map_or_else(|_| "a database".to_owned(), |address| address.to_string());
+    Err(Failure::failed(format_args!(
+        "by ZUMIK_STORE, or store in zumik.toml, everything is kept in {place} and not in {}; {instead}",
+        term::printable(&folder.display().to_string())
+    )))
+}
 
 /// The folder that was named, or the user's own; always an absolute path.
 pub(crate) fn folder(args: &DataArgs) -> Result<PathBuf, Failure> {
@@ -50,11 +75,17 @@ const DATABASE: &str = "zumik.db";
 /// Opens the projects and keys of a folder, also beside a server that runs on it.
 pub(crate) fn registry(args: &DataArgs) -> Result<Registry, Failure> {
     let folder = folder(args)?;
-    if !folder.join(DATABASE).is_file() {
-        let shown = term::printable(&folder.display().to_string());
-        return Err(Failure::failed(format_args!(
-            "{shown} is no data folder; name one with --data DIR, or make it: zumik serve --data {shown}"
-        )));
+    let shown = term::printable(&folder.display().to_string());
+    match std::fs::metadata(folder.join(DATABASE)) {
+        Ok(database) if database.is_file() => {}
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            return Err(Failure::because(format_args!("cannot open the data folder {shown}"), &error));
+        }
+        _ => {
+            return Err(Failure::failed(format_args!(
+                "{shown} is no data folder; name one with --data DIR, or make it: zumik serve --data {shown}"
+            )));
+        }
     }
     Registry::open(&folder).map_err(|error| refusal(&error, &folder))
 }

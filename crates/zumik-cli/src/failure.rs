@@ -35,6 +35,11 @@ impl Failure {
         Self::Failed(format!("{what}: {}", chain(error)))
     }
 
+    /// The same for what makes no sense, by a whole chain of errors.
+    pub(crate) fn misuse(what: impl Display, error: &(dyn std::error::Error + 'static)) -> Self {
+        Self::Usage(format!("{what}: {}", chain(error)))
+    }
+
     /// For a failed write to standard output.
     pub(crate) fn output(error: io::Error) -> Self {
         match error.kind() {

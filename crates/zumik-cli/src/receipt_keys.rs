@@ -12,6 +12,11 @@ use crate::term::{self, FAINT, GOOD, Screen, styled};
 
 pub(crate) fn run(command: ReceiptKeysCommand, log: Log) -> Result<(), Failure> {
     logging::start(log, "error", None)?;
+    let data = match &command {
+        ReceiptKeysCommand::List(args) => &args.data,
+        ReceiptKeysCommand::Rotate(args) => &args.data,
+    };
+    data::is_all(&data::folder(data)?, "the command is for data folders")?;
     match command {
         ReceiptKeysCommand::List(args) => list(&args),
         ReceiptKeysCommand::Rotate(args) => rotate(&args),

@@ -24,9 +24,7 @@ impl Registry {
         let folder = data::folder(data)?;
         let mut settings = Settings::default();
         settings.store = store.url.as_deref().map(StoreUrl::new);
-        let settings = settings
-            .complete(&folder)
-            .map_err(|error| Failure::because("the settings cannot be used", &error))?;
+        let settings = data::complete(settings, &folder)?;
         let Some(url) = settings.store else { return data::registry(data).map(Self::Folder) };
         let address = url.address().map_err(|error| Failure::usage(format_args!("the store: {error}")))?;
         let refused = format!("cannot use {address}");

@@ -85,7 +85,7 @@ fn settings(args: &ServeArgs, folder: &Path) -> Result<Settings, Failure> {
     settings.upstream.key_env = args.upstream_key_env.clone();
     settings.upstream.models = args.upstream_models.clone();
     settings.store = args.store.url.as_deref().map(StoreUrl::new);
-    settings.complete(folder).map_err(|error| Failure::because("the settings cannot be used", &error))
+    data::complete(settings, folder)
 }
 
 /// The token of `METRICS_TOKEN`, if it is set.
@@ -181,7 +181,8 @@ fn refusal(error: StartError, folder: &Path, settings: &Settings) -> Failure {
             Failure::failed(format_args!("--api-key: {error}; give another one, or none"))
         }
         StartError::Open(error) => data::refusal(&error, folder),
-        StartError::Upstream(error) => Failure::because("the upstreams cannot be used", &error),
+        StartError::Address(error) => Failure::usage(format_args!("the store cannot be used: {error}")),
+        StartError::Upstream(error) => Failure::misuse("the upstreams cannot be used", &error),
         other => Failure::because("cannot start the server", &other),
     }
 }

@@ -174,3 +174,25 @@ fn a_folder_sealed_from_the_environment_is_backed_up_and_restored_with_that_key(
     let said = refused(&output(command.arg(&restored)), 1);
     assert!(said.contains("no master key") && said.contains("ZUMIK_MASTER_KEY"), "{said}");
 }
+
+#[test]
+fn a_folder_whose_server_keeps_everything_in_a_database_is_no_data_to_back_up() {
+    let root = tempfile::tempdir().unwrap();
+    let (data, backup) = (root.path().join("data"), root.path().join("backup"));
+    drop(Serving::start(&data));
+    let url = "postgres://zumik:secret@db.example.com/zumik";
+    let check = |command: &mut std::process::Command| {
+        let said = refused(&output(command), 1);
+        assert!(said.contains("db.example.com") && !said.contains("secret"), "{said}");
+        said
+    };
+    let said = check(about(&["backup"], &backup, &data).env("ZUMIK_STORE", url));
+    assert!(said.contains("pg_dump") && !backup.exists(), "{said}");
+    check(zumik(["receipt-keys", "rotate", "--data"]).arg(&data).env("ZUMIK_STORE", url));
+
+    fs::write(data.join("zumik.toml"), format!("store = \"{url}\"")).unwrap();
+    check(&mut about(&["backup"], &backup, &data));
+    fs::remove_file(data.join("zumik.toml")).unwrap();
+    let said = refused(&output(&mut about(&["backup"], &data, &data)), 2);
+    assert!(said.contains("the data folder itself"), "{said}");
+}

@@ -272,6 +272,15 @@ fn the_file_in_the_folder_sets_what_nobody_said() {
     assert!(server.ready["metrics"].is_string(), "{}", server.ready);
     let broken = tempfile::tempdir().unwrap();
     fs::write(broken.path().join("zumik.toml"), "metrix = 1").unwrap();
-    let said = refused(&output(zumik(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(broken.path())), 1);
+    let said = refused(&output(zumik(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(broken.path())), 2);
     assert!(said.contains("zumik.toml") && said.contains("metrix"), "{said}");
+}
+
+#[test]
+fn a_key_in_the_place_of_its_name_is_not_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = zumik(["serve", "--listen", "127.0.0.1:0", "--upstream", "http://127.0.0.1:1/v1"]);
+    command.args(["--upstream-key-env", "sk-canary", "--data"]).arg(folder.path());
+    let said = refused(&output(&mut command), 2);
+    assert!(said.contains("not the key itself") && !said.contains("canary"), "{said}");
 }
