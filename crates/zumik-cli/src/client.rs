@@ -2,7 +2,7 @@
 
 use std::env;
 
-use zumik_client::{Builder, Zumik};
+use zumik_client::{Builder, ErrorKind, Zumik};
 
 use crate::args::ClientArgs;
 use crate::failure::Failure;
@@ -20,7 +20,10 @@ pub(crate) fn client(args: &ClientArgs) -> Result<Zumik, Failure> {
         Some(url) => builder.base_url(url),
         None => builder,
     };
-    builder.build().map_err(Failure::call)
+    builder.build().map_err(|error| match error.kind() {
+        ErrorKind::Config => Failure::usage(error),
+        _ => Failure::call(error),
+    })
 }
 
 /// ` --base-url URL` for a command that is told to the user, when the environment does not say it anyway.

@@ -51,10 +51,21 @@ fn traces(name: &str, text: &str) -> Result<Vec<DiagnosticTrace>, Failure> {
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     lines
         .map(|(at, line)| {
-            serde_json::from_str(line)
-                .map_err(|error| Failure::failed(format_args!("{name}, line {}: {error}", at + 1)))
+            serde_json::from_str(line).map_err(|error| {
+                Failure::failed(format_args!("{name}, line {}: {}", at + 1, unreadable(&error)))
+            })
         })
         .collect()
+}
+
+/// Why a line cannot be read. To the reader of JSON every line is the first.
+fn unreadable(error: &serde_json::Error) -> String {
+    let (text, column) = (error.to_string(), error.column());
+    let place = format!(" at line {} column {column}", error.line());
+    match text.strip_suffix(&place) {
+        Some(what) => format!("{what} (column {column})"),
+        None => text,
+    }
 }
 
 /// What the score is made of: each component from 0 to 1, and its weight.
@@ -89,6 +100,6 @@ mod tests {
         });
         assert_eq!(traces("file", &format!("{good}\n\n{good}\n")).unwrap().len(), 2);
         let error = traces("file", &format!("{good}\n\n{{\"trace_id\": 7}}\n")).unwrap_err().to_string();
-        assert!(error.starts_with("file, line 3: "), "{error}");
+        assert!(error.starts_with("file, line 3: ") && error.ends_with("(column 14)"), "{error}");
     }
 }

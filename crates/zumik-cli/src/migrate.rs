@@ -25,6 +25,9 @@ pub(crate) async fn run(args: MigrateArgs, log: Log) -> Result<(), Failure> {
         _ => None,
     };
     let (source, target) = (shown(&from), shown(&to));
+    if source == target {
+        return Err(Failure::usage(format_args!("--from and --to are the same: {source}")));
+    }
 
     let stop = Arc::new(AtomicBool::new(false));
     let asked = Arc::clone(&stop);
@@ -39,7 +42,10 @@ pub(crate) async fn run(args: MigrateArgs, log: Log) -> Result<(), Failure> {
     let signals = Signals::listen()?;
     let moved = signals.until_done(transfer(from, to, key, watch), &stop).await;
     bar.finish_and_clear();
-    let report = moved?.map_err(|error| refusal(&error))?;
+    let report = moved?.map_err(|error| {
+        refusal(&error)
+            .unwrap_or_else(|| Failure::because(format_args!("cannot move {source} to {target}"), &error))
+    })?;
     if args.json {
         return term::print_json(&report);
     }
@@ -100,10 +106,10 @@ fn master_key(folder: Option<&Path>) -> &'static str {
     }
 }
 
-/// Why nothing was moved, and the way out.
-fn refusal(error: &TransferError) -> Failure {
+/// Why nothing was moved, and the way out, where there is one.
+fn refusal(error: &TransferError) -> Option<Failure> {
     let way_out = match error {
-        TransferError::Interrupted => return Failure::Interrupted,
+        TransferError::Interrupted => return Some(Failure::Interrupted),
         TransferError::NoData(_) => "name the folder or the database of a server with --from",
         TransferError::InUse(_) => "stop it first: what it writes meanwhile would be missing",
         TransferError::NotEmpty(_) => {
@@ -116,7 +122,7 @@ fn refusal(error: &TransferError) -> Failure {
             "give the right one with --master-key-file FILE or in ZUMIK_MASTER_KEY"
         }
         TransferError::Differs { .. } => "nothing was kept of it; please report this",
-        _ => return Failure::failed(failure::chain(error)),
+        _ => return None,
     };
-    Failure::failed(format_args!("{}; {way_out}", failure::chain(error)))
+    Some(Failure::failed(format_args!("{}; {way_out}", failure::chain(error))))
 }

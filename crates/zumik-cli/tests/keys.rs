@@ -63,6 +63,9 @@ async fn a_key_may_do_what_its_scopes_allow() {
     assert_eq!(error.code(), Some("insufficient_scope"));
     let wrong = output(zumik(["keys", "create", "--scopes", "root", "--data"]).arg(folder.path()));
     assert_eq!(wrong.status.code(), Some(2));
+    // As from a variable that is not set: it would make a project without a name.
+    let wrong = output(zumik(["keys", "create", "--project", "", "--data"]).arg(folder.path()));
+    assert_eq!(wrong.status.code(), Some(2));
 }
 
 #[test]

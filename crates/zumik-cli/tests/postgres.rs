@@ -79,7 +79,7 @@ fn a_database_that_cannot_be_used_is_named_without_its_password() {
     let nowhere = folder.path().display().to_string().replace('/', "%2F");
     let said = refused(&start(&format!("postgres://zumik:canary@{nowhere}/zumik")), 1);
     assert!(said.contains("postgres://zumik@") && !said.contains("canary"), "{said}");
-    let said = refused(&start("postgres://zumik:canary"), 1);
+    let said = refused(&start("postgres://zumik:canary"), 2);
     assert!(
         said.contains("postgres://USER:PASSWORD@HOST:PORT/DATABASE") && !said.contains("canary"),
         "{said}"

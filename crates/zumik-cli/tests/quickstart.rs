@@ -246,7 +246,7 @@ fn with_an_upstream_its_model_answers() {
 fn an_upstream_that_cannot_be_used_is_told() {
     let (folder, temporary) = (documents(), tempfile::tempdir().unwrap());
     let mut command = quickstart(folder.path(), temporary.path());
-    let said = refused(&output(command.args(["--upstream", "no url"])), 1);
+    let said = refused(&output(command.args(["--upstream", "no url"])), 2);
     assert!(said.contains("--upstream") && said.contains("http://host:port/v1"), "{said}");
     assert!(is_empty(temporary.path()));
 }

@@ -61,7 +61,11 @@ pub(crate) struct ChatArgs {
 #[command(after_help = "\
 Examples:
   zumik models
-  zumik models --json | jq -r '.data[].id'")]
+  zumik models --json | jq -r '.data[].id'
+
+Environment:
+  ZUMIK_API_KEY    the key; zumik serve shows one, zumik keys create makes one
+  ZUMIK_BASE_URL   the server")]
 pub(crate) struct ModelsArgs {
     #[command(flatten)]
     pub client: ClientArgs,
@@ -104,7 +108,11 @@ line with custom_id, method, url and body.
 Examples:
   zumik batch run questions.jsonl
   zumik batch run questions.jsonl --out answers.jsonl --errors failed.jsonl
-  zumik batch run questions.jsonl --out - | jq -r .response.body.choices[0].message.content")]
+  zumik batch run questions.jsonl --out - | jq -r .response.body.choices[0].message.content
+
+Environment:
+  ZUMIK_API_KEY    the key; zumik serve shows one, zumik keys create makes one
+  ZUMIK_BASE_URL   the server")]
 pub(crate) struct RunBatchArgs {
     /// File of requests; - is standard input
     #[arg(value_name = "FILE")]
@@ -122,7 +130,11 @@ pub(crate) struct RunBatchArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
-  zumik batch resume batch_01jy7n0b5d9n3v7w0r4xsyz8ce --out answers.jsonl")]
+  zumik batch resume batch_01jy7n0b5d9n3v7w0r4xsyz8ce --out answers.jsonl
+
+Environment:
+  ZUMIK_API_KEY    the key; zumik serve shows one, zumik keys create makes one
+  ZUMIK_BASE_URL   the server")]
 pub(crate) struct ResumeBatchArgs {
     /// Id of the batch, `batch_…`
     #[arg(value_name = "ID")]
@@ -157,6 +169,10 @@ pub(crate) struct ResultArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Environment:
+  ZUMIK_API_KEY    the key; zumik serve shows one, zumik keys create makes one
+  ZUMIK_BASE_URL   the server")]
 pub(crate) struct BatchIdArgs {
     /// Id of the batch, `batch_…`
     #[arg(value_name = "ID")]

@@ -1,5 +1,6 @@
 //! `zumik keys` and `zumik receipt-keys`.
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::{DataArgs, StoreArgs};
@@ -39,11 +40,11 @@ pub(crate) struct CreateKeyArgs {
     /// Project that the key opens, by its name; one that does not exist yet is made
     ///
     /// A key sees its own project only. `default` is the project that the first start made.
-    #[arg(long, value_name = "NAME", default_value = "default")]
+    #[arg(long, value_name = "NAME", default_value = "default", value_parser = NonEmptyStringValueParser::new())]
     pub project: String,
 
     /// A name for the key itself, to know it by in `zumik keys list`
-    #[arg(long, value_name = "NAME", default_value = "cli")]
+    #[arg(long, value_name = "NAME", default_value = "cli", value_parser = NonEmptyStringValueParser::new())]
     pub name: String,
 
     /// What the key may do, comma-separated

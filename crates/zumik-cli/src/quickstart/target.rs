@@ -59,7 +59,7 @@ impl Target {
             builder = builder.upstream("upstream", upstream);
         }
         let server = builder.start().await.map_err(|error| match error {
-            StartError::Upstream(error) => Failure::because("--upstream", &error),
+            StartError::Upstream(error) => Failure::misuse("--upstream", &error),
             other => Failure::because("cannot start the embedded server", &other),
         })?;
         let zk = client(server.url(), server.api_key())?;
