@@ -18,30 +18,16 @@ pub(super) enum Ended {
     Settled { last: bool },
     /// It waits for its next attempt, at this time.
     Waits(DateTime<Utc>),
-    /// No model was asked for it. It is still held, and nothing of it is kept: it is due again at this time.
-    Rests(DateTime<Utc>),
     /// Its lease was lost, or its result could not be kept.
     Lost,
 }
 
-/// What an attempt came to.
-enum Attempt {
-    /// To be kept.
-    Came(LineOutcome),
-    /// No model was asked, and none should be before this time.
-    Rests(DateTime<Utc>),
-}
-
 /// Runs a line and keeps what it came to.
 pub(super) async fn run(shop: Arc<Shop>, line: ClaimedLine) -> Ended {
-    let outcome = match attempt(&shop, &line).await {
-        Attempt::Came(outcome) => outcome,
-        Attempt::Rests(until) => return Ended::Rests(until),
-    };
-    let again = if let LineOutcome::Again(at) = &outcome { Some(*at) } else { None };
+    let outcome = attempt(&shop, &line).await;
     let settled = insist(|| shop.store.settle_batch_line(&line, outcome.clone(), shop.clock.now())).await;
     match settled {
-        Ok(last) => again.map_or(Ended::Settled { last }, Ended::Waits),
+        Ok(last) => outcome.again().map_or(Ended::Settled { last }, Ended::Waits),
         Err(StoreError::LeaseLost) => {
             tracing::warn!(batch = %line.batch, "a line of a batch was taken over by another server");
             Ended::Lost
@@ -53,10 +39,10 @@ pub(super) async fn run(shop: Arc<Shop>, line: ClaimedLine) -> Ended {
     }
 }
 
-async fn attempt(shop: &Shop, line: &ClaimedLine) -> Attempt {
+async fn attempt(shop: &Shop, line: &ClaimedLine) -> LineOutcome {
     if line.attempt > ATTEMPTS {
         let message = format!("The line got no answer in {ATTEMPTS} attempts.");
-        return Attempt::Came(LineOutcome::Failed { message });
+        return LineOutcome::Failed { message };
     }
     let now = shop.clock.now();
     let ctx = ProjectCtx {
@@ -75,12 +61,10 @@ async fn attempt(shop: &Shop, line: &ClaimedLine) -> Attempt {
         shop.clock.now() + TimeDelta::from_std(pause).unwrap_or(TimeDelta::zero())
     };
     match verdict(&answer, line.attempt, shop.chance()) {
-        Verdict::Rests(pause) => Attempt::Rests(after(pause)),
-        Verdict::Again(pause) => Attempt::Came(LineOutcome::Again(after(pause))),
-        Verdict::Stands => Attempt::Came(LineOutcome::Answered {
-            status: answer.status,
-            request_id: answer.trace,
-            body: answer.body,
-        }),
+        Verdict::Rests(pause) => LineOutcome::Rests(after(pause)),
+        Verdict::Again(pause) => LineOutcome::Again(after(pause)),
+        Verdict::Stands => {
+            LineOutcome::Answered { status: answer.status, request_id: answer.trace, body: answer.body }
+        }
     }
 }

@@ -16,8 +16,7 @@ const FIRST_PAUSE: Duration = Duration::from_secs(2);
 /// long as the batch runs.
 const REST: Duration = Duration::from_secs(15);
 
-/// The longest of these pauses, whatever is asked for: a line that rests keeps its batch from ending, and much that rests
-/// keeps other lines waiting.
+/// The longest of these pauses, whatever is asked for: another provider may have come to serve the model meanwhile.
 const LONGEST_REST: Duration = Duration::from_secs(60);
 
 /// What follows an answer. A pause is at least as long as the answer asks for, that of a rest up to a minute.

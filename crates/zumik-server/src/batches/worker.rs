@@ -25,10 +25,6 @@ const BREATH: Duration = Duration::from_secs(1);
 /// How often leases are renewed.
 const RENEW: Duration = Duration::from_secs(LINE_LEASE.num_seconds().unsigned_abs() / 3);
 
-/// Most lines that are held for a model that may not be asked now. Each is a lease to renew; with so many of them no more are
-/// claimed until one of them is due.
-const MOST_RESTING: usize = 1_024;
-
 /// What running a line needs.
 pub(crate) struct Shop {
     /// Where batches are.
@@ -60,9 +56,6 @@ pub(crate) struct Worker {
     slots: usize,
     lines: JoinSet<Ended>,
     held: HashMap<Id, (LineLease, AbortHandle)>,
-    /// Lines for which no model could be asked, with the time to try again. They are held, so that the attempt does not
-    /// count, and take no slot.
-    resting: Vec<(DateTime<Utc>, LineLease)>,
     /// Moves batches on, beside all else: putting the files of a large batch together takes longer than a lease lasts. One
     /// at a time.
     advancing: JoinSet<Result<Advanced, StoreError>>,
@@ -82,7 +75,6 @@ impl Worker {
             slots: slots.max(1),
             lines: JoinSet::new(),
             held: HashMap::new(),
-            resting: Vec::new(),
             advancing: JoinSet::new(),
             renew_at: Instant::now() + RENEW,
             stirred: true,
@@ -126,23 +118,8 @@ impl Worker {
     /// happens.
     async fn step(&mut self) -> Result<Duration, StoreError> {
         let now = self.shop.clock.now();
-        self.wake(now).await?;
         self.advance(now);
-        let wait = self.claim(now).await?;
-        let wakes = self.resting.iter().map(|(until, _)| *until).min();
-        Ok(wakes.map_or(wait, |at| wait.min(until_then(now, at))))
-    }
-
-    /// Gives lines back that have rested: they are due again.
-    async fn wake(&mut self, now: DateTime<Utc>) -> Result<(), StoreError> {
-        let due: Vec<_> =
-            self.resting.iter().filter(|(until, _)| *until <= now).map(|(_, lease)| lease.clone()).collect();
-        if !due.is_empty() {
-            self.shop.store.release_batch_lines(due).await?;
-            self.resting.retain(|(until, _)| *until > now);
-            self.idle_until = None;
-        }
-        Ok(())
+        self.claim(now).await
     }
 
     /// Begins to move batches on, if there may be a reason and nobody is at it.
@@ -173,7 +150,7 @@ impl Worker {
     }
 
     async fn claim(&mut self, now: DateTime<Utc>) -> Result<Duration, StoreError> {
-        let free = (self.slots - self.lines.len()).min(MOST_RESTING.saturating_sub(self.resting.len()));
+        let free = self.slots - self.lines.len();
         // A claim is a transaction: it is worth one when there is room for a few lines.
         let worth = free > 0 && (self.lines.is_empty() || free * 4 >= self.slots);
         if !worth || self.idle_until.is_some_and(|until| now < until) {
@@ -194,7 +171,7 @@ impl Worker {
         if more {
             return Ok(LOOK);
         }
-        let next = self.shop.store.next_batch_work().await?;
+        let next = self.shop.store.next_batch_work(now).await?;
         let until = next.unwrap_or(now + TimeDelta::seconds(30)).max(now + TimeDelta::seconds(1));
         self.idle_until = Some(until);
         Ok(until_then(now, until))
@@ -210,22 +187,20 @@ impl Worker {
                 (error.id(), Ended::Lost)
             }
         };
-        let held = self.held.remove(&id);
+        self.held.remove(&id);
         match ended {
             Ended::Settled { last } => self.stirred |= last,
             Ended::Waits(at) => self.idle_until = self.idle_until.map(|until| until.min(at)),
-            Ended::Rests(until) => self.resting.extend(held.map(|(lease, _)| (until, lease))),
             Ended::Lost => {}
         }
     }
 
-    /// The leases of the lines that run and of those that rest.
+    /// The leases of the lines that run.
     fn leases(&self) -> Vec<LineLease> {
-        let running = self.held.values().map(|(lease, _)| lease);
-        running.chain(self.resting.iter().map(|(_, lease)| lease)).cloned().collect()
+        self.held.values().map(|(lease, _)| lease.clone()).collect()
     }
 
-    /// Holds on to the lines that run and to those that rest. One that another server has taken over is broken off.
+    /// Holds on to the lines that run. One that another server has taken over is broken off.
     async fn renew(&mut self) {
         self.renew_at = Instant::now() + RENEW;
         let leases = self.leases();
@@ -234,7 +209,6 @@ impl Worker {
         }
         match self.shop.store.renew_batch_lines(leases, self.shop.clock.now()).await {
             Ok(lost) => {
-                self.resting.retain(|(_, lease)| !lost.contains(lease));
                 let running = self.held.values().filter(|(lease, _)| lost.contains(lease));
                 running.for_each(|(_, run)| run.abort());
             }
@@ -242,14 +216,12 @@ impl Worker {
         }
     }
 
-    /// Breaks off what still runs, and gives all that is held back.
+    /// Breaks off what still runs, and gives it back.
     async fn release(mut self) {
         self.lines.abort_all();
-        // Those that settled before they could be broken off are not given back; one that is to rest is.
+        // Those that settled before they could be broken off are not given back.
         while let Some(ended) = self.lines.join_next_with_id().await {
-            if let Ok((id, ended)) = ended
-                && !matches!(ended, Ended::Rests(_))
-            {
+            if let Ok((id, _)) = ended {
                 self.held.remove(&id);
             }
         }

@@ -50,7 +50,7 @@ impl LineResult {
     /// The result of an outcome; nothing when the line is to be run again.
     pub(super) fn of(id: &str, custom_id: &str, outcome: &LineOutcome) -> Result<Option<Self>> {
         let result = match outcome {
-            LineOutcome::Again(_) => return Ok(None),
+            LineOutcome::Again(_) | LineOutcome::Rests(_) => return Ok(None),
             LineOutcome::Failed { message } => Self::failed(id, custom_id, message)?,
             LineOutcome::Answered { status, request_id, body } => {
                 let body = one_line(body)?;

@@ -20,6 +20,10 @@ pub const BATCH_LIFETIME: TimeDelta = TimeDelta::days(30);
 /// How long a claim holds a line before it must be renewed.
 pub const LINE_LEASE: TimeDelta = TimeDelta::seconds(60);
 
+/// Lines of one batch that wait for their next attempt, at most: with so many, no other line of it is begun. What keeps them
+/// waiting keeps the others too, and each attempt is a transaction.
+pub const MOST_WAITING: u32 = 256;
+
 /// The state of batches. A batch is a row for each line of its input: whoever claims a line holds it by a lease, and
 /// what a line came to is kept together with the counts of its batch, fenced by the epoch of the claim.
 #[async_trait]
@@ -59,7 +63,7 @@ pub trait BatchStore: Send + Sync + 'static {
     /// more. Output and error file are written in the transaction that ends the batch.
     async fn advance_batches(&self, now: DateTime<Utc>) -> Result<Advanced>;
 
-    /// Claims lines that are due, for [`LINE_LEASE`]. Batches take turns.
+    /// Claims lines that are due, for [`LINE_LEASE`]. Batches take turns; one of which [`MOST_WAITING`] lines wait has none.
     async fn claim_batch_lines(&self, now: DateTime<Utc>, most: u32) -> Result<Vec<ClaimedLine>>;
 
     /// Holds lines for another [`LINE_LEASE`]. Gives those that were held no more.
@@ -79,8 +83,8 @@ pub trait BatchStore: Send + Sync + 'static {
     /// Gives lines back that were not run to an end: they are due again, and the attempt does not count.
     async fn release_batch_lines(&self, leases: Vec<LineLease>) -> Result<()>;
 
-    /// When the next line is due or the next batch expires, if anything waits at all.
-    async fn next_batch_work(&self) -> Result<Option<DateTime<Utc>>>;
+    /// When the next line can be claimed or the next batch expires, if anything waits at all.
+    async fn next_batch_work(&self, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>>;
 }
 
 /// Which batches to list.
@@ -148,6 +152,18 @@ pub enum LineOutcome {
     },
     /// It is to be run again, from this time.
     Again(DateTime<Utc>),
+    /// No model was asked: it is to be run again, from this time, and the attempt does not count.
+    Rests(DateTime<Utc>),
+}
+
+impl LineOutcome {
+    /// From when the line is to be run again; nothing when this is its end.
+    pub fn again(&self) -> Option<DateTime<Utc>> {
+        match self {
+            Self::Again(at) | Self::Rests(at) => Some(*at),
+            Self::Answered { .. } | Self::Failed { .. } => None,
+        }
+    }
 }
 
 impl std::fmt::Debug for ClaimedLine {
@@ -172,6 +188,7 @@ impl std::fmt::Debug for LineOutcome {
                 .finish(),
             Self::Failed { message } => f.debug_struct("Failed").field("message", message).finish(),
             Self::Again(at) => f.debug_tuple("Again").field(at).finish(),
+            Self::Rests(at) => f.debug_tuple("Rests").field(at).finish(),
         }
     }
 }

@@ -110,6 +110,7 @@ fn batches() -> impl Strategy<Value = Inference> {
         6 => select(vec![200_u16, 200, 200, 400]).prop_map(LineEnd::Answered),
         1 => Just(LineEnd::Failed),
         1 => (0..90_i64).prop_map(LineEnd::Again),
+        1 => (0..90_i64).prop_map(LineEnd::Rests),
     ];
     let some = || vec(any::<Index>(), 1..4);
     prop_oneof![

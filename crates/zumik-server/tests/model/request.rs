@@ -51,6 +51,8 @@ pub(crate) enum LineEnd {
     Failed,
     /// It is to be run again after so many seconds.
     Again(i64),
+    /// So is it, and the attempt does not count.
+    Rests(i64),
 }
 
 /// What a store gave to whoever works with it: to be used in later requests.
@@ -327,6 +329,7 @@ async fn work(store: &dyn Store, ctx: &ProjectCtx, request: Request, held: &mut 
                 },
                 LineEnd::Failed => LineOutcome::Failed { message: "The line got no answer.".to_owned() },
                 LineEnd::Again(seconds) => LineOutcome::Again(ctx.now + TimeDelta::seconds(seconds)),
+                LineEnd::Rests(seconds) => LineOutcome::Rests(ctx.now + TimeDelta::seconds(seconds)),
             };
             outcome::read(store.settle_batch_line(&held[line], outcome, ctx.now).await)
         }
@@ -339,7 +342,7 @@ async fn work(store: &dyn Store, ctx: &ProjectCtx, request: Request, held: &mut 
             )
         }
         Request::ReleaseLines(lines) => outcome::read(store.release_batch_lines(leases(&lines, held)).await),
-        Request::NextBatchWork => outcome::read(store.next_batch_work().await),
+        Request::NextBatchWork => outcome::read(store.next_batch_work(ctx.now).await),
         _ => Value::Null,
     }
 }

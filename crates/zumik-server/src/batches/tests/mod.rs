@@ -1,6 +1,7 @@
 //! The worker, over the plain store and in virtual time. What answers lines is scripted here: it must fail at will.
 
 mod replicas;
+mod rests;
 mod slow_ends;
 
 use std::collections::HashMap;
@@ -49,9 +50,6 @@ impl From<u16> for Says {
         Self { status, retry_after: None, asked: true }
     }
 }
-
-/// No model could be asked.
-const UNASKED: Says = Says { status: 502, retry_after: None, asked: false };
 
 /// Answers a line after `takes`, as its script says in turn, the last one from then on.
 struct Script {
@@ -293,48 +291,6 @@ async fn no_attempt_comes_before_the_time_that_the_last_answer_asked_for() {
     assert_eq!(output, ["busy"]);
     let calls = world.calls("busy");
     assert!(calls[1] >= 60 && calls[2] >= calls[1] + 60, "{calls:?}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn attempts_that_asked_no_model_do_not_count() {
-    let failed = Says::from(500);
-    let says = [&[UNASKED; 40][..], &[failed; 4], &[UNASKED; 40], &[200.into()]].concat();
-    let never = [&[UNASKED; 3][..], &[failed]].concat();
-    let world = World::saying(Duration::ZERO, [("late", says), ("never", never)].into()).await;
-    let (_worker, _closing) = world.work(4);
-    let batch = world.create(&["late", "never"]).await;
-    let (_, output, errors) = world.ended(&batch).await;
-    assert_eq!((output, errors.len()), (vec!["late".to_owned()], 1));
-    assert_eq!((world.calls("late").len(), world.calls("never").len()), (85, 3 + retry::ATTEMPTS as usize));
-}
-
-#[tokio::test(start_paused = true)]
-async fn lines_that_no_model_can_be_asked_for_leave_the_slots_to_others() {
-    let says = ["a", "b", "c", "d"].map(|name| (name, [&[UNASKED; 9][..], &[200.into()]].concat()));
-    let world = World::saying(Duration::from_secs(5), says.into()).await;
-    let (_worker, _closing) = world.work(2);
-    let batch = world.create(&["a", "b", "c", "d", "e", "f"]).await;
-    let (_, output, _) = world.ended(&batch).await;
-    assert_eq!(output, ["a", "b", "c", "d", "e", "f"]);
-    let calls = world.script.calls.lock().unwrap();
-    let began = |name: &str| calls.iter().find(|(called, _)| called == name).unwrap().1;
-    let first = calls[0].1;
-    assert!(["e", "f"].map(began).iter().all(|at| *at - first < Duration::from_secs(5)), "{calls:?}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_worker_that_is_closed_gives_lines_back_that_no_model_could_be_asked_for() {
-    let world = World::saying(Duration::ZERO, [("a", vec![UNASKED])].into()).await;
-    let (worker, closing) = world.work(1);
-    world.create(&["a"]).await;
-    // Longer than a lease lasts that nobody renews.
-    tokio::time::sleep(Duration::from_secs(200)).await;
-    let calls = world.calls("a");
-    assert!((10..20).contains(&calls.len()), "{calls:?}");
-    closing.cancel();
-    worker.await.unwrap();
-    let claimed = world.store.claim_batch_lines(world.clock.now(), 8).await.unwrap();
-    assert_eq!(claimed.iter().map(|line| line.attempt).collect::<Vec<_>>(), [1]);
 }
 
 #[tokio::test(start_paused = true)]

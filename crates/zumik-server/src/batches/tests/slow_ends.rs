@@ -63,8 +63,8 @@ impl BatchStore for SlowEnds {
         self.0.release_batch_lines(leases).await
     }
 
-    async fn next_batch_work(&self) -> Result<Option<DateTime<Utc>>> {
-        self.0.next_batch_work().await
+    async fn next_batch_work(&self, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>> {
+        self.0.next_batch_work(now).await
     }
 }
 

@@ -1,4 +1,5 @@
 use std::collections::BTreeSet;
+use std::iter::repeat;
 
 use chrono::TimeDelta;
 use rand::rngs::StdRng;
@@ -8,7 +9,7 @@ use zumik_types::BatchStatus;
 use super::batches::{advance, answered, claim, lines, names, read, settle, start};
 use super::world::{World, fresh};
 use crate::clock::Clock as _;
-use crate::store::{ClaimedLine, LineOutcome, StoreError};
+use crate::store::{ClaimedLine, LineOutcome, MOST_WAITING, StoreError};
 
 async fn lost(world: &World, line: &ClaimedLine) {
     let settled = world.store.settle_batch_line(line, answered(200), world.clock.now()).await;
@@ -19,7 +20,7 @@ pub(super) async fn a_line_is_held_by_one_until_its_lease_ends(world: World) {
     let batch = start(&world, &["a"]).await;
     let first = claim(&world, 1).await.remove(0);
     assert!(claim(&world, 1).await.is_empty());
-    let next = world.store.next_batch_work().await.unwrap();
+    let next = world.store.next_batch_work(world.clock.now()).await.unwrap();
     assert_eq!(next, Some(world.clock.now() + TimeDelta::seconds(60)));
     world.advance(TimeDelta::seconds(60));
     let second = claim(&world, 1).await.remove(0);
@@ -85,11 +86,56 @@ pub(super) async fn a_line_that_waits_is_due_at_its_time(world: World) {
     let line = claim(&world, 1).await.remove(0);
     let at = world.clock.now() + TimeDelta::milliseconds(1_500);
     assert!(!settle(&world, &line, LineOutcome::Again(at)).await);
-    assert_eq!(world.store.next_batch_work().await.unwrap(), Some(at));
+    assert_eq!(world.store.next_batch_work(world.clock.now()).await.unwrap(), Some(at));
     world.advance(TimeDelta::milliseconds(1_499));
     assert!(claim(&world, 1).await.is_empty());
     world.advance(TimeDelta::milliseconds(1));
     assert_eq!(claim(&world, 1).await[0].attempt, 2);
+}
+
+pub(super) async fn a_line_that_rests_is_due_at_its_time_and_its_attempt_does_not_count(world: World) {
+    let batch = start(&world, &["a", "b"]).await;
+    let mut claimed = claim(&world, 2).await;
+    let at = world.clock.now() + TimeDelta::seconds(15);
+    let first = claimed.remove(0);
+    assert!(!settle(&world, &first, LineOutcome::Rests(at)).await);
+    lost(&world, &first).await;
+    assert_eq!(world.store.next_batch_work(world.clock.now()).await.unwrap(), Some(at));
+    assert!(claim(&world, 1).await.is_empty());
+    world.advance(TimeDelta::seconds(15));
+    let second = claim(&world, 1).await.remove(0);
+    assert_eq!((second.attempt, &second.body), (1, &first.body));
+    settle(&world, &second, LineOutcome::Rests(world.clock.now() + TimeDelta::seconds(60))).await;
+    // Nobody holds what rests, so nothing of the batch runs once the other line has ended.
+    fresh(world.store.cancel_batch(&world.ctx(), &batch.id, None).await);
+    assert!(settle(&world, &claimed[0], answered(200)).await);
+    assert_eq!(advance(&world).await, 1);
+}
+
+pub(super) async fn a_batch_of_which_many_lines_wait_is_held_up_and_holds_up_no_other(world: World) {
+    let names: Vec<_> = (0..MOST_WAITING + 1).map(|n| n.to_string()).collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    let blocked = start(&world, &names).await;
+    let after = |seconds| world.clock.now() + TimeDelta::seconds(seconds);
+    let (soon, late) = (after(20), after(40));
+    for (line, at) in claim(&world, MOST_WAITING).await.iter().zip([soon].into_iter().chain(repeat(late))) {
+        settle(&world, line, LineOutcome::Rests(at)).await;
+    }
+    assert!(claim(&world, 9).await.is_empty());
+    assert_eq!(world.store.next_batch_work(world.clock.now()).await.unwrap(), Some(soon));
+
+    start(&world, &["x"]).await;
+    let other = claim(&world, 9).await;
+    assert_eq!(other.len(), 1);
+    settle(&world, &other[0], answered(200)).await;
+    advance(&world).await;
+
+    world.advance(TimeDelta::seconds(20));
+    let next = claim(&world, 9).await;
+    assert_eq!(
+        next.iter().map(|line| (&line.batch, line.attempt)).collect::<Vec<_>>(),
+        [(&blocked.id, 1); 2]
+    );
 }
 
 pub(super) async fn batches_take_turns(world: World) {
@@ -126,10 +172,11 @@ pub(super) async fn every_line_comes_to_exactly_one_end(world: World) {
                 0..4 => held.extend(claim(&world, rng.random_range(1..6)).await),
                 4..8 if !held.is_empty() => {
                     let line = held.swap_remove(rng.random_range(0..held.len()));
-                    let outcome = match rng.random_range(0..6) {
+                    let outcome = match rng.random_range(0..7) {
                         0 => LineOutcome::Again(now + TimeDelta::seconds(rng.random_range(0..90))),
-                        1 => LineOutcome::Failed { message: "failed".to_owned() },
-                        2 => answered(400),
+                        1 => LineOutcome::Rests(now + TimeDelta::seconds(rng.random_range(0..90))),
+                        2 => LineOutcome::Failed { message: "failed".to_owned() },
+                        3 => answered(400),
                         _ => answered(200),
                     };
                     let settled = world.store.settle_batch_line(&line, outcome, now).await;

@@ -132,7 +132,7 @@ pub(super) async fn a_batch_goes_from_its_lines_to_its_files(world: World) {
     let file = world.store.retrieve_file(&world.ctx(), ended.output_file_id.as_ref().unwrap()).await.unwrap();
     assert_eq!((file.purpose.as_str(), file.expires_at), ("batch_output", Some(now + TimeDelta::days(1))));
     assert_eq!(advance(&world).await, 0);
-    assert_eq!(world.store.next_batch_work().await.unwrap(), None);
+    assert_eq!(world.store.next_batch_work(world.clock.now()).await.unwrap(), None);
     let lost = world.store.settle_batch_line(&claimed[0], answered(200), now).await;
     assert!(matches!(lost, Err(StoreError::LeaseLost)), "{lost:?}");
 }

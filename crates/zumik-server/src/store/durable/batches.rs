@@ -179,6 +179,8 @@ pub(in crate::store) struct SealedOutcome {
     /// Nothing when the line is to be run again, from `due` in milliseconds.
     pub(in crate::store) result: Option<(LineResult, Vec<u8>)>,
     pub(in crate::store) due: i64,
+    /// How much the attempts of the line are more than those that count: 1 when no model was asked, else 0.
+    pub(in crate::store) uncounted: i64,
 }
 
 /// A line's place, for sealing what it came to.
@@ -210,7 +212,8 @@ impl SealedOutcome {
             id: line.id.clone(),
             custom_id: line.custom_id.clone(),
             result,
-            due: if let LineOutcome::Again(at) = outcome { at.timestamp_millis() } else { 0 },
+            due: outcome.again().map_or(0, |at| at.timestamp_millis()),
+            uncounted: i64::from(matches!(outcome, LineOutcome::Rests(_))),
         })
     }
 }

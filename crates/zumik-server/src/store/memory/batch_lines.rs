@@ -17,6 +17,7 @@ impl State {
             .iter_mut()
             .filter(|(_, entry)| entry.has_status(BatchStatus::InProgress) && entry.expires_at() > now)
             .filter(|(_, entry)| entry.lines.iter().any(|line| line.is_due(millis)))
+            .filter(|(_, entry)| entry.held_up_until(millis).is_none())
             .collect();
         turn.sort_by_key(|(_, entry)| entry.served_at);
         turn.truncate(most);
@@ -88,7 +89,8 @@ impl State {
         match LineResult::of(&claimed.id, &claimed.custom_id, outcome)? {
             None => {
                 line.state = LineState::Waiting;
-                line.due = if let LineOutcome::Again(at) = outcome { at.timestamp_millis() } else { 0 };
+                line.due = outcome.again().map_or(0, |at| at.timestamp_millis());
+                line.attempts -= u32::from(matches!(outcome, LineOutcome::Rests(_)));
             }
             Some(result) => {
                 let instead = result.instead(entry.result_bytes, &claimed.id, &claimed.custom_id)?;
@@ -108,13 +110,17 @@ impl State {
         Ok(entry.end(now).is_some())
     }
 
-    pub(super) fn next_batch_work(&self) -> Option<DateTime<Utc>> {
+    pub(super) fn next_batch_work(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let now = now.timestamp_millis();
         let next = |entry: &BatchEntry| {
             let expires_at = entry.expires_at().timestamp_millis();
             let open = entry.lines.iter().filter(|line| line.is_open());
             match entry.batch.status {
                 BatchStatus::Validating | BatchStatus::Finalizing => Some(0),
-                BatchStatus::InProgress => open.map(|line| line.due).chain([expires_at]).min(),
+                BatchStatus::InProgress => {
+                    let due = entry.held_up_until(now).or(open.map(|line| line.due).min());
+                    due.into_iter().chain([expires_at]).min()
+                }
                 BatchStatus::Cancelling => {
                     open.filter(|line| line.is_running()).map(|line| line.due).chain([expires_at]).min()
                 }

@@ -16,7 +16,7 @@ use crate::store::batch_rules::{self, check_batch_room};
 use crate::store::rules::{missing_after, whole_seconds};
 use crate::store::{
     Advanced, BATCH_LIFETIME, BatchPage, BatchStore, COMPLETION_WINDOW, ClaimedLine, Idempotency, Kind,
-    LineLease, LineOutcome, OUTPUT_LIFETIME, Page, ProjectCtx, Result, StoreError, Written,
+    LineLease, LineOutcome, MOST_WAITING, OUTPUT_LIFETIME, Page, ProjectCtx, Result, StoreError, Written,
 };
 
 pub(super) struct BatchEntry {
@@ -74,6 +74,15 @@ impl BatchEntry {
 
     pub(super) fn has_status(&self, status: BatchStatus) -> bool {
         self.batch.status == status
+    }
+
+    /// When the first of its waiting lines is due, in milliseconds, if so many wait that no other line is begun.
+    pub(super) fn held_up_until(&self, now: i64) -> Option<i64> {
+        let waiting =
+            self.lines.iter().filter(|line| matches!(line.state, LineState::Waiting) && line.due > now);
+        let mut due: Vec<_> = waiting.map(|line| line.due).collect();
+        due.sort_unstable();
+        due.first().copied().filter(|_| due.len() >= MOST_WAITING as usize)
     }
 
     /// The status that it ends with now, if it can.
@@ -162,8 +171,8 @@ impl BatchStore for MemoryStore {
         Ok(())
     }
 
-    async fn next_batch_work(&self) -> Result<Option<DateTime<Utc>>> {
-        Ok(self.state()?.next_batch_work())
+    async fn next_batch_work(&self, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>> {
+        Ok(self.state()?.next_batch_work(now))
     }
 }
 

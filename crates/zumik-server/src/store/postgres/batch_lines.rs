@@ -10,7 +10,7 @@ use super::db::{Db, bytes, count, id, stored};
 use crate::domain::Scopes;
 use crate::store::durable::batches::{Claim, Owner, SealedOutcome, line_state, piece_place, result_place};
 use crate::store::durable::times::seconds;
-use crate::store::{ClaimedLine, LINE_LEASE, LineLease, Result, StoreError};
+use crate::store::{ClaimedLine, LINE_LEASE, LineLease, MOST_WAITING, Result, StoreError};
 
 impl Db<'_, '_> {
     /// Claims lines that are due; batches that were served longest ago come first and share what there is.
@@ -20,8 +20,10 @@ impl Db<'_, '_> {
             .all(
                 "SELECT id FROM batches b WHERE status = 1 AND expires_at > $1
                    AND EXISTS (SELECT 1 FROM batch_lines l WHERE l.batch = b.id AND l.state < 2 AND l.due <= $2)
+                   AND (SELECT count(*) FROM (SELECT 1 FROM batch_lines l WHERE l.batch = b.id
+                          AND l.state = 0 AND l.due > $2 LIMIT $4) waiting) < $4
                  ORDER BY served_at, id LIMIT $3",
-                &[&seconds(now), &millis, &i64::from(most)],
+                &[&seconds(now), &millis, &i64::from(most), &i64::from(MOST_WAITING)],
                 |row| Ok(row.try_get(0)?),
             )
             .await?;
@@ -178,8 +180,8 @@ impl Db<'_, '_> {
         match &outcome.result {
             None => {
                 self.run(
-                    "UPDATE batch_lines SET state = $2, due = $3 WHERE id = $1",
-                    &[&line, &line_state::WAITING, &outcome.due],
+                    "UPDATE batch_lines SET state = $2, due = $3, attempts = attempts - $4 WHERE id = $1",
+                    &[&line, &line_state::WAITING, &outcome.due, &outcome.uncounted],
                 )
                 .await?;
             }
@@ -226,17 +228,20 @@ impl Db<'_, '_> {
         Ok(())
     }
 
-    /// When the next line is due or the next batch expires, in milliseconds.
-    pub(super) async fn next_batch_work(&self) -> Result<Option<i64>> {
+    /// When the next line can be claimed or the next batch expires, in milliseconds.
+    pub(super) async fn next_batch_work(&self, now: DateTime<Utc>) -> Result<Option<i64>> {
         self.value(
             "SELECT min(CASE status
-               WHEN 1 THEN least(expires_at * 1000,
-                 (SELECT min(due) FROM batch_lines WHERE batch = b.id AND state < 2))
+               WHEN 1 THEN least(expires_at * 1000, coalesce(
+                 (SELECT CASE WHEN count(*) < $2 THEN NULL ELSE min(due) END FROM
+                    (SELECT due FROM batch_lines WHERE batch = b.id AND state = 0 AND due > $1
+                     ORDER BY due LIMIT $2) waiting),
+                 (SELECT min(due) FROM batch_lines WHERE batch = b.id AND state < 2)))
                WHEN 3 THEN least(expires_at * 1000,
                  (SELECT min(due) FROM batch_lines WHERE batch = b.id AND state = 1))
                ELSE 0 END)
              FROM batches b WHERE status < 4",
-            &[],
+            &[&now.timestamp_millis(), &i64::from(MOST_WAITING)],
         )
         .await
     }

@@ -105,8 +105,8 @@ impl BatchStore for PostgresStore {
         self.write(|db| Box::pin(db.release_batch_lines(leases))).await
     }
 
-    async fn next_batch_work(&self) -> Result<Option<DateTime<Utc>>> {
-        let millis = self.read(|db| Box::pin(db.next_batch_work())).await?;
+    async fn next_batch_work(&self, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>> {
+        let millis = self.read(|db| Box::pin(db.next_batch_work(now))).await?;
         Ok(millis.and_then(DateTime::from_timestamp_millis))
     }
 }

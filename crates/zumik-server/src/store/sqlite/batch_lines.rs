@@ -12,7 +12,7 @@ use crate::domain::Scopes;
 use crate::store::durable::batches::{Claim, Owner, SealedOutcome, line_state, piece_place, result_place};
 use crate::store::durable::ids::PublicId;
 use crate::store::durable::times::seconds;
-use crate::store::{ClaimedLine, LINE_LEASE, LineLease, Result, StoreError};
+use crate::store::{ClaimedLine, LINE_LEASE, LineLease, MOST_WAITING, Result, StoreError};
 
 impl Db<'_> {
     /// Claims lines that are due; batches that were served longest ago come first and share what there is.
@@ -21,8 +21,10 @@ impl Db<'_> {
         let batches = self.all(
             "SELECT id FROM batches WHERE status = 1 AND expires_at > ?1
                AND EXISTS (SELECT 1 FROM batch_lines WHERE batch = batches.id AND state < 2 AND due <= ?2)
+               AND (SELECT count(*) FROM (SELECT 1 FROM batch_lines WHERE batch = batches.id
+                      AND state < 2 AND state = 0 AND due > ?2 LIMIT ?4)) < ?4
              ORDER BY served_at, id LIMIT ?3",
-            params![seconds(now), millis, most],
+            params![seconds(now), millis, most, MOST_WAITING],
             |row| row.get::<_, i64>(0),
         )?;
         let share = (most as usize).div_ceil(batches.len().max(1));
@@ -157,8 +159,8 @@ impl Db<'_> {
         match &outcome.result {
             None => {
                 self.run(
-                    "UPDATE batch_lines SET state = ?2, due = ?3 WHERE id = ?1",
-                    params![line, line_state::WAITING, outcome.due],
+                    "UPDATE batch_lines SET state = ?2, due = ?3, attempts = attempts - ?4 WHERE id = ?1",
+                    params![line, line_state::WAITING, outcome.due, outcome.uncounted],
                 )?;
             }
             Some((result, sealed)) => {
@@ -193,17 +195,20 @@ impl Db<'_> {
         Ok(())
     }
 
-    /// When the next line is due or the next batch expires.
-    pub(super) fn next_batch_work(&self) -> Result<Option<i64>> {
+    /// When the next line can be claimed or the next batch expires.
+    pub(super) fn next_batch_work(&self, now: DateTime<Utc>) -> Result<Option<i64>> {
         self.value(
             "SELECT min(CASE status
                WHEN 1 THEN min(expires_at * 1000, coalesce(
+                 (SELECT CASE WHEN count(*) < ?2 THEN NULL ELSE min(due) END FROM
+                    (SELECT due FROM batch_lines WHERE batch = batches.id AND state < 2 AND state = 0 AND due > ?1
+                     ORDER BY due LIMIT ?2)),
                  (SELECT min(due) FROM batch_lines WHERE batch = batches.id AND state < 2), expires_at * 1000))
                WHEN 3 THEN min(expires_at * 1000, coalesce(
                  (SELECT min(due) FROM batch_lines WHERE batch = batches.id AND state = 1), expires_at * 1000))
                ELSE 0 END)
              FROM batches WHERE status < 4",
-            [],
+            params![now.timestamp_millis(), MOST_WAITING],
         )
     }
 }

@@ -99,8 +99,8 @@ impl BatchStore for SqliteStore {
         self.writer.write(move |db| db.release_batch_lines(&leases)).await
     }
 
-    async fn next_batch_work(&self) -> Result<Option<DateTime<Utc>>> {
-        let millis = self.readers.read(|db| db.next_batch_work()).await?;
+    async fn next_batch_work(&self, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>> {
+        let millis = self.readers.read(move |db| db.next_batch_work(now)).await?;
         Ok(millis.and_then(DateTime::from_timestamp_millis))
     }
 }
