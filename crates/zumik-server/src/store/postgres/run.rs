@@ -101,8 +101,10 @@ impl PostgresStore {
             let _permit = self.reports.acquire().await.map_err(StoreError::unavailable)?;
             let mut lent = Lent::default();
             let sql = snapshot(lent.0.insert(self.connection().await?)).await?;
-            // The database notices that nobody listens when it sends something, which may be at the very end.
-            sql.batch_execute(&format!("SET LOCAL statement_timeout = {}", most.as_millis())).await?;
+            // The database notices that nobody listens when it sends something, which may be at the very end. The time of
+            // the report is over before its own, so that it is known why.
+            let net = most + Duration::from_secs(1);
+            sql.batch_execute(&format!("SET LOCAL statement_timeout = {}", net.as_millis())).await?;
             let value = read(&Db::new(&sql, &self.env)).await?;
             sql.commit().await?;
             lent.0.take();
