@@ -6,10 +6,10 @@ use bytes::Bytes;
 use http::StatusCode;
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
-use tokio::time::{Instant, timeout_at};
 use zumik_types::{ErrorType, ExecutionMode, Idempotency, V1ResponseError};
 
 use super::classify::{Facts, Seen, Verdict, classify, is_quota};
+use super::limit::Limit;
 use super::prepare::Prepared;
 use super::take::{Take, Untaken, Unusable};
 use super::{Past, delay};
@@ -35,7 +35,7 @@ pub(crate) enum Failure {
     /// No answer, or half of one.
     Lost(TransportError),
     /// The time was over before the end of the answer.
-    TimedOut,
+    TimedOut(Limit),
 }
 
 /// An answer that is no success, with its error envelope.
@@ -51,19 +51,19 @@ pub(super) async fn read<T: Take>(
     call: &Prepared,
     answer: HttpResponse,
     number: u32,
-    limit: Instant,
+    limit: Limit,
     ambient: &dyn Ambient,
 ) -> Attempt<T::Body> {
     let HttpResponse { status, headers, body } = answer;
     let key = call.request.headers.get(IDEMPOTENCY_KEY);
     if status.is_success() {
         let meta = Meta::new(status, headers, number, None).under(key);
-        return timeout_at(limit, take::<T>(call, meta, body)).await.unwrap_or(Err(Failure::TimedOut));
+        return limit.within(take::<T>(call, meta, body)).await?;
     }
     let retry_after = delay::retry_after(&headers, ambient.now());
     let meta = Meta::new(status, headers, number, retry_after).under(key);
     // An error answer whose body breaks off, stalls or does not end still is an answer: its status says enough.
-    let body = body.beginning(limit).await;
+    let body = body.beginning(limit.until()).await;
     let failure = Envelope::read(&body);
     Err(Failure::Answered(Answer { meta, body, failure }))
 }
@@ -116,7 +116,7 @@ impl Failure {
             },
             Self::Unusable(..) => Seen::Unusable,
             Self::Lost(error) if !error.may_have_been_sent() => Seen::NotSent,
-            Self::Lost(_) | Self::TimedOut => Seen::Lost,
+            Self::Lost(_) | Self::TimedOut(_) => Seen::Lost,
         }
     }
 
@@ -129,7 +129,7 @@ impl Failure {
         match self {
             Self::Answered(answer) => Some(&answer.meta),
             Self::Unusable(meta, _) => Some(meta),
-            Self::Lost(_) | Self::TimedOut => None,
+            Self::Lost(_) | Self::TimedOut(_) => None,
         }
     }
 
@@ -138,7 +138,7 @@ impl Failure {
         match self {
             Self::Answered(answer) => Some(answer.body.len()),
             Self::Unusable(_, unusable) => Some(unusable.body.len()),
-            Self::Lost(_) | Self::TimedOut => None,
+            Self::Lost(_) | Self::TimedOut(_) => None,
         }
     }
 
@@ -150,8 +150,8 @@ impl Failure {
                 Error::new(kind, message).with_answer(meta, body)
             }
             Self::Lost(error) => lost(&call.server, error),
-            Self::TimedOut => {
-                Error::new(ErrorKind::Timeout, format!("{} did not answer in time", call.server))
+            Self::TimedOut(limit) => {
+                Error::new(ErrorKind::Timeout, format!("{} did not answer within {limit}", call.server))
             }
         };
         let error = error.with_idempotency_key(call.request.headers.get(IDEMPOTENCY_KEY));

@@ -8,6 +8,7 @@ mod answer;
 mod budget;
 mod classify;
 pub(crate) mod delay;
+mod limit;
 mod prepare;
 mod spans;
 mod take;
@@ -15,7 +16,7 @@ mod take;
 use std::pin::pin;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep};
 use tracing::{Instrument as _, Span};
 
 pub(crate) use self::answer::{kind_in_stream, refused, undecodable};
@@ -27,6 +28,7 @@ pub(crate) use self::take::{Take, Untaken, Unusable, Whole};
 
 use self::answer::{Attempt, Failure};
 use self::classify::{Pace, Verdict, classify};
+use self::limit::Limit;
 use crate::client::Zumik;
 use crate::endpoint::{BuildError, RequestParts};
 use crate::error::{Outcome, Result};
@@ -101,11 +103,11 @@ async fn run<T: Take>(client: &Zumik, call: &Prepared) -> Result<(Meta, T::Body)
 /// Sends the request once, within the limit of an attempt and the deadline of the call.
 async fn attempt<T: Take>(client: &Zumik, call: &Prepared, number: u32) -> Attempt<T::Body> {
     let shared = client.shared();
-    let limit = call.deadline.min(delay::after(Instant::now(), T::limit(call)));
+    let limit = Limit::of_attempt(call, T::limit(call));
     let span = spans::attempt(call, number);
     let exchange = pin!(async {
-        let sent = timeout_at(limit, shared.transport.send(call.request.clone())).await;
-        let answer = sent.map_err(|_| Failure::TimedOut)?.map_err(Failure::Lost)?;
+        let sent = limit.within(shared.transport.send(call.request.clone())).await?;
+        let answer = sent.map_err(Failure::Lost)?;
         answer::read::<T>(call, answer, number, limit, shared.ambient.as_ref()).await
     });
     let attempt = exchange.instrument(span.clone()).await;

@@ -93,6 +93,8 @@ pub(crate) struct Prepared {
     /// Scheme, host and port of the server, for messages.
     pub(crate) server: Arc<str>,
     pub(crate) deadline: Instant,
+    /// How long the call was given, until the deadline.
+    pub(crate) timeout: Duration,
     pub(crate) attempt_timeout: Duration,
     pub(crate) first_event_timeout: Option<Duration>,
     pub(crate) idle_timeout: Duration,
@@ -158,6 +160,7 @@ impl Prepared {
             target: target.clone(),
             request,
             deadline: delay::after(Instant::now(), timeout),
+            timeout,
             attempt_timeout: options.attempt_timeout.or(defaults.attempt_timeout).unwrap_or(unlimited),
             first_event_timeout: options.first_event_timeout.or(defaults.first_event_timeout),
             idle_timeout: options.idle_timeout.unwrap_or(defaults.idle_timeout),

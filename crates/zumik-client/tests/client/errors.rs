@@ -42,7 +42,7 @@ async fn an_error_says_everything_in_one_line() {
     );
     insta::assert_snapshot!(
         error_of(Answer::hang()).await,
-        @"POST /v2/sessions/{session_id}/branches/{branch_id}/events: http://localhost did not answer in time (ambiguous, 1 attempt)"
+        @"POST /v2/sessions/{session_id}/branches/{branch_id}/events: http://localhost did not answer within 60 s, the limit of one attempt (ambiguous, 1 attempt)"
     );
     let page = "<html>\n <body>Bad gateway</body>\n</html>";
     insta::assert_snapshot!(
@@ -53,6 +53,17 @@ async fn an_error_says_everything_in_one_line() {
         error_of(Answer::json(json!({ "done": true })).breaking_off()).await,
         @"POST /v2/sessions/{session_id}/branches/{branch_id}/events: the connection to http://localhost broke: connection reset by peer (ambiguous, 1 attempt)"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_time_that_is_over_is_told_with_what_set_it() {
+    let fake = FakeTransport::new();
+    fake.answer(Answer::hang());
+    let client = fake.client();
+    let call = client.v1().chat().completions().create("code.fast", ["Why?"]);
+    let error = call.timeout(Duration::from_millis(300)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+    assert_eq!(error.message(), "http://localhost did not answer within 0.3 s, the timeout of the call");
 }
 
 #[tokio::test(start_paused = true)]
