@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::http::ApiError;
+use crate::http::error::excerpt;
 use crate::http::input::{Fields, Item};
 
 /// Roles that a message may have.
@@ -44,8 +45,11 @@ fn message(item: &Item<'_, '_>) -> Result<(), ApiError> {
     let fields = item.object()?;
     let role = fields.text("role")?;
     if !ROLES.contains(&role) {
-        let roles = "must be 'system', 'user', 'assistant', 'developer', 'tool' or 'function'";
-        return Err(fields.invalid("role", roles));
+        let problem = format_args!(
+            "must be 'system', 'user', 'assistant', 'developer', 'tool' or 'function', not '{}'",
+            excerpt(role)
+        );
+        return Err(fields.invalid("role", problem));
     }
     match fields.value("content") {
         Some(Value::String(_)) => {}
