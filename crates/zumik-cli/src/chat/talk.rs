@@ -23,6 +23,8 @@ enum Wish {
     Clear,
     End,
     Nothing,
+    /// A command that there is not. It may be a slip of the finger, and a question costs money.
+    Unknown(String),
 }
 
 impl Wish {
@@ -33,7 +35,12 @@ impl Wish {
             "/help" | "/?" => Self::Help,
             "/clear" => Self::Clear,
             "/quit" | "/exit" => Self::End,
-            text => Self::Ask(text.to_owned()),
+            text => match text.strip_prefix('/') {
+                Some(name) if name.bytes().all(|byte| byte.is_ascii_alphabetic()) => {
+                    Self::Unknown(text.to_owned())
+                }
+                _ => Self::Ask(text.to_owned()),
+            },
         }
     }
 }
@@ -66,6 +73,10 @@ pub(super) async fn talk(chat: &Chat) -> Result<(), Failure> {
                     }
                     Wish::End => return Ok(()),
                     Wish::Nothing => {}
+                    Wish::Unknown(name) => {
+                        let hint = format!("there is no {name}; /help tells what there is");
+                        screen.line(styled(FAINT, hint))?;
+                    }
                 }
             }
             Err(ReadlineError::Interrupted) if about_to_end => return Ok(()),
@@ -125,4 +136,19 @@ fn help(screen: &mut Screen) -> Result<(), Failure> {
     screen.item("/quit", "end; so does Ctrl-D")?;
     screen.item("Ctrl-C", "end the answer that is being written")?;
     screen.item("Up, Down", "earlier lines of this conversation")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slash_and_one_word_is_never_a_question() {
+        assert!(matches!(Wish::of(" /hlep "), Wish::Unknown(name) if name == "/hlep"));
+        assert!(matches!(Wish::of("/"), Wish::Unknown(_)));
+        assert!(matches!(Wish::of("/clear"), Wish::Clear));
+        for question in ["/etc/hosts: what is it?", "/tmp is full", "1/2"] {
+            assert!(matches!(Wish::of(question), Wish::Ask(text) if text == question), "{question}");
+        }
+    }
 }
