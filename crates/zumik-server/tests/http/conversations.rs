@@ -31,17 +31,6 @@ async fn a_conversation_has_exactly_four_members_and_may_be_made_of_nothing() {
 }
 
 #[tokio::test]
-async fn items_that_a_conversation_cannot_begin_with_are_not_dropped_in_silence() {
-    let host = Host::start().await;
-    let item = json!({ "role": "user", "content": "Hi" });
-    host.post("/v1/conversations", json!({ "items": [item] })).await.refused(400, "", "items");
-    host.post("/v1/conversations", json!({ "items": "Hi" })).await.refused(400, "", "items");
-    for none in [json!([]), Value::Null] {
-        host.make("/v1/conversations", json!({ "items": none })).await;
-    }
-}
-
-#[tokio::test]
 async fn earlier_responses_of_a_conversation_come_before_the_input() {
     let host = Host::start().await;
     let conversation = open(&host).await;

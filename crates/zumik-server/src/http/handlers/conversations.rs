@@ -10,12 +10,7 @@ use crate::store::Kind;
 /// `POST /v1/conversations`
 pub(crate) async fn create(call: &mut Call) -> Result<Reply, ApiError> {
     let body = call.optional_json()?;
-    let fields = Fields::of(&body);
-    // A part of OpenAI's API that this one does not have. Taken in silence, what the items say would be missing later.
-    if fields.optional_items("items")?.is_some_and(|items| !items.is_empty()) {
-        return Err(fields.invalid("items", "must be empty: a conversation begins without items"));
-    }
-    let metadata = fields.optional_map("metadata")?;
+    let metadata = Fields::of(&body).optional_map("metadata")?;
     let request = CreateConversationRequest { metadata, extra: Extra::new() };
     Ok(call.app.store.create_conversation(&call.ctx, request, call.key.take()).await?.into())
 }

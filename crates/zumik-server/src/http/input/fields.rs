@@ -203,11 +203,6 @@ impl<'v> Fields<'_, 'v> {
 }
 
 impl<'v> Items<'_, 'v> {
-    /// Whether there is no entry.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.values.is_empty()
-    }
-
     /// What `read` makes of every entry, in order.
     pub(crate) fn map<T>(&self, mut read: impl FnMut(Item<'_, 'v>) -> Result<T>) -> Result<Vec<T>> {
         self.values
