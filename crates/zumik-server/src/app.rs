@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tokio_util::task::TaskTracker;
 use zumik_types::TraceId;
 
 use crate::aliases::ProjectAliases;
@@ -13,6 +12,7 @@ use crate::config::LimitSettings;
 use crate::engine::{Accounts, Background, Engine, Local, Models, ReuseWindow, Upstreams};
 use crate::http::{Limits, Metrics, Room, Routes};
 use crate::mint::Mint;
+use crate::running::Running;
 use crate::store::Store;
 use crate::usage::UsageLog;
 
@@ -34,8 +34,8 @@ pub(crate) struct App {
     pub(crate) batches: Bell,
     /// Responses that were answered early and are still being worked on.
     pub(crate) background: Background,
-    /// Requests and background work that a shutdown waits for.
-    pub(crate) running: TaskTracker,
+    /// What a shutdown waits for.
+    pub(crate) running: Running,
     draining: AtomicBool,
 }
 
@@ -89,7 +89,7 @@ impl App {
             aliases,
             batches: Bell::default(),
             background: Background::default(),
-            running: TaskTracker::new(),
+            running: Running::default(),
             draining: AtomicBool::new(false),
         })
     }

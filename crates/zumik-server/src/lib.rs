@@ -27,6 +27,7 @@ mod http;
 mod insist;
 pub mod mint;
 mod openai;
+mod running;
 pub mod seal;
 mod server;
 pub mod store;

@@ -8,12 +8,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use super::line::{self, Ended};
 use super::{Bell, Runner};
 use crate::clock::Clock;
 use crate::mint::Mint;
+use crate::running::Running;
 use crate::store::{Advanced, BatchStore, LINE_LEASE, LineLease, StoreError};
 
 /// How often the store is asked without a reason: another server of the same store may have left something.
@@ -36,7 +36,7 @@ pub(crate) struct Shop {
     /// Trace ids, and the chance that spreads retries.
     pub(crate) mint: Arc<dyn Mint>,
     /// What a shutdown waits for: the lines that run.
-    pub(crate) running: TaskTracker,
+    pub(crate) running: Running,
 }
 
 impl Shop {

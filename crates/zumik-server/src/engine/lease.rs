@@ -2,17 +2,20 @@
 
 use std::sync::Arc;
 
-use tokio::task::AbortHandle;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::app::App;
-use crate::store::{Answer, Idempotency, LEASE, Lease, ProjectCtx, Reserved, Store, StoreError};
+use crate::store::{Answer, Idempotency, LEASE, Lease, ProjectCtx, Reserved, StoreError};
 
 /// The right to give the answer of a key. It is renewed while it is held, and freed when it is dropped without an
 /// answer: after an error, or when the client went away.
-pub(crate) struct Held {
-    store: Arc<dyn Store>,
-    lease: Option<Lease>,
-    renewal: Option<AbortHandle>,
+pub(crate) struct Held(Option<Renewed>);
+
+/// A lease, renewed until this is dropped.
+struct Renewed {
+    app: Arc<App>,
+    lease: Lease,
+    _renewal: AbortOnDropHandle<()>,
 }
 
 /// What asking for a key came to.
@@ -30,41 +33,37 @@ impl Held {
         ctx: &ProjectCtx,
         key: Option<Idempotency>,
     ) -> Result<Reservation, StoreError> {
-        let Some(key) = key else {
-            return Ok(Reservation::Held(Self::nothing(Arc::clone(&app.store))));
-        };
+        let Some(key) = key else { return Ok(Reservation::Held(Self::nothing())) };
         let (reserving, ctx) = (Arc::clone(app), ctx.clone());
         // A client that goes away now must not leave a reservation that nobody knows of: it is dropped, and so freed, with
-        // what this task gives.
-        let reserved = app.running.spawn(async move {
-            let reserved = reserving.store.reserve(&ctx, &key).await?;
-            Ok(match reserved {
+        // what this gives.
+        let reserved = app.running.see_through(async move {
+            Ok::<_, StoreError>(match reserving.store.reserve(&ctx, &key).await? {
                 Reserved::Replayed(answer) => Reservation::Replayed(answer),
                 Reserved::Held(lease) => Reservation::Held(Self::renewed(reserving, lease)),
             })
         });
-        reserved.await.unwrap_or_else(|error| Err(StoreError::internal(error)))
+        reserved.await
     }
 
     fn renewed(app: Arc<App>, lease: Lease) -> Self {
-        let store = Arc::clone(&app.store);
-        let renewal = tokio::spawn(renew(app, lease.clone())).abort_handle();
-        Self { store, lease: Some(lease), renewal: Some(renewal) }
+        let renewal = tokio::spawn(renew(Arc::clone(&app), lease.clone()));
+        Self(Some(Renewed { app, lease, _renewal: AbortOnDropHandle::new(renewal) }))
     }
 
     /// Holds no key: for what is kept without one.
-    pub(crate) fn nothing(store: Arc<dyn Store>) -> Self {
-        Self { store, lease: None, renewal: None }
+    pub(crate) fn nothing() -> Self {
+        Self(None)
     }
 
     /// The lease, to be committed together with the answer.
     pub(crate) fn lease(&self) -> Option<&Lease> {
-        self.lease.as_ref()
+        self.0.as_ref().map(|held| &held.lease)
     }
 
     /// The answer was kept: there is nothing to free any more.
     pub(crate) fn settle(mut self) {
-        self.lease = None;
+        self.0 = None;
     }
 }
 
@@ -83,18 +82,12 @@ async fn renew(app: Arc<App>, lease: Lease) {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        if let Some(renewal) = self.renewal.take() {
-            renewal.abort();
-        }
-        let Some(lease) = self.lease.take() else { return };
-        let store = Arc::clone(&self.store);
-        // Without a runtime the lease runs out by itself.
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move {
-                if let Err(error) = store.release(lease).await {
-                    tracing::warn!(%error, "a lease could not be released; it runs out within a minute");
-                }
-            });
-        }
+        let Some(Renewed { app, lease, .. }) = self.0.take() else { return };
+        // Where it cannot begin any more, the lease runs out by itself.
+        app.running.clone().begin(async move {
+            if let Err(error) = app.store.release(lease).await {
+                tracing::warn!(%error, "a lease could not be released; it runs out within a minute");
+            }
+        });
     }
 }

@@ -7,6 +7,7 @@ use http::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICA
 use http::{Response, StatusCode};
 use zumik_types::{BranchState, ErrorBody, ErrorEnvelope, ErrorType, Extra};
 
+use crate::running::BrokenOff;
 use crate::store::{Kind, StoreError};
 
 /// What a request is answered with when it is not answered with success.
@@ -386,6 +387,12 @@ impl From<StoreError> for ApiError {
             }
             StoreError::Internal(cause) => Self::internal(cause),
         }
+    }
+}
+
+impl From<BrokenOff> for ApiError {
+    fn from(error: BrokenOff) -> Self {
+        Self::internal(error)
     }
 }
 

@@ -116,15 +116,14 @@ impl RunningServer {
     pub async fn shutdown(self) -> Drained {
         let app = &self.server.app;
         app.drain();
-        app.running.close();
         let end = Instant::now() + self.server.drain.min(FAR);
-        let finished = tokio::time::timeout_at(end, app.running.wait()).await.is_ok();
+        let finished = tokio::time::timeout_at(end, app.running.end()).await.is_ok();
         self.closing.cancel();
         // A request is done when it is answered; its answer may still be on the way to a slow reader.
         let sent = self.listeners.end(end.max(Instant::now() + LAST_BYTES)).await;
         self.tasks.end(Instant::now() + LAST_BYTES).await;
         // What was broken off is gone when the runtime has let go of its connection, and accounts for itself then.
-        if tokio::time::timeout(LAST_BYTES, app.running.wait()).await.is_err() {
+        if tokio::time::timeout(LAST_BYTES, app.running.end()).await.is_err() {
             tracing::debug!("something that was broken off has not ended yet");
         }
         app.engine.settle().await;

@@ -6,6 +6,7 @@ use thiserror::Error;
 use zumik_types::{BatchStatus, BranchState, SessionStatus};
 
 use super::REPORT_TIME;
+use crate::running::BrokenOff;
 
 /// Why a store operation did not do what it was asked. Nothing was written, whatever the reason.
 #[derive(Debug, Error)]
@@ -196,6 +197,12 @@ fn not_active_message(status: &SessionStatus) -> String {
     match status {
         SessionStatus::Archived => "the session is archived; set its status to active first".to_owned(),
         other => format!("the session is {other}"),
+    }
+}
+
+impl From<BrokenOff> for StoreError {
+    fn from(error: BrokenOff) -> Self {
+        Self::internal(error)
     }
 }
 

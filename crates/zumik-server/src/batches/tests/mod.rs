@@ -16,13 +16,13 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use zumik_types::{Batch, BatchId, BatchStatus, CreateBatchRequest, FileId};
 
 use super::*;
 use crate::clock::Clock;
 use crate::domain::{Scopes, key_hash};
 use crate::mint::RandomMint;
+use crate::running::Running;
 use crate::store::memory::MemoryStore;
 use crate::store::{BatchStore, NewFile, NewKey, Store, Written};
 
@@ -99,7 +99,7 @@ struct World {
     ctx: ProjectCtx,
     script: Arc<Script>,
     bell: Bell,
-    running: TaskTracker,
+    running: Running,
 }
 
 impl World {
@@ -146,7 +146,7 @@ impl World {
             ctx,
             script: Arc::new(script),
             bell: Bell::default(),
-            running: TaskTracker::new(),
+            running: Running::default(),
         }
     }
 
@@ -375,8 +375,7 @@ async fn a_draining_server_ends_its_lines_and_begins_no_more() {
     let batch = world.create(&["a", "b", "c", "d"]).await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     draining.cancel();
-    world.running.close();
-    world.running.wait().await;
+    world.running.end().await;
     let counts = world.read(&batch).await.request_counts;
     assert_eq!((counts.completed, counts.failed), (2, 0));
     tokio::time::sleep(Duration::from_secs(600)).await;

@@ -38,7 +38,7 @@ struct Replica {
     runner: Arc<Gated>,
     clock: Arc<FixedClock>,
     bell: Bell,
-    running: TaskTracker,
+    running: Running,
 }
 
 impl Replica {
@@ -59,7 +59,7 @@ impl Replica {
                 runner: Arc::new(Gated { server, gate: Semaphore::new(0), called }),
                 clock: clock.clone(),
                 bell: Bell::default(),
-                running: TaskTracker::new(),
+                running: Running::default(),
             }
         };
         Some([open("one").await, open("two").await])
@@ -169,8 +169,7 @@ async fn a_paused_server_that_wakes_up_changes_nothing_of_what_the_other_one_kep
 
     // The lines of the first one come to their end now, and find that they are not its own any more.
     one.let_all_pass();
-    one.running.close();
-    tokio::time::timeout(Duration::from_secs(30), one.running.wait()).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(30), one.running.end()).await.unwrap();
     assert_eq!(world.read(&batch).await, before.0);
     assert_eq!(world.content(&file).await, content);
     let answers = String::from_utf8(content.to_vec()).unwrap();

@@ -297,40 +297,15 @@ fn sentence(error: &ProviderError) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-    use std::sync::Arc;
-    use std::time::Duration;
-
-    use zumik_types::{KeyId, TraceId};
-
+    use super::super::fixtures;
     use super::*;
-    use crate::app::Inference;
-    use crate::clock::SystemClock;
-    use crate::config::LimitSettings;
-    use crate::domain::{Role, Scopes};
-    use crate::engine::{Models, Placeholder, Reservation, Upstreams};
-    use crate::mint::RandomMint;
-    use crate::store::memory::MemoryStore;
-    use crate::store::{Idempotency, Store};
-
-    async fn app() -> (Arc<App>, ProjectCtx) {
-        let (clock, mint) = (Arc::new(SystemClock), Arc::new(RandomMint::default()));
-        let store = Arc::new(MemoryStore::new(clock.clone(), mint.clone()));
-        let now = chrono::Utc::now();
-        let project = store.ensure_project("test", now).await.unwrap().id;
-        let inference = Inference {
-            local: Arc::new(Placeholder::default()),
-            upstreams: Upstreams::new(&BTreeMap::new(), &|_| None).unwrap(),
-            models: Models::new(BTreeMap::new()),
-        };
-        let app = App::new(store, inference, clock, mint, &LimitSettings::default()).unwrap();
-        let (key, trace) = (KeyId::with_suffix("1"), TraceId::with_suffix("1"));
-        (Arc::new(app), ProjectCtx { project, key, scopes: Scopes::INFERENCE_ONLY, trace, now })
-    }
+    use crate::domain::Role;
+    use crate::engine::Reservation;
+    use crate::store::Idempotency;
 
     #[tokio::test]
     async fn an_answer_that_is_too_long_is_not_kept_and_frees_its_key() {
-        let (app, ctx) = app().await;
+        let (app, ctx) = fixtures::app(fixtures::memory()).await;
         for (key, length) in [("kept", MOST_KEPT), ("not kept", MOST_KEPT + 1)] {
             let key = Idempotency { path: "/".to_owned(), key: key.to_owned(), fingerprint: [0; 32] };
             let reserve = || Held::reserve(&app, &ctx, Some(key.clone()));
@@ -342,16 +317,9 @@ mod tests {
                 body: Bytes::from(vec![b'x'; length]),
             };
             commit(&app, &ctx, held, Kept::default(), &answer).await.unwrap();
-            let again = async {
-                loop {
-                    // A key is freed in the background.
-                    match reserve().await {
-                        Err(StoreError::InFlight) => tokio::task::yield_now().await,
-                        again => return again.unwrap(),
-                    }
-                }
-            };
-            match tokio::time::timeout(Duration::from_secs(10), again).await.expect("the key is settled") {
+            // A shutdown waits until it is free.
+            app.running.end().await;
+            match reserve().await.unwrap() {
                 Reservation::Replayed(answer) => {
                     assert_eq!((key.key.as_str(), answer.body.len()), ("kept", length))
                 }

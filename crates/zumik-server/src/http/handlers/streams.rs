@@ -47,7 +47,7 @@ where
         app: Arc::clone(&call.app),
         ctx: call.ctx.clone(),
         head: head.clone(),
-        held: Some(held),
+        held,
         record,
         fault,
         _running: call.app.running.token(),
@@ -94,7 +94,7 @@ struct Recorder {
     app: Arc<App>,
     ctx: ProjectCtx,
     head: Answer,
-    held: Option<Held>,
+    held: Held,
     /// What was sent so far, when it is to be kept.
     record: Option<BytesMut>,
     fault: fn(&ApiError) -> Bytes,
@@ -108,7 +108,7 @@ impl Recorder {
             if record.len() + bytes.len() > MOST_KEPT {
                 tracing::warn!(trace = %self.ctx.trace, "a stream is too long to be kept under its key");
                 self.record = None;
-                self.held = Some(Held::nothing(Arc::clone(&self.app.store)));
+                self.held = Held::nothing();
                 return;
             }
             record.extend_from_slice(bytes);
@@ -116,110 +116,64 @@ impl Recorder {
     }
 
     /// Keeps what the stream made, and gives its last bytes, or the event that says why they are missing.
-    async fn keep(mut self, last: Bytes, kept: Kept) -> Bytes {
-        let Some(held) = self.held.take() else { return last };
-        let mut answer = self.head.clone();
-        answer.body = self.record.take().unwrap_or_default().freeze();
+    async fn keep(self, last: Bytes, kept: Kept) -> Bytes {
+        if !kept.begun {
+            return self.commit(last, kept).await;
+        }
+        // A client that goes away now must not leave a response as it began.
+        let (running, fault) = (self.app.running.clone(), self.fault);
+        let kept = running.see_through(async move { Ok(self.commit(last, kept).await) });
+        kept.await.unwrap_or_else(|error: ApiError| fault(&error))
+    }
+
+    async fn commit(self, last: Bytes, kept: Kept) -> Bytes {
+        let Self { app, ctx, head, held, record, fault, .. } = self;
+        let answer = Answer { body: record.unwrap_or_default().freeze(), ..head };
         let begun = match &kept.response {
             Some(StoredResponse::V1(response)) if kept.begun => Some(response.id().clone()),
             _ => None,
         };
-        match self.commit(held, kept, answer).await {
-            Ok(()) => last,
-            Err(error) => {
-                if let Some(cause) = error.cause() {
-                    tracing::error!(trace = %self.ctx.trace, cause, "a stream could not be kept");
-                }
-                let last = (self.fault)(&error);
-                if let Some(id) = begun {
-                    let Self { app, ctx, .. } = self;
-                    app.running.clone().spawn(async move { give_up(&app, &ctx, &id, &error).await });
-                }
-                last
-            }
+        let Err(error) = commit(&app, &ctx, held, kept, &answer).await else { return last };
+        if let Some(cause) = error.cause() {
+            tracing::error!(trace = %ctx.trace, cause, "a stream could not be kept");
         }
-    }
-
-    async fn commit(&self, held: Held, kept: Kept, answer: Answer) -> Result<(), ApiError> {
-        if !kept.begun {
-            return commit(&self.app, &self.ctx, held, kept, &answer).await;
+        let told = fault(&error);
+        if let Some(id) = begun {
+            // Whoever still listens need not wait for a store that cannot be written.
+            app.running.clone().begin(async move { give_up(&app, &ctx, &id, &error).await });
         }
-        // A client that goes away now must not leave a response as it began.
-        let (app, ctx) = (Arc::clone(&self.app), self.ctx.clone());
-        let kept = self.app.running.spawn(async move { commit(&app, &ctx, held, kept, &answer).await });
-        kept.await.unwrap_or_else(|_| Err(ApiError::internal("keeping a response panicked")))
+        told
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
     use std::future::poll_fn;
     use std::task::Poll;
 
     use serde_json::json;
-    use zumik_types::{KeyId, TraceId, V1ResponseId};
+    use zumik_types::V1ResponseId;
 
+    use super::super::fixtures::{app, begun, head, response};
     use super::*;
-    use crate::app::Inference;
-    use crate::clock::SystemClock;
-    use crate::config::LimitSettings;
-    use crate::domain::{ResponseObject, Scopes};
-    use crate::engine::{Models, Placeholder, Upstreams};
-    use crate::mint::RandomMint;
+    use crate::engine::Reservation;
     use crate::store::sqlite::{Options, SqliteStore};
-    use crate::store::{Generation, Store};
-
-    async fn app(store: Arc<dyn Store>) -> (Arc<App>, ProjectCtx) {
-        let now = chrono::Utc::now();
-        let project = store.ensure_project("test", now).await.unwrap().id;
-        let inference = Inference {
-            local: Arc::new(Placeholder::default()),
-            upstreams: Upstreams::new(&BTreeMap::new(), &|_| None).unwrap(),
-            models: Models::new(BTreeMap::new()),
-        };
-        let (clock, mint) = (Arc::new(SystemClock), Arc::new(RandomMint::default()));
-        let app = App::new(store, inference, clock, mint, &LimitSettings::default()).unwrap();
-        let (key, trace) = (KeyId::with_suffix("1"), TraceId::with_suffix("1"));
-        (Arc::new(app), ProjectCtx { project, key, scopes: Scopes::INFERENCE_ONLY, trace, now })
-    }
-
-    fn response(id: &V1ResponseId, status: &str) -> StoredResponse {
-        let members = json!({ "status": status }).as_object().unwrap().clone();
-        StoredResponse::V1(Box::new(ResponseObject::new(id.clone(), members)))
-    }
-
-    /// A response that was kept as it began.
-    async fn begun(app: &App, ctx: &ProjectCtx) -> V1ResponseId {
-        let id = V1ResponseId::with_suffix(&app.mint.suffix(ctx.now));
-        let begun = Generation {
-            response: Some(response(&id, "in_progress")),
-            begun: false,
-            input_items: None,
-            expires_at: ctx.now + super::super::generations::RETENTION,
-            materialized: Vec::new(),
-            answer: head(ctx),
-        };
-        app.store.commit_generation(ctx, begun, None).await.unwrap();
-        id
-    }
-
-    fn head(ctx: &ProjectCtx) -> Answer {
-        Answer { status: 200, trace: ctx.trace.clone(), headers: Vec::new(), body: Bytes::new() }
-    }
+    use crate::store::{Idempotency, Store};
 
     /// The end of the stream of a response.
     fn end(
         app: &Arc<App>,
         ctx: &ProjectCtx,
         id: &V1ResponseId,
+        held: Held,
     ) -> impl Stream<Item = Result<Bytes, Infallible>> + Send {
-        let kept = Kept { response: Some(response(id, "completed")), begun: true, ..Kept::default() };
+        let response = Some(StoredResponse::V1(Box::new(response(id, "completed"))));
+        let kept = Kept { response, begun: true, ..Kept::default() };
         let recorder = Recorder {
             app: Arc::clone(app),
             ctx: ctx.clone(),
             head: head(ctx),
-            held: Some(Held::nothing(Arc::clone(&app.store))),
+            held,
             record: None,
             fault: |error| error.envelope().into(),
             _running: app.running.token(),
@@ -227,44 +181,65 @@ mod tests {
         events(futures_util::stream::iter([Piece::Last(Bytes::new(), kept)]), recorder)
     }
 
+    /// Reads on so many times, and goes away.
+    async fn leave(events: impl Stream<Item = Result<Bytes, Infallible>>, mut polls: usize) {
+        let mut events = Box::pin(events);
+        poll_fn(|cx| {
+            polls -= 1;
+            let ready = events.poll_next_unpin(cx).is_ready();
+            if ready || polls == 0 { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+
+    async fn open(folder: &std::path::Path) -> (Arc<App>, ProjectCtx) {
+        app(Arc::new(SqliteStore::open(Options::new(folder)).await.unwrap())).await
+    }
+
     #[tokio::test]
     async fn a_client_that_goes_away_while_the_end_is_kept_leaves_no_open_response() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Arc::new(SqliteStore::open(Options::new(folder.path())).await.unwrap());
-        let (app, ctx) = app(store).await;
+        let (app, ctx) = open(folder.path()).await;
         for polls in 1..8 {
-            let id = begun(&app, &ctx).await;
-            let mut events = Box::pin(end(&app, &ctx, &id));
-            let mut left = polls;
-            poll_fn(|cx| {
-                left -= 1;
-                let ready = events.poll_next_unpin(cx).is_ready();
-                if ready || left == 0 { Poll::Ready(()) } else { Poll::Pending }
-            })
-            .await;
-            drop(events);
-            app.running.close();
-            app.running.wait().await;
-            let found = app.store.retrieve_v1_response(&ctx, &id).await.unwrap();
+            let response = begun(&app, &ctx).await;
+            leave(end(&app, &ctx, response.id(), Held::nothing()), polls).await;
+            app.running.end().await;
+            let found = app.store.retrieve_v1_response(&ctx, response.id()).await.unwrap();
             assert!(found.is_complete(), "gone after {polls} polls: {found:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_end_that_cannot_be_kept_fails_the_response_although_the_client_has_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let (app, ctx) = open(folder.path()).await;
+        for polls in 1..8 {
+            let response = begun(&app, &ctx).await;
+            let key = Idempotency { path: "/".to_owned(), key: polls.to_string(), fingerprint: [0; 32] };
+            let Ok(Reservation::Held(held)) = Held::reserve(&app, &ctx, Some(key)).await else {
+                panic!("the key is free")
+            };
+            app.store.release(held.lease().unwrap().clone()).await.unwrap();
+            leave(end(&app, &ctx, response.id(), held), polls).await;
+            app.running.end().await;
+            let found = app.store.retrieve_v1_response(&ctx, response.id()).await.unwrap();
+            assert_eq!(found.members()["status"], "failed", "gone after {polls} polls");
         }
     }
 
     #[tokio::test]
     async fn a_response_whose_end_cannot_be_written_fails_as_soon_as_the_store_takes_it() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Arc::new(SqliteStore::open(Options::new(folder.path())).await.unwrap());
-        let (app, ctx) = app(store).await;
-        let id = begun(&app, &ctx).await;
+        let (app, ctx) = open(folder.path()).await;
+        let response = begun(&app, &ctx).await;
         // The store waits some seconds for its turn to write, and is unavailable then.
         let other = rusqlite::Connection::open(folder.path().join("zumik.db")).unwrap();
         other.execute_batch("BEGIN IMMEDIATE").unwrap();
-        let told: Vec<_> = end(&app, &ctx, &id).collect().await;
+        let told: Vec<_> = end(&app, &ctx, response.id(), Held::nothing()).collect().await;
         assert!(String::from_utf8_lossy(told[0].as_ref().unwrap()).contains("error"), "{told:?}");
         other.execute_batch("ROLLBACK").unwrap();
-        app.running.close();
-        app.running.wait().await;
-        let found = app.store.retrieve_v1_response(&ctx, &id).await.unwrap();
+        app.running.end().await;
+        let found = app.store.retrieve_v1_response(&ctx, response.id()).await.unwrap();
         assert_eq!(found.members().get("status"), Some(&json!("failed")), "{found:?}");
     }
 }

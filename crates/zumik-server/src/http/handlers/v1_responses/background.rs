@@ -1,7 +1,9 @@
 //! Responses that are worked on after their request was answered: kept when they begin, and again when they end.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use zumik_types::V1ResponseId;
 
 use super::super::generations::{Kept, commit, headers};
@@ -11,6 +13,7 @@ use crate::engine::{Held, Target, qos};
 use crate::http::call::Call;
 use crate::http::{ApiError, Reply};
 use crate::insist::insist;
+use crate::running::BrokenOff;
 use crate::store::{Answer, ProjectCtx, StoreError, StoredResponse};
 
 /// Keeps the response as `queued`, answers it, and works on it from then on. `work` makes the response as it ends.
@@ -30,20 +33,27 @@ where
     answer.headers = headers(target, &qos::queued());
     let (app, ctx) = (Arc::clone(&call.app), call.ctx.clone());
     // A client that goes away now must not leave a response that nobody works on.
-    let begun = call.app.running.spawn(async move {
+    let begun = call.app.running.see_through(async move {
         commit(&app, &ctx, held, kept, &answer).await?;
-        // Listed before the answer is out: a cancel that follows at once must find it.
-        let listed = app.background.begin(response.id().clone());
-        let running = app.running.clone();
-        running.spawn(async move {
-            // Who stops the work has written its end.
-            if let Some(ended) = listed.run(work).await {
-                finish(&app, &ctx, ended.unwrap_or_else(|error| failed(&ctx, response, &error))).await;
-            }
-        });
+        begin(app, ctx, response, work);
         Ok(Reply::fresh(answer))
     });
-    begun.await.unwrap_or_else(|_| Err(ApiError::internal("beginning a response panicked")))
+    begun.await
+}
+
+/// Begins to work on a response that was kept.
+fn begin<W>(app: Arc<App>, ctx: ProjectCtx, response: ResponseObject, work: W)
+where
+    W: Future<Output = Result<ResponseObject, ApiError>> + Send + 'static,
+{
+    // Listed before the answer is out: a cancel that follows at once must find it.
+    let listed = app.background.begin(response.id().clone());
+    app.running.clone().begin(async move {
+        // Who stops the work has written its end.
+        let Some(ended) = listed.run(AssertUnwindSafe(work).catch_unwind()).await else { return };
+        let ended = ended.unwrap_or_else(|_| Err(BrokenOff.into()));
+        finish(&app, &ctx, ended.unwrap_or_else(|error| failed(&ctx, response, &error))).await;
+    });
 }
 
 /// A response as it is kept.
@@ -83,5 +93,27 @@ pub(super) async fn finish(app: &App, ctx: &ProjectCtx, response: ResponseObject
         Err(error) => {
             tracing::error!(trace = %ctx.trace, %id, %error, "the end of a response could not be kept");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::super::fixtures;
+    use super::*;
+
+    #[tokio::test]
+    async fn a_response_whose_work_panics_has_failed() {
+        let (app, ctx) = fixtures::app(fixtures::memory()).await;
+        let response = fixtures::begun(&app, &ctx).await;
+        let id = response.id().clone();
+        begin(Arc::clone(&app), ctx.clone(), response, async { panic!("canary") });
+        app.running.end().await;
+        let found = app.store.retrieve_v1_response(&ctx, &id).await.unwrap();
+        assert_eq!(found.members()["status"], "failed");
+        assert_eq!(found.members()["error"]["code"], "internal_error");
+        assert!(!json!(found).to_string().contains("canary"));
+        assert!(app.background.ids().is_empty());
     }
 }

@@ -18,6 +18,7 @@ use crate::engine::{Failure, Frame, Held, Meter, ModelBody, ModelStream, Provide
 use crate::http::call::Call;
 use crate::http::{ApiError, OpenStream, Reply};
 use crate::insist::PAUSE;
+use crate::running::BrokenOff;
 use crate::openai::{Adoption, ChatStream, Draft, Events, write_error};
 use crate::store::{Answer, Generation, ProjectCtx};
 
@@ -117,12 +118,12 @@ impl Pump {
         let app = Arc::clone(&self.app);
         // A client that goes away now must not leave the response as it begins: this is dropped with what the task gives,
         // and writes its end.
-        let kept = app.running.spawn(async move {
-            self.app.store.commit_generation(&self.ctx, begun, None).await?;
+        let kept = app.running.see_through(async move {
+            self.app.store.commit_generation(&self.ctx, begun, None).await.map_err(ApiError::from)?;
             self.listed = Some(self.app.background.begin(id));
             Ok(self)
         });
-        kept.await.unwrap_or_else(|_| Err(ApiError::internal("beginning a response panicked")))
+        kept.await
     }
 
     async fn next(&mut self) -> Option<Piece> {
@@ -219,9 +220,12 @@ impl Pump {
             // A client that goes away now must not leave the response as it began. One that stays need not wait for a store
             // that cannot be written.
             let (app, ctx) = (Arc::clone(&self.app), self.ctx.clone());
-            let finished = self.app.running.spawn(async move { finish(&app, &ctx, response).await });
-            if let Ok(Err(_)) = tokio::time::timeout(PAUSE, finished).await {
-                tracing::error!(trace = %self.ctx.trace, "writing the end of a response panicked");
+            let finished = self.app.running.see_through(async move {
+                finish(&app, &ctx, response).await;
+                Ok::<_, BrokenOff>(())
+            });
+            if let Ok(Err(error)) = tokio::time::timeout(PAUSE, finished).await {
+                tracing::error!(trace = %self.ctx.trace, %error, "the end of a response could not be written");
             }
         }
         Piece::Broken(out.into())
@@ -233,11 +237,8 @@ impl Drop for Pump {
         let (Some(writer), Some(_)) = (self.writer.take(), self.kept.take()) else { return };
         let response = writer.cancel(&mut Vec::new());
         let (app, ctx) = (Arc::clone(&self.app), self.ctx.clone());
-        // Without a runtime the process ends, and the next one finds the response open.
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            let running = self.app.running.clone();
-            running.spawn_on(async move { finish(&app, &ctx, response).await }, &runtime);
-        }
+        // Where it cannot begin any more, the process ends, and the next one finds the response open.
+        self.app.running.begin(async move { finish(&app, &ctx, response).await });
     }
 }
 
