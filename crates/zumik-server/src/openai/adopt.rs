@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use super::events::{Events, frame};
+use super::events::{Events, write_json, write_value};
 use super::fault::Fault;
 use crate::domain::ResponseObject;
 
@@ -104,7 +104,7 @@ impl Adoption {
             }
             kind => {
                 self.note(kind, &head);
-                pass(kind, data, out);
+                write_json(out, Some(kind), data);
                 if kind == "error" {
                     self.ended = Some(self.failed(data));
                 }
@@ -181,7 +181,7 @@ impl Adoption {
             response.set("status", json!(status));
         }
         event.insert("response".to_owned(), json!(response));
-        frame(out, kind, &event);
+        write_value(out, kind, &event);
         response
     }
 
@@ -203,22 +203,6 @@ impl Adoption {
         done.sort_by_key(|(at, _)| *at);
         done.into_iter().map(|(_, item)| item).collect()
     }
-}
-
-/// Writes an event as it came.
-fn pass(kind: &str, data: &[u8], out: &mut Vec<u8>) {
-    // A type with a line break would end the line before its time; its name is in the data anyway.
-    if !kind.contains(['\n', '\r']) {
-        out.extend_from_slice(b"event: ");
-        out.extend_from_slice(kind.as_bytes());
-        out.push(b'\n');
-    }
-    for line in data.split(|byte| *byte == b'\n') {
-        out.extend_from_slice(b"data: ");
-        out.extend_from_slice(line);
-        out.push(b'\n');
-    }
-    out.push(b'\n');
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The events of one response stream, written as server-sent events (contract `v1.md`, "Streaming").
+//! Server-sent events as they are written, and those of one response stream (contract `v1.md`, "Streaming").
 
 use serde::Serialize;
 use serde_json::Value;
@@ -27,19 +27,41 @@ impl Events {
     /// Writes one event. `members` must be an object.
     pub(crate) fn write(&mut self, out: &mut Vec<u8>, r#type: &str, members: &Value) {
         let data = Data { r#type, sequence_number: self.next, members };
-        frame(out, r#type, &data);
+        write_value(out, r#type, &data);
         self.next += 1;
     }
 }
 
-/// Writes one event that has its number already.
-pub(super) fn frame<T: Serialize>(out: &mut Vec<u8>, r#type: &str, data: &T) {
-    out.extend_from_slice(b"event: ");
-    out.extend_from_slice(r#type.as_bytes());
-    out.extend_from_slice(b"\ndata: ");
-    // Writing JSON into memory cannot fail, and JSON has no line breaks.
+/// Writes one event with a value as its data.
+pub(super) fn write_value<T: Serialize>(out: &mut Vec<u8>, name: &str, data: &T) {
+    write_name(out, name);
+    out.extend_from_slice(b"data: ");
+    // Writing JSON into memory cannot fail, and what is written here has no line breaks.
     let _ = serde_json::to_writer(&mut *out, data);
     out.extend_from_slice(b"\n\n");
+}
+
+/// Writes one event whose data is JSON already. That may stand on several lines, with white space only in between.
+pub(crate) fn write_json(out: &mut Vec<u8>, name: Option<&str>, data: &[u8]) {
+    out.reserve(data.len() + 8);
+    if let Some(name) = name {
+        write_name(out, name);
+    }
+    for line in data.split(|byte| matches!(byte, b'\n' | b'\r')) {
+        out.extend_from_slice(b"data: ");
+        out.extend_from_slice(line);
+        out.push(b'\n');
+    }
+    out.push(b'\n');
+}
+
+/// Names an event, unless a line break would end the line before its time: the name is in the data anyway.
+fn write_name(out: &mut Vec<u8>, name: &str) {
+    if !name.contains(['\n', '\r']) {
+        out.extend_from_slice(b"event: ");
+        out.extend_from_slice(name.as_bytes());
+        out.push(b'\n');
+    }
 }
 
 /// Writes the event `error`, which ends a stream.

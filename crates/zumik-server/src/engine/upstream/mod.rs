@@ -31,7 +31,7 @@ pub(crate) use endpoint::Endpoint;
 pub(crate) use error::ProviderError;
 pub(crate) use forward::Forward;
 pub(crate) use sse::Frame;
-pub(crate) use stream::ModelStream;
+pub(crate) use stream::{Gathered, ModelStream};
 
 use crate::config::{UpstreamError, UpstreamSettings, check_name};
 use crate::engine::Routing;

@@ -19,6 +19,19 @@ use crate::engine::members::Members;
 /// How long the end of a body is waited for after the last event, so that the connection can be used again.
 const LAST_BYTES: Duration = Duration::from_millis(250);
 
+/// Most bytes that are gathered before they are sent on, although more have come.
+const GATHER: usize = 64 * 1024;
+
+/// What comes next for whoever sends on what has come.
+pub(crate) enum Gathered {
+    /// One more event.
+    Event(Frame),
+    /// What is gathered is to be sent on first.
+    Enough,
+    /// Nothing more.
+    End,
+}
+
 /// A provider's server-sent events. Dropped, it closes the connection: that is how a call is cancelled.
 ///
 /// What becomes of it is told to the circuit of its target: it succeeds by coming to its end, fails by a fault on the way,
@@ -100,12 +113,22 @@ impl ModelStream {
         read
     }
 
-    /// The next event if it has come already.
+    /// The next event for whoever sends on what has come, and has gathered so many bytes of it: waited for when that is
+    /// nothing, else taken if it is there already.
     ///
     /// # Errors
     /// As [`next`](Self::next).
-    pub(crate) fn ready(&mut self) -> Option<Result<Option<Frame>, Failure>> {
-        self.next().now_or_never()
+    pub(crate) async fn gather(&mut self, gathered: usize) -> Result<Gathered, Failure> {
+        let next = match gathered {
+            0 => Some(self.next().await?),
+            1..GATHER => self.next().now_or_never().transpose()?,
+            _ => None,
+        };
+        Ok(match next {
+            Some(Some(frame)) => Gathered::Event(frame),
+            Some(None) => Gathered::End,
+            None => Gathered::Enough,
+        })
     }
 
     /// Tells that what came in the stream cannot be used: it counts against the provider, as what [`next`](Self::next)

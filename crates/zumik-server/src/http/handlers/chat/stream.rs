@@ -1,20 +1,18 @@
 //! A provider's stream on its way to the caller.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::Stream;
 use zumik_types::{ArtifactId, TraceId};
 
 use super::rewrite::Names;
-use crate::engine::{Failure, Frame, Meter, ModelStream};
+use crate::engine::{Failure, Frame, Gathered, Meter, ModelStream};
 use crate::http::handlers::generations::Kept;
 use crate::http::handlers::streams::Piece;
 use crate::http::{ApiError, OpenStream};
+use crate::openai::write_json;
 
 /// What ends a stream that is complete.
 const DONE: &[u8] = b"data: [DONE]\n\n";
-
-/// Most bytes that are gathered before they are sent on, although more have come.
-const GATHER: usize = 64 * 1024;
 
 /// A stream of chat completion chunks.
 pub(super) struct ChatStream {
@@ -39,40 +37,26 @@ impl ChatStream {
 
     /// What has come, rewritten, and the stream if it goes on.
     async fn next(mut self) -> Option<(Piece, Option<Self>)> {
-        let mut out = BytesMut::new();
+        let mut out = Vec::new();
         loop {
-            let read = if out.is_empty() {
-                self.stream.next().await
-            } else {
-                match self.stream.ready() {
-                    Some(read) if out.len() < GATHER => read,
-                    // It stays with the stream: nothing is read ahead before it is asked for.
-                    Some(Ok(Some(frame))) => match self.take(&frame, &mut out) {
-                        Ok(()) => return Some((Piece::Part(out.freeze()), Some(self))),
-                        Err(failure) => Err(failure),
-                    },
-                    Some(end) => end,
-                    None => return Some((Piece::Part(out.freeze()), Some(self))),
-                }
-            };
-            match read {
-                Ok(Some(frame)) => {
-                    if let Err(failure) = self.take(&frame, &mut out) {
-                        return Some((self.broken(failure, out), None));
-                    }
-                }
-                Ok(None) => {
-                    out.put_slice(DONE);
+            let taken = match self.stream.gather(out.len()).await {
+                Ok(Gathered::Event(frame)) => self.take(&frame, &mut out),
+                Ok(Gathered::Enough) => return Some((Piece::Part(out.into()), Some(self))),
+                Ok(Gathered::End) => {
+                    out.extend_from_slice(DONE);
                     self.meter.complete();
-                    return Some((Piece::Last(out.freeze(), kept(self.materialized)), None));
+                    return Some((Piece::Last(out.into(), kept(self.materialized)), None));
                 }
-                Err(failure) => return Some((self.broken(failure, out), None)),
+                Err(failure) => Err(failure),
+            };
+            if let Err(failure) = taken {
+                return Some((self.broken(failure, out), None));
             }
         }
     }
 
     /// Adds an event to what goes out.
-    fn take(&mut self, frame: &Frame, out: &mut BytesMut) -> Result<(), Failure> {
+    fn take(&mut self, frame: &Frame, out: &mut Vec<u8>) -> Result<(), Failure> {
         let event = self.names.event(&frame.data, self.include_usage);
         let event = event.inspect_err(|error| self.stream.fail(error))?;
         if let Some(usage) = event.delta.usage {
@@ -80,17 +64,17 @@ impl ChatStream {
         }
         self.meter.delivered(&event.delta.text);
         if let Some(data) = event.data {
-            put_event(out, &data);
+            write_json(out, None, &data);
         }
         Ok(())
     }
 
     /// The end of a stream that failed after it had begun: an event that says so, and no terminator.
-    fn broken(self, failure: Failure, mut out: BytesMut) -> Piece {
+    fn broken(self, failure: Failure, mut out: Vec<u8>) -> Piece {
         self.meter.fail(&failure);
         tracing::warn!(trace = %self.trace, error = %failure, "a stream broke off");
-        out.put_slice(&fault(&failure.into()));
-        Piece::Broken(out.freeze())
+        write_json(&mut out, None, &ApiError::from(failure).envelope());
+        Piece::Broken(out.into())
     }
 }
 
@@ -99,24 +83,11 @@ pub(super) fn fault(error: &ApiError) -> Bytes {
     event(&error.envelope())
 }
 
-/// One event with this data, which has no line breaks.
+/// One event with this data.
 pub(super) fn event(data: &[u8]) -> Bytes {
-    let mut out = BytesMut::with_capacity(data.len() + 8);
-    put_event(&mut out, data);
-    out.freeze()
-}
-
-fn put_event(out: &mut BytesMut, data: &[u8]) {
-    out.reserve(data.len() + 8);
-    // JSON may stand on several lines, with white space only in between.
-    for (index, line) in data.split(|byte| matches!(byte, b'\n' | b'\r')).enumerate() {
-        if index > 0 {
-            out.put_u8(b'\n');
-        }
-        out.put_slice(b"data: ");
-        out.put_slice(line);
-    }
-    out.put_slice(b"\n\n");
+    let mut out = Vec::new();
+    write_json(&mut out, None, data);
+    out.into()
 }
 
 /// The pieces of a stream that is known as a whole.

@@ -14,7 +14,7 @@ use super::provider::{Question, Spoken};
 use crate::app::App;
 use crate::domain::ResponseObject;
 use crate::engine::members::Members;
-use crate::engine::{Failure, Frame, Held, Meter, ModelBody, ModelStream, ProviderError, Usage, Work};
+use crate::engine::{Failure, Frame, Gathered, Held, Meter, ModelBody, ModelStream, ProviderError, Usage, Work};
 use crate::http::call::Call;
 use crate::http::{ApiError, OpenStream, Reply};
 use crate::insist::PAUSE;
@@ -106,9 +106,6 @@ enum Writer {
     Chat(ChatStream),
 }
 
-/// Most bytes that are gathered before they are sent on, although more have come.
-const GATHER: usize = 64 * 1024;
-
 /// What is told when another request, or the loss of the client, ends a response.
 const CANCELLED: (&str, &str) = ("response_cancelled", "The response was cancelled.");
 
@@ -131,18 +128,12 @@ impl Pump {
             return Some(Piece::Part(std::mem::take(&mut self.first).into()));
         }
         let mut out = Vec::new();
-        while out.len() < GATHER {
-            let read = if out.is_empty() {
-                self.read().await
-            } else {
-                match self.model.ready() {
-                    Some(read) => Some(read),
-                    None => break,
-                }
-            };
+        loop {
+            let read = self.gather(out.len()).await;
             let writer = self.writer.as_mut()?;
             match read {
-                Some(Ok(Some(frame))) => {
+                Some(Ok(Gathered::Enough)) => return Some(Piece::Part(out.into())),
+                Some(Ok(Gathered::Event(frame))) => {
                     let is_last = writer.event(&frame.data, &mut out);
                     if let Some(meter) = &mut self.meter {
                         measure(meter, writer, &frame);
@@ -151,19 +142,19 @@ impl Pump {
                         return Some(self.end(out).await);
                     }
                 }
-                Some(Ok(None)) => return Some(self.end(out).await),
+                Some(Ok(Gathered::End)) => return Some(self.end(out).await),
                 Some(Err(failure)) => return Some(self.break_off(failure, out).await),
                 None => return Some(self.stopped(out)),
             }
         }
-        Some(Piece::Part(out.into()))
     }
 
-    /// What comes next from the provider; nothing once another request has stopped the work.
-    async fn read(&mut self) -> Option<Result<Option<Frame>, Failure>> {
+    /// What comes next from the provider, as [`ModelStream::gather`] gives it; nothing once another request has stopped the
+    /// work.
+    async fn gather(&mut self, gathered: usize) -> Option<Result<Gathered, Failure>> {
         match &self.listed {
-            Some(listed) => listed.run(self.model.next()).await,
-            None => Some(self.model.next().await),
+            Some(listed) => listed.run(self.model.gather(gathered)).await,
+            None => Some(self.model.gather(gathered).await),
         }
     }
 
