@@ -8,7 +8,7 @@ use zumik_tests::server::{configured, durable};
 use zumik_tests::upstream::{Behaviour, Fault, Upstream};
 
 use super::{
-    CHAT, NATIVE, RESPONSES, ask, header, input, post, provider, question, served, streamed, with_qos,
+    CHAT, NATIVE, RESPONSES, ask, frames, header, input, post, provider, question, served, streamed, with_qos,
 };
 
 /// The newest usage event of a trace, once it is written.
@@ -113,6 +113,22 @@ async fn a_stream_whose_usage_was_not_reported_counts_towards_the_tokens_of_its_
         let refused = ask(&http, CHAT, &question("gpt-test")).await;
         assert_eq!(refused.status, 429, "{behaviour:?}: {refused:?}");
     }
+}
+
+#[tokio::test]
+async fn a_response_that_came_whole_is_complete_although_its_stream_breaks_off() {
+    let upstream = Upstream::start().await;
+    let server = configured(&format!("{}responses = false\n", provider("test", &upstream))).await;
+    let http = server.http();
+    // The role, the text and the end of the answer, but neither usage nor terminator.
+    upstream.next(Behaviour { chunks: Some(1), ..Behaviour::fault(Fault::End(3)) });
+    let mut body = input("gpt-test");
+    body["stream"] = json!(true);
+    let answer = ask(&http, RESPONSES, &body).await;
+    assert_eq!(frames(&answer).0.last().unwrap()["type"], "response.completed");
+    let event = event(&http, header(&answer, "agent-trace-id")).await;
+    assert_eq!(event["status"], "completed", "{event}");
+    assert!(event["output_tokens"].as_u64() > Some(0), "{event}");
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! What a provider says a generation took.
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::members::Members;
 
@@ -35,11 +36,21 @@ impl Usage {
     /// The usage in an answer or event of any of the APIs: its member `usage`. Nothing when there is none that can be
     /// read.
     pub(crate) fn of(object: &Members<'_>) -> Option<Self> {
-        let reported: Reported = serde_json::from_slice(object.value("usage")?).ok()?;
-        Some(Self {
-            input: reported.input_tokens?,
-            output: reported.output_tokens.unwrap_or(0),
-            cached: reported.input_tokens_details.and_then(|details| details.cached_tokens),
+        serde_json::from_slice::<Reported>(object.value("usage")?).ok()?.whole()
+    }
+
+    /// The same, of a value that is the usage itself.
+    pub(crate) fn read(usage: &Value) -> Option<Self> {
+        Reported::deserialize(usage).ok()?.whole()
+    }
+}
+
+impl Reported {
+    fn whole(self) -> Option<Usage> {
+        Some(Usage {
+            input: self.input_tokens?,
+            output: self.output_tokens.unwrap_or(0),
+            cached: self.input_tokens_details.and_then(|details| details.cached_tokens),
         })
     }
 }
@@ -71,6 +82,8 @@ mod tests {
             ("{}", None),
         ] {
             assert_eq!(of(body), expected, "{body}");
+            let whole: Value = serde_json::from_str(body).unwrap();
+            assert_eq!(Usage::read(&whole["usage"]), expected, "{body}");
         }
     }
 }

@@ -7,9 +7,10 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use super::events::{Events, write_json, write_value};
+use super::events::{Events, Told, write_json, write_value};
 use super::fault::Fault;
 use crate::domain::ResponseObject;
+use crate::engine::Usage;
 
 /// The members that this server answers for, whatever a provider says.
 const OWN: [&str; 8] = [
@@ -55,8 +56,8 @@ pub(crate) struct Adoption {
     ended: Option<ResponseObject>,
     /// Why there is no last event, if there is none.
     fault: Fault,
-    /// Text that came since it was last asked for.
-    said: String,
+    /// What the event that is being read tells.
+    told: Told,
 }
 
 /// What is read of an event.
@@ -82,17 +83,17 @@ impl Adoption {
     /// A stream that has just begun, of a response that shall be like `ours`.
     pub(crate) fn new(ours: ResponseObject) -> Self {
         let fault = Fault::malformed();
-        Self { ours, done: Vec::new(), last: None, ended: None, fault, said: String::new() }
+        Self { ours, done: Vec::new(), last: None, ended: None, fault, told: Told::default() }
     }
 
-    /// Takes in the data of one event, and writes it with our response in it. Whether it was the last one.
-    pub(crate) fn event(&mut self, data: &[u8], out: &mut Vec<u8>) -> bool {
+    /// Takes in the data of one event, and writes it with our response in it.
+    pub(crate) fn event(&mut self, data: &[u8], out: &mut Vec<u8>) -> Told {
         let Ok(head) = serde_json::from_slice::<Head<'_>>(data) else {
             // It may have been a part of the answer: what comes behind it would not be the whole of it.
             if let Ok(Untyped { error: Some(error) }) = serde_json::from_slice(data) {
                 self.fault = Fault::reported(&error);
             }
-            return true;
+            return Told { is_last: true, ..Told::default() };
         };
         self.last = head.sequence_number.or(self.last);
         match &*head.r#type {
@@ -110,12 +111,7 @@ impl Adoption {
                 }
             }
         }
-        self.ended.is_some()
-    }
-
-    /// The text that came since this was last asked for.
-    pub(crate) fn said(&mut self) -> String {
-        std::mem::take(&mut self.said)
+        Told { is_last: self.ended.is_some(), ..std::mem::take(&mut self.told) }
     }
 
     /// The response: all of it has come.
@@ -158,7 +154,7 @@ impl Adoption {
             }
             ("response.output_text.delta", _, _, Some(delta)) => {
                 if let Ok(delta) = serde_json::from_str::<Cow<'_, str>>(delta.get()) {
-                    self.said.push_str(&delta);
+                    self.told.text.push_str(&delta);
                 }
             }
             _ => {}
@@ -170,12 +166,13 @@ impl Adoption {
     }
 
     /// Writes an event with our response in the place of theirs; gives it.
-    fn rewrite(&self, kind: &str, data: &[u8], out: &mut Vec<u8>) -> ResponseObject {
+    fn rewrite(&mut self, kind: &str, data: &[u8], out: &mut Vec<u8>) -> ResponseObject {
         let mut event: Map<String, Value> = serde_json::from_slice(data).unwrap_or_default();
         let theirs = match event.get_mut("response").map(Value::take) {
             Some(Value::Object(theirs)) => theirs,
             _ => Map::new(),
         };
+        self.told.usage = theirs.get("usage").and_then(Usage::read);
         let mut response = mix(&self.ours, theirs);
         if let Some(status @ ("completed" | "incomplete" | "failed")) = kind.strip_prefix("response.") {
             response.set("status", json!(status));
@@ -254,13 +251,16 @@ mod tests {
             r#"{"type":"response.output_text.delta",  "sequence_number":7,"delta":"a\nb","obfuscation":"x"}"#;
         let created =
             json!({ "type": "response.created", "sequence_number": 6, "response": theirs("in_progress") });
-        for data in [&created.to_string(), delta] {
-            assert!(!adoption.event(data.as_bytes(), &mut out));
-        }
-        let completed =
-            json!({ "type": "response.completed", "sequence_number": 8, "response": theirs("completed") });
-        assert_eq!(adoption.said(), "a\nb");
-        assert!(adoption.event(completed.to_string().as_bytes(), &mut out));
+        assert_eq!(adoption.event(created.to_string().as_bytes(), &mut out), Told::default());
+        let told = Told { text: "a\nb".to_owned(), ..Told::default() };
+        assert_eq!(adoption.event(delta.as_bytes(), &mut out), told);
+        let mut whole = theirs("completed");
+        whole["usage"] =
+            json!({ "input_tokens": 9, "input_tokens_details": { "cached_tokens": 8 }, "output_tokens": 2 });
+        let completed = json!({ "type": "response.completed", "sequence_number": 8, "response": whole });
+        let usage = Some(Usage { input: 9, output: 2, cached: Some(8) });
+        let told = Told { usage, is_last: true, ..Told::default() };
+        assert_eq!(adoption.event(completed.to_string().as_bytes(), &mut out), told);
         let response = adoption.end(&mut out);
         let text = String::from_utf8(out.clone()).unwrap();
         assert!(text.contains(&format!("event: response.output_text.delta\ndata: {delta}\n\n")), "{text}");
@@ -283,7 +283,7 @@ mod tests {
         ] {
             let mut adoption = Adoption::new(ours());
             let mut out = Vec::new();
-            assert!(adoption.event(data.as_bytes(), &mut out), "{data}");
+            assert!(adoption.event(data.as_bytes(), &mut out).is_last, "{data}");
             let response = adoption.end(&mut out);
             let last = events(&out).pop().unwrap();
             assert_eq!((&last["type"], response.is_complete()), (&json!("response.failed"), false), "{data}");
@@ -324,7 +324,7 @@ mod tests {
         let mut adoption = Adoption::new(ours());
         let mut out = Vec::new();
         let error = r#"{"type":"error","code":"rate_limit_exceeded","message":"Slow down.","param":null}"#;
-        assert!(adoption.event(error.as_bytes(), &mut out));
+        assert!(adoption.event(error.as_bytes(), &mut out).is_last);
         let response = adoption.end(&mut out);
         assert_eq!(
             json!(response)["error"],

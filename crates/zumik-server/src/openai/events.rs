@@ -3,6 +3,8 @@
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::engine::Usage;
+
 /// Numbers the events of one stream and writes them.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Events {
@@ -16,6 +18,17 @@ struct Data<'a> {
     sequence_number: u64,
     #[serde(flatten)]
     members: &'a Value,
+}
+
+/// What an event of a provider told of a response.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Told {
+    /// Text that it adds to the answer.
+    pub(crate) text: String,
+    /// What the generation took, if it says so.
+    pub(crate) usage: Option<Usage>,
+    /// Whether it was the last one.
+    pub(crate) is_last: bool,
 }
 
 impl Events {

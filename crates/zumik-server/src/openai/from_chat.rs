@@ -4,8 +4,10 @@ use serde_json::{Value, json};
 use thiserror::Error;
 
 use super::draft::{Draft, Ending};
+use super::events::Told;
 use super::fault::Fault;
 use crate::domain::ResponseObject;
+use crate::engine::Usage;
 
 /// What a provider sent is no chat completion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -39,8 +41,8 @@ pub(crate) struct ChatStream {
     usage: Value,
     /// What went wrong.
     error: Option<Fault>,
-    /// Text that came since it was last asked for.
-    said: String,
+    /// What the event that is being read tells.
+    told: Told,
 }
 
 /// A function call: where the provider has it, and where the response does.
@@ -52,8 +54,8 @@ struct Call {
 impl ChatStream {
     /// A stream that has just begun.
     pub(crate) fn new(draft: Draft) -> Self {
-        let (calls, said) = (Vec::new(), String::new());
-        Self { draft, calls, ending: None, usage: Value::Null, error: None, said }
+        let (calls, told) = (Vec::new(), Told::default());
+        Self { draft, calls, ending: None, usage: Value::Null, error: None, told }
     }
 
     /// Writes the events that begin the stream.
@@ -61,21 +63,21 @@ impl ChatStream {
         self.draft.begin(out);
     }
 
-    /// Takes in the data of one event, and writes what it says. Whether it was the last one.
-    pub(crate) fn event(&mut self, data: &[u8], out: &mut Vec<u8>) -> bool {
-        let told = match serde_json::from_slice(data) {
+    /// Takes in the data of one event, and writes what it says.
+    pub(crate) fn event(&mut self, data: &[u8], out: &mut Vec<u8>) -> Told {
+        let read = match serde_json::from_slice(data) {
             Ok(chunk) => self.chunk(&chunk, out),
             Err(_) => Err(Malformed("an event is not JSON")),
         };
-        if told.is_err() {
+        if read.is_err() {
             self.error = Some(Fault::malformed());
         }
-        self.error.is_some()
+        Told { is_last: self.error.is_some(), ..std::mem::take(&mut self.told) }
     }
 
-    /// The text that came since this was last asked for.
-    pub(crate) fn said(&mut self) -> String {
-        std::mem::take(&mut self.said)
+    /// Whether the provider has said how its answer ends, and nothing of it is missing.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.ending.is_some() && self.error.is_none()
     }
 
     /// Ends the response: all of it has come, or what came told of a failure.
@@ -86,12 +88,9 @@ impl ChatStream {
         }
     }
 
-    /// Ends the response: nothing more comes. It is complete if the provider has said so, else it has failed.
+    /// Ends the response as failed: nothing more comes.
     pub(crate) fn break_off(self, code: &str, message: &str, out: &mut Vec<u8>) -> ResponseObject {
-        match self.ending {
-            Some(_) => self.end(out),
-            None => self.draft.fail(code, message, out),
-        }
+        self.draft.fail(code, message, out)
     }
 
     /// Gives the response up, with what is complete.
@@ -106,6 +105,7 @@ impl ChatStream {
         }
         if let Some(reported) = chunk.get("usage").filter(|usage| !usage.is_null()) {
             self.usage = usage(reported);
+            self.told.usage = Usage::read(reported);
         }
         // The last chunk with the usage has no choice.
         let Some(choice) = chunk.get("choices").and_then(|choices| choices.get(0)) else { return Ok(()) };
@@ -124,7 +124,7 @@ impl ChatStream {
             self.draft.reasoning(thought, out);
         }
         if let Some(said) = text("content") {
-            self.said.push_str(said);
+            self.told.text.push_str(said);
             self.draft.text(said, out);
         }
         if let Some(refusal) = text("refusal") {
@@ -205,11 +205,11 @@ mod tests {
         let mut out = Vec::new();
         stream.begin(&mut out);
         for chunk in chunks {
-            if stream.event(chunk.to_string().as_bytes(), &mut out) {
+            if stream.event(chunk.to_string().as_bytes(), &mut out).is_last {
                 break;
             }
         }
-        let response = if done || stream.error.is_some() {
+        let response = if done || stream.error.is_some() || stream.is_whole() {
             stream.end(&mut out)
         } else {
             stream.break_off("provider_error", "the provider broke its answer off", &mut out)

@@ -16,6 +16,6 @@ mod to_chat;
 
 pub(crate) use adopt::{Adoption, adopt};
 pub(crate) use draft::{Draft, Ending};
-pub(crate) use events::{Events, write_error, write_json};
+pub(crate) use events::{Events, Told, write_error, write_json};
 pub(crate) use from_chat::{ChatStream, whole};
 pub(crate) use to_chat::{Input, Untranslatable, to_chat};

@@ -13,13 +13,12 @@ use super::background::{finish, stored};
 use super::provider::{Question, Spoken};
 use crate::app::App;
 use crate::domain::ResponseObject;
-use crate::engine::members::Members;
-use crate::engine::{Failure, Frame, Gathered, Held, Meter, ModelBody, ModelStream, ProviderError, Usage, Work};
+use crate::engine::{Failure, Frame, Gathered, Held, Meter, ModelBody, ModelStream, ProviderError, Work};
 use crate::http::call::Call;
 use crate::http::{ApiError, OpenStream, Reply};
 use crate::insist::PAUSE;
+use crate::openai::{Adoption, ChatStream, Draft, Events, Told, write_error};
 use crate::running::BrokenOff;
-use crate::openai::{Adoption, ChatStream, Draft, Events, write_error};
 use crate::store::{Answer, Generation, ProjectCtx};
 
 /// Answers with the events of a response. It is kept before the first of them is sent, so that its id means something to
@@ -32,7 +31,7 @@ pub(super) async fn stream(
     mut kept: Kept,
     store: bool,
 ) -> Result<Reply, ApiError> {
-    let open = call.app.limits.stream(&call.ctx.key)?;
+    let stream = call.app.limits.stream(&call.ctx.key)?;
     let (spoken, answer) = question.ask(&call.app, true).await?;
     let ModelBody::Stream(model) = answer.body else {
         return Err(Failure::from(ProviderError::Malformed("it is no stream")).into());
@@ -43,17 +42,10 @@ pub(super) async fn stream(
     let id = response.id().clone();
     let headers = headers(&answer.target, &answer.meter.outcome());
     let mut first = Vec::new();
-    let mut pump = Pump {
-        app: Arc::clone(&call.app),
-        ctx: call.ctx.clone(),
-        writer: Some(Writer::begin(&call.app, spoken, response, &mut first)),
-        first,
-        model: *model,
-        meter: Some(answer.meter),
-        _open: open,
-        listed: None,
-        kept: store.then_some(kept),
-    };
+    let writer = Writer::begin(&call.app, spoken, response, &mut first);
+    let open = Open { writer, meter: answer.meter, kept: store.then_some(kept) };
+    let (app, ctx) = (Arc::clone(&call.app), call.ctx.clone());
+    let mut pump = Pump { app, ctx, first, model: *model, open: Some(open), _stream: stream, listed: None };
     if let Some(begun) = begun {
         pump = pump.begin(id, begun).await?;
     }
@@ -88,14 +80,19 @@ struct Pump {
     ctx: ProjectCtx,
     /// Events that come before the first of the provider.
     first: Vec<u8>,
-    /// Nothing once the response has ended.
-    writer: Option<Writer>,
     model: ModelStream,
-    meter: Option<Meter>,
+    /// Nothing once the response has ended.
+    open: Option<Open>,
     /// Counts as one of the streams of the key.
-    _open: Option<OpenStream>,
+    _stream: Option<OpenStream>,
     /// The work, by which another request can stop it.
     listed: Option<Work>,
+}
+
+/// What ends with the response.
+struct Open {
+    writer: Writer,
+    meter: Meter,
     /// What is to be kept at the end; nothing when the response is not kept.
     kept: Option<Kept>,
 }
@@ -130,18 +127,14 @@ impl Pump {
         let mut out = Vec::new();
         loop {
             let read = self.gather(out.len()).await;
-            let writer = self.writer.as_mut()?;
+            let open = self.open.as_mut()?;
             match read {
-                Some(Ok(Gathered::Enough)) => return Some(Piece::Part(out.into())),
                 Some(Ok(Gathered::Event(frame))) => {
-                    let is_last = writer.event(&frame.data, &mut out);
-                    if let Some(meter) = &mut self.meter {
-                        measure(meter, writer, &frame);
-                    }
-                    if is_last {
+                    if open.take(&frame, &mut out) {
                         return Some(self.end(out).await);
                     }
                 }
+                Some(Ok(Gathered::Enough)) => return Some(Piece::Part(out.into())),
                 Some(Ok(Gathered::End)) => return Some(self.end(out).await),
                 Some(Err(failure)) => return Some(self.break_off(failure, out).await),
                 None => return Some(self.stopped(out)),
@@ -160,49 +153,46 @@ impl Pump {
 
     /// All of it has come.
     async fn end(&mut self, mut out: Vec<u8>) -> Piece {
-        let Some(writer) = self.writer.take() else { return Piece::Broken(out.into()) };
+        let Some(Open { writer, meter, kept }) = self.open.take() else { return Piece::Broken(out.into()) };
         let response = writer.end(&mut out);
-        let is_complete = response.is_complete();
-        if let Some(meter) = self.meter.take() {
-            if is_complete {
-                meter.complete();
-            } else {
-                let error = response.members().get("error");
-                let text = |name: &str| error?.get(name)?.as_str();
-                let error = ProviderError::of_response(text("code"), text("message"));
-                self.model.fail(&error);
-                meter.fail(&error.into());
-            }
+        if response.is_complete() {
+            meter.complete();
+        } else {
+            let error = response.members().get("error");
+            let text = |name: &str| error?.get(name)?.as_str();
+            let error = ProviderError::of_response(text("code"), text("message"));
+            self.model.fail(&error);
+            meter.fail(&error.into());
         }
-        self.close(response, out).await
+        self.close(response, kept, out).await
     }
 
-    /// Nothing more comes.
+    /// Nothing more comes. An answer that is whole lacks nothing that its client would miss.
     async fn break_off(&mut self, failure: Failure, mut out: Vec<u8>) -> Piece {
-        let Some(writer) = self.writer.take() else { return Piece::Broken(out.into()) };
-        if let Some(meter) = self.meter.take() {
-            meter.fail(&failure);
+        if self.open.as_ref().is_some_and(|open| open.writer.is_whole()) {
+            return self.end(out).await;
         }
+        let Some(Open { writer, meter, kept }) = self.open.take() else { return Piece::Broken(out.into()) };
+        meter.fail(&failure);
         let error = ApiError::from(failure);
         if let Some(cause) = error.cause() {
             tracing::warn!(trace = %self.ctx.trace, cause, "the stream of a provider broke off");
         }
         let code = error.machine_code().unwrap_or("server_error");
         let response = writer.break_off(code, error.message(), &mut out);
-        self.close(response, out).await
+        self.close(response, kept, out).await
     }
 
     /// Another request has cancelled the response, and written so.
     fn stopped(&mut self, mut out: Vec<u8>) -> Piece {
-        if let Some(writer) = self.writer.take() {
-            writer.cancel(&mut out);
+        if let Some(open) = self.open.take() {
+            open.writer.cancel(&mut out);
         }
         Piece::Broken(out.into())
     }
 
     /// The last piece. What ended well is kept together with the recorded stream.
-    async fn close(&mut self, response: ResponseObject, out: Vec<u8>) -> Piece {
-        let kept = self.kept.take();
+    async fn close(&mut self, response: ResponseObject, kept: Option<Kept>, out: Vec<u8>) -> Piece {
         if response.is_complete() {
             let kept = kept.map(|kept| Kept { response: Some(stored(&response)), ..kept });
             return Piece::Last(out.into(), kept.unwrap_or_default());
@@ -225,11 +215,23 @@ impl Pump {
 
 impl Drop for Pump {
     fn drop(&mut self) {
-        let (Some(writer), Some(_)) = (self.writer.take(), self.kept.take()) else { return };
+        let Some(Open { writer, kept: Some(_), .. }) = self.open.take() else { return };
         let response = writer.cancel(&mut Vec::new());
         let (app, ctx) = (Arc::clone(&self.app), self.ctx.clone());
         // Where it cannot begin any more, the process ends, and the next one finds the response open.
         self.app.running.begin(async move { finish(&app, &ctx, response).await });
+    }
+}
+
+impl Open {
+    /// Takes in an event, and writes what it makes. Whether it was the last one.
+    fn take(&mut self, frame: &Frame, out: &mut Vec<u8>) -> bool {
+        let Told { text, usage, is_last } = self.writer.event(&frame.data, out);
+        self.meter.delivered(&text);
+        if let Some(usage) = usage {
+            self.meter.usage(usage);
+        }
+        is_last
     }
 }
 
@@ -247,17 +249,19 @@ impl Writer {
         }
     }
 
-    fn event(&mut self, data: &[u8], out: &mut Vec<u8>) -> bool {
+    fn event(&mut self, data: &[u8], out: &mut Vec<u8>) -> Told {
         match self {
             Self::Responses(writer) => writer.event(data, out),
             Self::Chat(writer) => writer.event(data, out),
         }
     }
 
-    fn said(&mut self) -> String {
+    /// Whether all of the answer is there, although the stream goes on.
+    fn is_whole(&self) -> bool {
         match self {
-            Self::Responses(writer) => writer.said(),
-            Self::Chat(writer) => writer.said(),
+            // The stream ends with the event that says so.
+            Self::Responses(_) => false,
+            Self::Chat(writer) => writer.is_whole(),
         }
     }
 
@@ -281,21 +285,5 @@ impl Writer {
             Self::Responses(writer) => writer.cancel(code, message, out),
             Self::Chat(writer) => writer.cancel(code, message, out),
         }
-    }
-}
-
-/// Tells the account what an event says of the answer and of its usage.
-fn measure(meter: &mut Meter, writer: &mut Writer, frame: &Frame) {
-    meter.delivered(&writer.said());
-    let Ok(event) = Members::of(&frame.data) else { return };
-    let usage = match writer {
-        Writer::Chat(_) => Usage::of(&event),
-        Writer::Responses(_) => event
-            .value("response")
-            .and_then(|response| Members::of(response).ok())
-            .and_then(|response| Usage::of(&response)),
-    };
-    if let Some(usage) = usage {
-        meter.usage(usage);
     }
 }
