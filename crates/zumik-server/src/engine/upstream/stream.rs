@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use super::breaker::Permit;
@@ -16,7 +17,7 @@ use crate::engine::Failure;
 use crate::engine::call::Api;
 use crate::engine::members::Members;
 
-/// How long the end of a body is waited for after the last event, so that the connection can be used again.
+/// How long the end of a body is waited for after the last event, so that its connection can be used again.
 const LAST_BYTES: Duration = Duration::from_millis(250);
 
 /// Most bytes that are gathered before they are sent on, although more have come.
@@ -32,7 +33,7 @@ pub(crate) enum Gathered {
     End,
 }
 
-/// A provider's server-sent events. Dropped, it closes the connection: that is how a call is cancelled.
+/// A provider's server-sent events. Dropped before their end, it closes the connection: that is how a call is cancelled.
 ///
 /// What becomes of it is told to the circuit of its target: it succeeds by coming to its end, fails by a fault on the way,
 /// and tells nothing when it is left before either.
@@ -174,18 +175,29 @@ impl ModelStream {
     /// Lets the body come to its end, if that does not take long: a connection is used again only then.
     fn finish(&mut self) {
         let Some(mut body) = self.body.take() else { return };
-        if body.frame().now_or_never().is_none() {
-            tokio::spawn(async move { tokio::time::timeout(LAST_BYTES, body.frame()).await.is_ok() });
+        let more = loop {
+            match body.frame().now_or_never() {
+                Some(Some(Ok(_))) => {}
+                Some(_) => break None,
+                None => break Handle::try_current().ok(),
+            }
+        };
+        if let Some(runtime) = more {
+            runtime.spawn(async move {
+                let rest = async { while let Some(Ok(_)) = body.frame().await {} };
+                tokio::time::timeout(LAST_BYTES, rest).await.is_ok()
+            });
         }
     }
 }
 
 impl Drop for ModelStream {
     fn drop(&mut self) {
-        if self.complete
-            && let Some(permit) = self.permit.take()
-        {
-            permit.succeed();
+        if self.complete {
+            if let Some(permit) = self.permit.take() {
+                permit.succeed();
+            }
+            self.finish();
         }
     }
 }
@@ -210,9 +222,9 @@ mod tests {
     use bytes::Bytes;
     use http::Request;
     use http_body_util::Full;
-    use hyper::client::conn::http1::handshake;
+    use hyper::client::conn::http1::{SendRequest, handshake};
     use hyper_util::rt::TokioIo;
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 
     use super::*;
 
@@ -220,11 +232,27 @@ mod tests {
 
     /// A stream of [`EVENTS`], opened.
     async fn opened() -> ModelStream {
+        let (stream, mut provider, _) = begun(Api::ChatCompletions, EVENTS, EVENTS.len()).await;
+        provider.write_all(rest(EVENTS).as_bytes()).await.unwrap();
+        stream
+    }
+
+    /// All but the first event.
+    fn rest(events: &str) -> &str {
+        &events[events.find("\n\n").unwrap() + 2..]
+    }
+
+    /// A stream whose first event has come of an answer of so many bytes, its provider, and the connection to it.
+    async fn begun(
+        api: Api,
+        events: &str,
+        length: usize,
+    ) -> (ModelStream, DuplexStream, SendRequest<Full<Bytes>>) {
         let (client, mut server) = tokio::io::duplex(64 * 1024);
         let (mut requests, connection) = handshake(TokioIo::new(client)).await.unwrap();
         tokio::spawn(connection);
-        let (first, rest) = EVENTS.split_at(EVENTS.find("\n\n").unwrap() + 2);
-        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{first}", EVENTS.len());
+        let first = &events[..events.len() - rest(events).len()];
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{first}");
         let answering = async {
             assert!(server.read(&mut [0; 1024]).await.unwrap() > 0, "a request");
             server.write_all(head.as_bytes()).await.unwrap();
@@ -233,10 +261,9 @@ mod tests {
             tokio::join!(requests.send_request(Request::new(Full::<Bytes>::default())), answering);
         let body = asked.unwrap().into_body();
         let times = Times::new(None, Duration::from_secs(10), Duration::from_secs(10));
-        let stream = ModelStream::open(Api::ChatCompletions, body, times).await.unwrap();
+        let stream = ModelStream::open(api, body, times).await.unwrap();
         assert_eq!(stream.left, LONGEST - first.len());
-        server.write_all(rest.as_bytes()).await.unwrap();
-        stream
+        (stream, server, requests)
     }
 
     async fn events(mut stream: ModelStream) -> Result<usize, Failure> {
@@ -256,5 +283,25 @@ mod tests {
             assert_eq!(events(stream).await.ok(), fits.then_some(2), "{short_by}");
         }
         assert_eq!(events(opened().await.passed_on()).await.unwrap(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_connection_is_used_again_when_its_stream_has_come_to_the_last_event() {
+        const EVENTS: &str =
+            "data: {\"type\":\"response.created\"}\n\ndata: {\"type\":\"response.completed\"}\n\n";
+        for (reads, again) in [(2, true), (1, false)] {
+            let more = "data: [DONE]\n\n";
+            let (mut stream, mut provider, mut connection) =
+                begun(Api::Responses, EVENTS, EVENTS.len() + more.len()).await;
+            provider.write_all(rest(EVENTS).as_bytes()).await.unwrap();
+            for _ in 0..reads {
+                assert!(stream.next().await.unwrap().is_some());
+            }
+            drop(stream);
+            // The connection has seen that nobody reads from it before its answer ends.
+            tokio::task::yield_now().await;
+            assert_eq!(provider.write_all(more.as_bytes()).await.is_ok(), again);
+            assert_eq!(connection.ready().await.is_ok(), again);
+        }
     }
 }
