@@ -15,8 +15,9 @@ use crate::engine::{Delta, ProviderError, Usage};
 pub(super) struct Names {
     id: Vec<u8>,
     model: Vec<u8>,
-    /// That of the first event.
+    /// That of the first event; when the request came in, where that event tells none.
     created: Option<Vec<u8>>,
+    requested: i64,
 }
 
 /// An event of a stream.
@@ -29,7 +30,12 @@ pub(super) struct Event {
 
 impl Names {
     pub(super) fn of(identity: &Identity) -> Self {
-        Self { id: json(&identity.id), model: json(&identity.model), created: None }
+        Self {
+            id: json(&identity.id),
+            model: json(&identity.model),
+            created: None,
+            requested: identity.created,
+        }
     }
 
     /// A whole answer, and the usage that it tells.
@@ -64,7 +70,10 @@ impl Names {
         if usage.is_some() && !asked && members.value("choices").is_none_or(is_empty) {
             return Ok(Event { data: None, delta });
         }
-        let created = self.created.get_or_insert_with(|| members.value("created").unwrap_or(b"0").to_vec());
+        let created = self.created.get_or_insert_with(|| match members.value("created") {
+            Some(created) if created != b"0" => created.to_vec(),
+            _ => self.requested.to_string().into_bytes(),
+        });
         let mut edit =
             members.edit().set("id", &*self.id).set("created", &**created).set("model", &*self.model);
         match usage {
@@ -195,7 +204,13 @@ mod tests {
                 r#"{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"id":"chatcmpl-rsp_1","created":1,"model":"code.fast"}"#
             )
         );
-        // The first event of Azure has no choices, and no usage either.
-        assert!(event(&mut not, r#"{"choices":[],"prompt_filter_results":[]}"#, false).is_some());
+        // The first event of Azure has no choices and no time, and no usage either.
+        let filtered = r#"{"choices":[],"created":0,"id":"","model":"","prompt_filter_results":[]}"#;
+        assert_eq!(
+            event(&mut names(), filtered, false).as_deref(),
+            Some(
+                r#"{"choices":[],"created":7,"id":"chatcmpl-rsp_1","model":"code.fast","prompt_filter_results":[]}"#
+            )
+        );
     }
 }
