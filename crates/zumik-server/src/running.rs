@@ -21,6 +21,16 @@ impl From<JoinError> for BrokenOff {
     }
 }
 
+/// Does something that takes long on a thread for blocking work.
+///
+/// # Errors
+/// It was broken off.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, BrokenOff> {
+    Ok(tokio::task::spawn_blocking(work).await?)
+}
+
 impl Running {
     /// Something runs until this is dropped.
     pub(crate) fn token(&self) -> TaskTrackerToken {
@@ -31,7 +41,10 @@ impl Running {
     ///
     /// # Errors
     /// Its own, or that it was broken off.
-    pub(crate) fn see_through<W, T, E>(&self, work: W) -> impl Future<Output = Result<T, E>> + Send + use<W, T, E>
+    pub(crate) fn see_through<W, T, E>(
+        &self,
+        work: W,
+    ) -> impl Future<Output = Result<T, E>> + Send + use<W, T, E>
     where
         W: Future<Output = Result<T, E>> + Send + 'static,
         T: Send + 'static,
@@ -85,8 +98,10 @@ mod tests {
     async fn what_a_panic_said_is_not_told() {
         let running = Running::default();
         let broken: Result<(), BrokenOff> = running.see_through(async { panic!("canary") }).await;
-        let broken = broken.unwrap_err();
-        assert!(!format!("{broken} {broken:?}").contains("canary"));
+        let aside: Result<(), BrokenOff> = blocking(|| panic!("canary")).await;
+        for broken in [broken.unwrap_err(), aside.unwrap_err()] {
+            assert!(!format!("{broken} {broken:?}").contains("canary"));
+        }
     }
 
     #[test]

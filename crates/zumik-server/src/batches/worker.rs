@@ -145,7 +145,7 @@ impl Worker {
                 tracing::warn!(%error, "batches wait for the store");
                 self.stirred = true;
             }
-            Err(error) => tracing::error!(%error, "moving batches on panicked"),
+            Err(_) => tracing::error!("moving batches on panicked"),
         }
     }
 

@@ -18,6 +18,7 @@ use super::{
 };
 use crate::app::App;
 use crate::domain::{Block, Message, PromptError, Role, Source, compile};
+use crate::running::BrokenOff;
 use crate::store::{ProjectCtx, PromptState, StoreError};
 
 /// What a request asks for.
@@ -97,7 +98,7 @@ pub(crate) enum Failure {
     Provider(#[from] ProviderError),
     /// The tokens could not be counted.
     #[error("counting tokens failed")]
-    Count(#[from] tokio::task::JoinError),
+    Count(#[from] BrokenOff),
     /// A fault of this server.
     #[error("the engine failed")]
     Internal(#[source] Box<dyn std::error::Error + Send + Sync>),

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use super::tokens::truncate;
 use super::{Failure, Generated, Local, Prompted};
 use crate::domain::{Message, Role};
+use crate::running::blocking;
 
 /// Answers every prompt with a text that is a function of model and prompt alone.
 #[derive(Debug, Clone, Copy, Default)]
@@ -33,9 +34,7 @@ impl Local for Placeholder {
             None => None,
             Some(most) => {
                 let whole = whole.clone();
-                tokio::task::spawn_blocking(move || truncate(&whole, most))
-                    .await
-                    .map_err(|error| Failure::Internal(error.into()))?
+                blocking(move || truncate(&whole, most)).await?
             }
         };
         let truncated = cut.is_some();

@@ -1,9 +1,10 @@
 //! Token counts, in the encoding `o200k_base`.
 
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tokio::task::JoinError;
+use crate::running::{BrokenOff, blocking};
 
 /// Up to this many bytes are counted where they are; it takes less than a millisecond.
 const IN_LINE: usize = 16 * 1024;
@@ -17,7 +18,7 @@ static LOADED: AtomicBool = AtomicBool::new(false);
 ///
 /// # Errors
 /// The counting thread panicked, or the runtime shuts down.
-pub(crate) async fn count<T, F>(items: Arc<[T]>, text: F) -> Result<Vec<u64>, JoinError>
+pub(crate) async fn count<T, F>(items: Arc<[T]>, text: F) -> Result<Vec<u64>, BrokenOff>
 where
     T: Send + Sync + 'static,
     F: Fn(&T) -> &str + Send + 'static,
@@ -33,11 +34,11 @@ where
 pub(crate) async fn near<T: Send + 'static>(
     bytes: usize,
     work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, JoinError> {
+) -> Result<T, BrokenOff> {
     if bytes <= IN_LINE && LOADED.load(Ordering::Acquire) {
-        return Ok(work());
+        return panic::catch_unwind(AssertUnwindSafe(work)).map_err(|_| BrokenOff);
     }
-    tokio::task::spawn_blocking(work).await
+    blocking(work).await
 }
 
 /// The number of tokens in a text, counted where it is called.
@@ -72,6 +73,14 @@ mod tests {
         assert_eq!(one("Summarize the diff in three bullets.").await, 9);
         assert_eq!(one("Review the latest patch.").await, 5);
         assert_eq!(one("").await, 0);
+    }
+
+    #[tokio::test]
+    async fn work_that_panics_ends_nothing_but_itself() {
+        one("so that the tables are loaded").await;
+        for bytes in [0, IN_LINE + 1] {
+            assert_eq!(near(bytes, || panic!("canary")).await, Err::<(), _>(BrokenOff));
+        }
     }
 
     #[tokio::test]

@@ -15,7 +15,7 @@ pub(crate) async fn count(call: &mut Call) -> Result<Reply, ApiError> {
     if let Some(replay) = call.replay().await? {
         return Ok(replay);
     }
-    let tokens = count_tokens(Arc::from([input]), String::as_str).await.map_err(ApiError::internal)?;
+    let tokens = count_tokens(Arc::from([input]), String::as_str).await?;
     let count =
         TokenCount { object: ObjectType::TokenCount, input_tokens: tokens.iter().sum(), extra: Extra::new() };
     call.reply_once(&count).await

@@ -10,6 +10,7 @@ use super::PostgresStore;
 use super::db::{Db, Env, bytes, count, id, stored};
 use super::files::SealedFile;
 use super::sweep::STEP;
+use crate::running::blocking;
 use crate::store::batch_results::Unanswered;
 use crate::store::durable::batch_end::{Files, State, Texts};
 use crate::store::durable::batches::{line_state, read_line, result_place, status};
@@ -56,8 +57,7 @@ impl PostgresStore {
             let Some(ending) = ending else { continue };
             let env = Arc::clone(&self.env);
             // Files may be large: whatever else this thread serves would wait for them.
-            let sealed = tokio::task::spawn_blocking(move || ending.seal(&env, now));
-            let ending = &sealed.await.map_err(StoreError::internal)??;
+            let ending = &blocking(move || ending.seal(&env, now)).await??;
             let ended = self.write(|db| Box::pin(db.end_batch(ending, now))).await?;
             advanced.ended += u64::from(ended);
         }

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use zumik_types::{Batch, BatchId, CreateBatchRequest};
 
 use super::PostgresStore;
+use crate::running::blocking;
 use crate::store::durable::batches::{Claim, SealedBatch, SealedOutcome};
 use crate::store::{
     Advanced, BatchPage, BatchStore, ClaimedLine, Idempotency, LineLease, LineOutcome, Page, ProjectCtx,
@@ -94,9 +95,8 @@ impl BatchStore for PostgresStore {
         now: DateTime<Utc>,
     ) -> Result<bool> {
         let (env, line) = (Arc::clone(&self.env), line.clone());
-        let sealed =
-            tokio::task::spawn_blocking(move || SealedOutcome::new(&env.vault, &*env.mint, &line, &outcome));
-        let sealed = &sealed.await.map_err(StoreError::internal)??;
+        let sealed = blocking(move || SealedOutcome::new(&env.vault, &*env.mint, &line, &outcome));
+        let sealed = &sealed.await??;
         self.write(|db| Box::pin(db.settle_batch_line(sealed, now))).await
     }
 

@@ -14,6 +14,7 @@ use super::answers::Found;
 use super::db::{Db, Env};
 use super::fault::Race;
 use super::sweep::STEP;
+use crate::running::blocking;
 use crate::store::{Answer, Idempotency, ProjectCtx, Result, StoreError, Written};
 
 /// How often an operation that lost a race is run. Whoever was faster has made progress, so a loser seldom loses twice.
@@ -162,7 +163,7 @@ impl PostgresStore {
         seal: impl FnOnce(&Env, &ProjectCtx) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let (env, ctx) = (Arc::clone(&self.env), ctx.clone());
-        tokio::task::spawn_blocking(move || seal(&env, &ctx)).await.map_err(StoreError::internal)?
+        blocking(move || seal(&env, &ctx)).await?
     }
 }
 

@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use zumik_types::{Batch, BatchId, CreateBatchRequest};
 
 use super::SqliteStore;
+use crate::running::blocking;
 use crate::store::durable::batches::{SealedBatch, SealedOutcome};
 use crate::store::{
     Advanced, BatchPage, BatchStore, ClaimedLine, Idempotency, LineLease, LineOutcome, Page, ProjectCtx,
@@ -89,9 +90,8 @@ impl BatchStore for SqliteStore {
         now: DateTime<Utc>,
     ) -> Result<bool> {
         let (env, line) = (std::sync::Arc::clone(&self.env), line.clone());
-        let sealed =
-            tokio::task::spawn_blocking(move || SealedOutcome::new(&env.vault, &*env.mint, &line, &outcome));
-        let sealed = sealed.await.map_err(StoreError::internal)??;
+        let sealed = blocking(move || SealedOutcome::new(&env.vault, &*env.mint, &line, &outcome));
+        let sealed = sealed.await??;
         self.writer.write(move |db| db.settle_batch_line(&sealed, now)).await
     }
 

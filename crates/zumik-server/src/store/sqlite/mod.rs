@@ -57,6 +57,7 @@ use writer::Writer;
 use super::Result;
 use crate::clock::{Clock, SystemClock};
 use crate::mint::{Mint, RandomMint};
+use crate::running::blocking;
 use crate::seal::{MasterKey, Vault};
 
 /// How often a purge tries to empty the log before it leaves that to the sweep.
@@ -128,9 +129,7 @@ impl SqliteStore {
     /// # Errors
     /// The folder is in use, its files are foreign, newer or damaged, or the master key is the wrong one.
     pub async fn open(options: Options) -> Result<Self, OpenError> {
-        let store = tokio::task::spawn_blocking(|| Self::open_blocking(options))
-            .await
-            .map_err(super::StoreError::internal)??;
+        let store = blocking(|| Self::open_blocking(options)).await.map_err(super::StoreError::from)??;
         store.complete_purges().await?;
         Ok(store)
     }

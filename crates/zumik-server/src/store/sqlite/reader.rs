@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::connection::open_reader;
 use super::{Db, Env};
+use crate::running::blocking;
 use crate::store::{Result, StoreError};
 
 /// Reads at one time, and connections kept open while idle. Reads in line are not counted: there are as many
@@ -92,7 +93,7 @@ impl Readers {
             let _permit = permit;
             run(&readers)
         };
-        tokio::task::spawn_blocking(run).await.map_err(StoreError::internal)?
+        blocking(run).await?
     }
 
     /// Reads for as long as `ends` does not say otherwise.

@@ -7,7 +7,8 @@ use serde::Serialize;
 use super::answers::Found;
 use super::sweep::STEP;
 use super::{Db, Env, SqliteStore};
-use crate::store::{Answer, Idempotency, ProjectCtx, Result, StoreError, Written};
+use crate::running::blocking;
+use crate::store::{Answer, Idempotency, ProjectCtx, Result, Written};
 
 /// What a keyed write came to inside its transaction.
 enum Ran<T> {
@@ -102,6 +103,6 @@ impl SqliteStore {
         seal: impl FnOnce(&Env, &ProjectCtx) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let (env, ctx) = (Arc::clone(&self.env), ctx.clone());
-        tokio::task::spawn_blocking(move || seal(&env, &ctx)).await.map_err(StoreError::internal)?
+        blocking(move || seal(&env, &ctx)).await?
     }
 }

@@ -22,6 +22,7 @@ use crate::engine::{
 use crate::http::call::Call;
 use crate::http::input::Fields;
 use crate::http::{ApiError, Reply};
+use crate::running::blocking;
 use crate::store::Answer;
 
 /// Most texts of one request.
@@ -125,15 +126,14 @@ async fn fill(
     let texts = request.texts.unwrap_or_default();
     let mut meter = app.engine.meter(asked, route);
     meter.answered(&route.first, false);
-    let tokens = count_tokens(Arc::clone(&texts), String::as_str).await.map_err(ApiError::internal)?;
+    let tokens = count_tokens(Arc::clone(&texts), String::as_str).await?;
     let input = tokens.iter().sum();
     meter.usage(Usage { input, output: 0, cached: None });
     let dimensions = request.dimensions.unwrap_or(DIMENSIONS);
     let (model, encoding) = (request.model, request.encoding);
     // Vectors can be many and long.
-    let body = tokio::task::spawn_blocking(move || answer(&texts, dimensions, &encoding, &model, input))
-        .await
-        .map_err(ApiError::internal)?
+    let body = blocking(move || answer(&texts, dimensions, &encoding, &model, input))
+        .await?
         .map_err(ApiError::internal)?;
     let qos = meter.complete();
     Ok((body.into(), headers(&route.first, &qos)))

@@ -36,7 +36,7 @@ pub(crate) async fn input_tokens(call: &mut Call) -> Result<Reply, ApiError> {
     }
     texts.extend(own(&members, &items)?.into_iter().map(|part| part.message.text));
     texts.extend(format.map(ToString::to_string));
-    let tokens = count_tokens(Arc::from(texts), String::as_str).await.map_err(ApiError::internal)?;
+    let tokens = count_tokens(Arc::from(texts), String::as_str).await?;
     let count = json!({ "object": "response.input_tokens", "input_tokens": tokens.iter().sum::<u64>() });
     call.reply_once(&count).await
 }
