@@ -20,6 +20,8 @@ pub mod clock;
 pub mod config;
 pub mod domain;
 mod engine;
+#[cfg(test)]
+mod fixtures;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;

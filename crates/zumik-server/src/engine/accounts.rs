@@ -18,6 +18,7 @@ use super::tokens::tokens;
 use crate::clock::Clock;
 use crate::http::{Inference, Limits, Metrics};
 use crate::mint::Mint;
+use crate::running::BrokenOff;
 use crate::usage::UsageLog;
 
 /// Most accounts that wait to be settled. One more is settled without measuring what it reused.
@@ -103,23 +104,26 @@ impl Accounts {
             self.queue.try_send(Job::Settle(account))
         {
             self.waiting.fetch_sub(account.bytes(), Ordering::AcqRel);
-            let measured = Measured::unmeasured(&account);
-            self.record(*account, measured);
+            self.record(&account, &Measured::unmeasured(&account));
         }
     }
 
-    /// Settles an account now, for an answer that tells what it took.
+    /// The purge generation that [`settle`](Self::settle) needs; nothing for an account that is not compared with earlier ones.
+    pub(crate) async fn generation(&self, account: &Account) -> Option<u64> {
+        if account.is_compared() { self.reuse.generation(&account.asked.ctx.project).await } else { None }
+    }
+
+    /// Settles an account now, for an answer that tells what it took; also when whoever waits for it goes away.
     ///
     /// # Errors
     /// The tokens could not be counted.
-    pub(crate) async fn settle(self: &Arc<Self>, account: Box<Account>) -> Result<Settled, Failure> {
+    pub(crate) async fn settle(
+        self: &Arc<Self>,
+        account: Box<Account>,
+        generation: Option<u64>,
+    ) -> Result<Settled, Failure> {
         self.enter(&account);
-        let generation = match account.is_compared() {
-            true => self.reuse.generation(&account.asked.ctx.project).await,
-            false => None,
-        };
-        let (account, measured) = self.measured(account, generation).await?;
-        Ok(self.record(account, measured))
+        Ok(self.measure(account, generation).await?)
     }
 
     /// Waits until every account that was closed before is settled.
@@ -147,20 +151,20 @@ impl Accounts {
         }
     }
 
-    /// Measures an account; `generation` is the purge generation of its project now.
-    async fn measured(
+    /// Measures an account and records it; `generation` is the purge generation of its project now.
+    async fn measure(
         self: &Arc<Self>,
         mut account: Box<Account>,
         generation: Option<u64>,
-    ) -> Result<(Account, Measured), Failure> {
+    ) -> Result<Settled, BrokenOff> {
         account.asked.past = account.asked.past.at(generation);
         let accounts = Arc::clone(self);
         let bytes = account.bytes() + account.delivered.len();
-        let work = move || {
+        super::tokens::near(bytes, move || {
             let measured = Measured::of(&account, &accounts.reuse, accounts.clock.now());
-            (*account, measured)
-        };
-        Ok(super::tokens::near(bytes, work).await?)
+            accounts.record(&account, &measured)
+        })
+        .await
     }
 
     async fn settle_queued(self: &Arc<Self>, account: Box<Account>, generations: &mut Generations) {
@@ -175,15 +179,12 @@ impl Accounts {
                 generation
             }
         };
-        match self.measured(account, generation).await {
-            Ok((account, measured)) => {
-                self.record(account, measured);
-            }
-            Err(error) => tracing::error!(%error, "a generation could not be measured"),
+        if let Err(error) = self.measure(account, generation).await {
+            tracing::error!(%error, "a generation could not be measured");
         }
     }
 
-    fn record(&self, account: Account, measured: Measured) -> Settled {
+    fn record(&self, account: &Account, measured: &Measured) -> Settled {
         let qos = account.outcome();
         if account.usage.is_none() {
             // Those that were reported are spent already.
@@ -191,10 +192,10 @@ impl Accounts {
             self.limits.spend(&account.asked.ctx.key, tokens);
         }
         let id = UsageEventId::with_suffix(&self.mint.suffix(account.asked.ctx.now));
-        self.usage.record(event(id, &account, &measured));
+        self.usage.record(event(id, account, measured));
         Settled {
             reuse: measured.reuse,
-            evidence: measured.evidence,
+            evidence: measured.evidence.clone(),
             output_tokens: measured.output_tokens,
             qos,
         }

@@ -157,10 +157,13 @@ impl Meter {
     /// # Errors
     /// The tokens could not be counted.
     pub(crate) async fn complete_and_settle(mut self) -> Result<Settled, Failure> {
-        match self.close(End::Completed) {
-            Some(account) => self.accounts.settle(account).await,
-            None => Err(Failure::Internal("an account was closed twice".into())),
-        }
+        let closed = || Failure::Internal("an account was closed twice".into());
+        let account = self.open.as_mut().ok_or_else(closed)?;
+        account.close(End::Completed);
+        // A client that goes away now leaves it to be settled later.
+        let generation = self.accounts.generation(account).await;
+        let account = self.open.take().ok_or_else(closed)?;
+        self.accounts.settle(account, generation).await
     }
 
     /// There is no answer, or not all of it.
@@ -188,8 +191,7 @@ impl Meter {
 
     fn close(&mut self, end: End) -> Option<Box<Account>> {
         let mut account = self.open.take()?;
-        account.end = end;
-        account.latency = Some(account.asked.started.elapsed());
+        account.close(end);
         Some(account)
     }
 }
@@ -203,6 +205,14 @@ impl Drop for Meter {
 }
 
 impl Account {
+    /// The generation has ended. What is told first counts.
+    fn close(&mut self, end: End) {
+        if self.latency.is_none() {
+            self.end = end;
+            self.latency = Some(self.asked.started.elapsed());
+        }
+    }
+
     /// How the call went, or has gone so far.
     pub(crate) fn outcome(&self) -> QosOutcome {
         let ended = self.latency.is_some();
@@ -250,4 +260,69 @@ impl Account {
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::task::Poll;
+
+    use chrono::TimeDelta;
+    use serde_json::json;
+    use tokio::time::Instant;
+    use zumik_types::{Qos, UsageStatus};
+
+    use super::super::Surface;
+    use super::*;
+    use crate::fixtures;
+    use crate::store::UsageQuery;
+
+    #[tokio::test]
+    async fn a_client_that_goes_away_while_its_generation_is_settled_is_counted() {
+        let (app, ctx) = fixtures::app(fixtures::memory()).await;
+        // So long that it is counted on a thread of its own.
+        let text = "Why did CI fail? ".repeat(2_000);
+        let prompt = json!({ "messages": [{ "role": "user", "content": text }] }).to_string();
+        let prompt = Bytes::from(prompt);
+        for mut polls in 1..6 {
+            let target = Target::placeholder(None);
+            let asked = Asked {
+                ctx: ctx.clone(),
+                surface: Surface::V2Responses,
+                object_id: format!("rsp_{polls}"),
+                session_id: None,
+                branch_id: None,
+                qos: Qos::default(),
+                started: Instant::now(),
+                past: app.reuse.past(&ctx.project).await,
+                comes_again: false,
+            };
+            let route = Route { requested: "auto".into(), first: target.clone(), others: Vec::new() };
+            let prompt = Some((Api::ChatCompletions, prompt.clone()));
+            let mut meter = Meter::open(Arc::clone(&app.engine.accounts), asked, &route, prompt);
+            meter.answered(&target, false);
+            let mut settling = Box::pin(meter.complete_and_settle());
+            poll_fn(|cx| {
+                polls -= 1;
+                let ready = settling.as_mut().poll(cx).is_ready();
+                if ready || polls == 0 { Poll::Ready(()) } else { Poll::Pending }
+            })
+            .await;
+        }
+        // What has begun to be counted is so before long.
+        let period = UsageQuery::between(ctx.now - TimeDelta::days(1), ctx.now + TimeDelta::days(1));
+        let counted = async {
+            loop {
+                app.engine.settle().await;
+                app.usage.flush().await.unwrap();
+                let events = app.store.usage(&ctx, period.clone()).await.unwrap().data;
+                if events.len() == 5 {
+                    return events;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        let events = tokio::time::timeout(Duration::from_secs(10), counted).await.expect("all are counted");
+        assert!(events.iter().all(|event| event.status == UsageStatus::Completed), "{events:?}");
+    }
 }

@@ -297,19 +297,19 @@ fn sentence(error: &ProviderError) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixtures;
     use super::*;
     use crate::domain::Role;
     use crate::engine::Reservation;
-    use crate::store::Idempotency;
+    use crate::fixtures;
+    use crate::store::{Idempotency, Reserved};
 
     #[tokio::test]
     async fn an_answer_that_is_too_long_is_not_kept_and_frees_its_key() {
         let (app, ctx) = fixtures::app(fixtures::memory()).await;
         for (key, length) in [("kept", MOST_KEPT), ("not kept", MOST_KEPT + 1)] {
             let key = Idempotency { path: "/".to_owned(), key: key.to_owned(), fingerprint: [0; 32] };
-            let reserve = || Held::reserve(&app, &ctx, Some(key.clone()));
-            let Ok(Reservation::Held(held)) = reserve().await else { panic!("the key is free") };
+            let reserved = Held::reserve(&app, &ctx, Some(key.clone())).await;
+            let Ok(Reservation::Held(held)) = reserved else { panic!("the key is free") };
             let answer = Answer {
                 status: 200,
                 trace: ctx.trace.clone(),
@@ -319,11 +319,11 @@ mod tests {
             commit(&app, &ctx, held, Kept::default(), &answer).await.unwrap();
             // A shutdown waits until it is free.
             app.running.end().await;
-            match reserve().await.unwrap() {
-                Reservation::Replayed(answer) => {
+            match app.store.reserve(&ctx, &key).await.unwrap() {
+                Reserved::Replayed(answer) => {
                     assert_eq!((key.key.as_str(), answer.body.len()), ("kept", length))
                 }
-                Reservation::Held(_) => assert_eq!(key.key, "not kept"),
+                Reserved::Held(_) => assert_eq!(key.key, "not kept"),
             }
         }
     }

@@ -12,8 +12,6 @@ pub(crate) mod diagnostics;
 pub(crate) mod embeddings;
 pub(crate) mod events;
 pub(crate) mod files;
-#[cfg(test)]
-mod fixtures;
 mod generations;
 mod hints;
 pub(crate) mod merges;

@@ -154,11 +154,11 @@ mod tests {
     use serde_json::json;
     use zumik_types::V1ResponseId;
 
-    use super::super::fixtures::{app, begun, head, response};
     use super::*;
     use crate::engine::Reservation;
+    use crate::fixtures::{app, begun, head, response};
+    use crate::store::Idempotency;
     use crate::store::sqlite::{Options, SqliteStore};
-    use crate::store::{Idempotency, Store};
 
     /// The end of the stream of a response.
     fn end(
@@ -216,10 +216,11 @@ mod tests {
         for polls in 1..8 {
             let response = begun(&app, &ctx).await;
             let key = Idempotency { path: "/".to_owned(), key: polls.to_string(), fingerprint: [0; 32] };
-            let Ok(Reservation::Held(held)) = Held::reserve(&app, &ctx, Some(key)).await else {
-                panic!("the key is free")
-            };
+            let reserved = Held::reserve(&app, &ctx, Some(key.clone())).await;
+            let Ok(Reservation::Held(held)) = reserved else { panic!("the key is free") };
+            // Another request has taken the key over.
             app.store.release(held.lease().unwrap().clone()).await.unwrap();
+            app.store.reserve(&ctx, &key).await.unwrap();
             leave(end(&app, &ctx, response.id(), held), polls).await;
             app.running.end().await;
             let found = app.store.retrieve_v1_response(&ctx, response.id()).await.unwrap();

@@ -100,8 +100,8 @@ pub(super) async fn finish(app: &App, ctx: &ProjectCtx, response: ResponseObject
 mod tests {
     use serde_json::json;
 
-    use super::super::super::fixtures;
     use super::*;
+    use crate::fixtures;
 
     #[tokio::test]
     async fn a_response_whose_work_panics_has_failed() {

@@ -1,13 +1,13 @@
-//! What the tests of handlers begin with: a server without a model over a store of theirs, and what was kept in it.
+//! What tests of this crate begin with: a server without a model over a store of theirs, and what was kept in it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use chrono::TimeDelta;
 use serde_json::json;
 use zumik_types::{KeyId, TraceId, V1ResponseId};
 
-use super::generations::RETENTION;
 use crate::app::{App, Inference};
 use crate::clock::SystemClock;
 use crate::config::LimitSettings;
@@ -18,12 +18,12 @@ use crate::store::memory::MemoryStore;
 use crate::store::{Answer, Generation, ProjectCtx, Store, StoredResponse};
 
 /// A store that keeps nothing.
-pub(super) fn memory() -> Arc<dyn Store> {
+pub(crate) fn memory() -> Arc<dyn Store> {
     Arc::new(MemoryStore::new(Arc::new(SystemClock), Arc::new(RandomMint::default())))
 }
 
 /// A server over a store, and a request to it.
-pub(super) async fn app(store: Arc<dyn Store>) -> (Arc<App>, ProjectCtx) {
+pub(crate) async fn app(store: Arc<dyn Store>) -> (Arc<App>, ProjectCtx) {
     let now = chrono::Utc::now();
     let project = store.ensure_project("test", now).await.unwrap().id;
     let inference = Inference {
@@ -38,24 +38,24 @@ pub(super) async fn app(store: Arc<dyn Store>) -> (Arc<App>, ProjectCtx) {
 }
 
 /// An answer without headers and body.
-pub(super) fn head(ctx: &ProjectCtx) -> Answer {
+pub(crate) fn head(ctx: &ProjectCtx) -> Answer {
     Answer { status: 200, trace: ctx.trace.clone(), headers: Vec::new(), body: Bytes::new() }
 }
 
 /// A response in this status.
-pub(super) fn response(id: &V1ResponseId, status: &str) -> ResponseObject {
+pub(crate) fn response(id: &V1ResponseId, status: &str) -> ResponseObject {
     let members = json!({ "status": status }).as_object().unwrap().clone();
     ResponseObject::new(id.clone(), members)
 }
 
 /// A response that was kept as it began.
-pub(super) async fn begun(app: &App, ctx: &ProjectCtx) -> ResponseObject {
+pub(crate) async fn begun(app: &App, ctx: &ProjectCtx) -> ResponseObject {
     let response = response(&V1ResponseId::with_suffix(&app.mint.suffix(ctx.now)), "in_progress");
     let begun = Generation {
         response: Some(StoredResponse::V1(Box::new(response.clone()))),
         begun: false,
         input_items: None,
-        expires_at: ctx.now + RETENTION,
+        expires_at: ctx.now + TimeDelta::days(1),
         materialized: Vec::new(),
         answer: head(ctx),
     };
