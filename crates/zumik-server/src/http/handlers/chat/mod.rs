@@ -125,8 +125,13 @@ pub(crate) async fn line(app: &Arc<App>, ctx: &ProjectCtx, body: Bytes) -> LineA
     match complete_line(app, &ctx, &body).await {
         Ok(body) => LineAnswer { status: 200, trace, body, retry_after: None, asked: true },
         Err(error) => {
-            if let Some(cause) = error.cause() {
-                tracing::warn!(%trace, cause, "a line of a batch failed");
+            match error.cause() {
+                // It waits, and asks again every few seconds; what it waits for is in the log already.
+                Some(cause) if error.is_unasked() => {
+                    tracing::debug!(%trace, cause, "a line of a batch waits")
+                }
+                Some(cause) => tracing::warn!(%trace, cause, "a line of a batch failed"),
+                None => {}
             }
             LineAnswer {
                 status: error.status().as_u16(),
