@@ -139,6 +139,7 @@ More settings in the environment:
   ZUMIK_PURGE_JOBS_PER_MINUTE  limit of each project [default: none]
   METRICS_TOKEN                asks for this token at --metrics, as in
                                Authorization: Bearer TOKEN
+  ZUMIK_CONNECTIONS            most connections of clients [default: 4096]
   ZUMIK_STORE_CONNECTIONS      most connections to the database [default: 20]
   ZUMIK_DRAIN_SECONDS          most time a stop waits for requests [default: 30]
   ZUMIK_UPSTREAM_REGION        where the provider runs, such as us [default: unknown]

@@ -9,6 +9,7 @@ use zumik_types::{
 use crate::config::{MOST_TARGETS, is_name};
 use crate::engine::{Release, Target};
 use crate::http::call::Call;
+use crate::http::error::excerpt;
 use crate::http::input::{Fields, Item};
 use crate::http::{ApiError, Reply};
 use crate::store::{Kind, NewAliasRelease};
@@ -97,7 +98,9 @@ fn target(
     let profile = fields.optional_one_of("execution_profile", PROFILES)?;
     let provider = name(&fields, "provider")?;
     if !is_provider(&provider) {
-        return Err(fields.invalid("provider", "must be the name of an upstream of this server"));
+        let problem =
+            format_args!("must be the name of an upstream of this server, not '{}'", excerpt(&provider));
+        return Err(fields.invalid("provider", problem));
     }
     let target = ModelTarget {
         execution_profile: profile.unwrap_or(ExecutionProfile::ManagedProvider),
