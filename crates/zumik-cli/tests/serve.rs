@@ -284,3 +284,27 @@ fn a_key_in_the_place_of_its_name_is_not_shown() {
     let said = refused(&output(&mut command), 2);
     assert!(said.contains("not the key itself") && !said.contains("canary"), "{said}");
 }
+
+#[tokio::test]
+async fn the_log_names_the_provider_that_failed_and_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let mut command = zumik(["serve", "--listen", "127.0.0.1:0", "--json", "--data"]);
+    command.arg(folder.path().join("data")).stderr(fs::File::create(&log).unwrap());
+    // Nobody can listen on port 0.
+    let mut server = Serving::spawn(command.args([
+        "--upstream",
+        "http://127.0.0.1:0/v1",
+        "--upstream-models",
+        "model-canary",
+    ]));
+    let client = server.client(server.key());
+    let error = client.v1().chat().completions().create("auto", ["prompt-canary"]).await.unwrap_err();
+    assert_eq!(error.code(), Some("provider_error"));
+    server.signal(Signal::TERM);
+    server.wait();
+    let log = fs::read_to_string(log).unwrap();
+    let failed = log.lines().find(|line| line.contains("an attempt failed")).unwrap_or_default();
+    assert!(failed.contains("provider=\"upstream\"") && failed.contains("cannot be reached: "), "{log}");
+    assert!(!log.contains("canary"), "{log}");
+}

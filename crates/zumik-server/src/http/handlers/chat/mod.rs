@@ -213,8 +213,9 @@ impl Chat<'_> {
         };
         let headers = headers(&target, &meter.outcome());
         let names = Names::of(&identity);
-        let stream = stream.passed_on();
-        let chat = ChatStream { stream, meter, names, include_usage, _open: open, trace, materialized };
+        let (stream, provider) = (stream.passed_on(), target.provider);
+        let chat =
+            ChatStream { stream, meter, names, include_usage, _open: open, trace, provider, materialized };
         Ok(streams::reply(call, held, headers, chat.pieces(), fault))
     }
 

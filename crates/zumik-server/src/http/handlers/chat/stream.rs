@@ -1,10 +1,13 @@
 //! A provider's stream on its way to the caller.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use futures_util::Stream;
 use zumik_types::{ArtifactId, TraceId};
 
 use super::rewrite::Names;
+use crate::chain::chain;
 use crate::engine::{Failure, Frame, Gathered, Meter, ModelStream};
 use crate::http::handlers::generations::Kept;
 use crate::http::handlers::streams::Piece;
@@ -23,8 +26,9 @@ pub(super) struct ChatStream {
     pub(super) include_usage: bool,
     /// Counts as one of the streams of the key.
     pub(super) _open: Option<OpenStream>,
-    /// The trace, for the log.
+    /// The trace and who answers, for the log.
     pub(super) trace: TraceId,
+    pub(super) provider: Arc<str>,
     /// Artifacts whose text was in the prompt.
     pub(super) materialized: Vec<ArtifactId>,
 }
@@ -72,7 +76,8 @@ impl ChatStream {
     /// The end of a stream that failed after it had begun: an event that says so, and no terminator.
     fn broken(self, failure: Failure, mut out: Vec<u8>) -> Piece {
         self.meter.fail(&failure);
-        tracing::warn!(trace = %self.trace, error = %failure, "a stream broke off");
+        let (provider, cause) = (&*self.provider, chain(&failure));
+        tracing::warn!(trace = %self.trace, provider, cause, "the stream of a provider broke off");
         write_json(&mut out, None, &ApiError::from(failure).envelope());
         Piece::Broken(out.into())
     }

@@ -12,6 +12,7 @@ use super::super::streams::{self, Piece};
 use super::background::{finish, stored};
 use super::provider::{Question, Spoken};
 use crate::app::App;
+use crate::chain::chain;
 use crate::domain::ResponseObject;
 use crate::engine::{Failure, Frame, Gathered, Held, Meter, ModelBody, ModelStream, ProviderError, Work};
 use crate::http::call::Call;
@@ -44,8 +45,9 @@ pub(super) async fn stream(
     let mut first = Vec::new();
     let writer = Writer::begin(&call.app, spoken, response, &mut first);
     let open = Open { writer, meter: answer.meter, kept: store.then_some(kept) };
-    let (app, ctx) = (Arc::clone(&call.app), call.ctx.clone());
-    let mut pump = Pump { app, ctx, first, model: *model, open: Some(open), _stream: stream, listed: None };
+    let (app, ctx, provider) = (Arc::clone(&call.app), call.ctx.clone(), answer.target.provider);
+    let (model, open) = (*model, Some(open));
+    let mut pump = Pump { app, ctx, first, model, provider, open, _stream: stream, listed: None };
     if let Some(begun) = begun {
         pump = pump.begin(id, begun).await?;
     }
@@ -81,6 +83,8 @@ struct Pump {
     /// Events that come before the first of the provider.
     first: Vec<u8>,
     model: ModelStream,
+    /// Who answers, for the log.
+    provider: Arc<str>,
     /// Nothing once the response has ended.
     open: Option<Open>,
     /// Counts as one of the streams of the key.
@@ -161,6 +165,10 @@ impl Pump {
             let error = response.members().get("error");
             let text = |name: &str| error?.get(name)?.as_str();
             let error = ProviderError::of_response(text("code"), text("message"));
+            if error.is_fault() {
+                let provider = &*self.provider;
+                tracing::warn!(trace = %self.ctx.trace, provider, "the stream of a provider ended as failed");
+            }
             self.model.fail(&error);
             meter.fail(&error.into());
         }
@@ -176,7 +184,8 @@ impl Pump {
         meter.fail(&failure);
         let error = ApiError::from(failure);
         if let Some(cause) = error.cause() {
-            tracing::warn!(trace = %self.ctx.trace, cause, "the stream of a provider broke off");
+            let (provider, cause) = (&*self.provider, chain(cause));
+            tracing::warn!(trace = %self.ctx.trace, provider, cause, "the stream of a provider broke off");
         }
         let code = error.machine_code().unwrap_or("server_error");
         let response = writer.break_off(code, error.message(), &mut out);
