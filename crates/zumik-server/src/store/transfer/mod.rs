@@ -23,6 +23,7 @@ pub use error::TransferError;
 use rows::{Row, Tally};
 use tables::{TABLES, Table};
 
+use crate::running::blocking;
 use crate::seal::{MasterKey, Vault};
 use crate::store::postgres::{self, Address};
 use crate::store::sqlite;
@@ -141,8 +142,7 @@ pub async fn transfer(
     watch: impl FnMut(Progress) -> ControlFlow<()> + Send + 'static,
 ) -> Result<Report> {
     let runtime = Handle::current();
-    let moving = tokio::task::spawn_blocking(move || run(&from, &to, &key, &runtime, watch));
-    moving.await.map_err(TransferError::broke_off)?
+    blocking(move || run(&from, &to, &key, &runtime, watch)).await.map_err(TransferError::broke_off)?
 }
 
 fn run(
