@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 
 use super::members::Members;
-use super::{Failure, ProviderError, Usage};
+use super::{ProviderError, Usage};
 
 /// What one event adds.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -45,18 +45,25 @@ struct Text<'a> {
     refusal: Option<Cow<'a, str>>,
 }
 
+/// The members of an event.
+///
+/// # Errors
+/// It is no JSON object, or an error.
+pub(crate) fn event(data: &[u8]) -> Result<Members<'_>, ProviderError> {
+    let members = Members::of(data).map_err(|_| ProviderError::Malformed("an event is no JSON object"))?;
+    if members.value("error").is_some() {
+        return Err(ProviderError::in_stream(data));
+    }
+    Ok(members)
+}
+
 impl Delta {
     /// What an event adds.
     ///
     /// # Errors
-    /// It is no JSON object, or an error.
-    pub(crate) fn read(data: &[u8]) -> Result<Self, Failure> {
-        let members =
-            Members::of(data).map_err(|_| ProviderError::Malformed("an event is no JSON object"))?;
-        if members.value("error").is_some() {
-            return Err(ProviderError::in_stream(data).into());
-        }
-        Ok(Self::of(&members))
+    /// As [`event`].
+    pub(crate) fn read(data: &[u8]) -> Result<Self, ProviderError> {
+        event(data).map(|members| Self::of(&members))
     }
 
     /// What an event adds whose members have been found.
@@ -111,7 +118,7 @@ mod tests {
     #[test]
     fn an_error_within_the_stream_is_a_failure() {
         let error = Delta::read(br#"{"error":{"message":"overloaded","type":"server_error"}}"#).unwrap_err();
-        assert!(matches!(&error, Failure::Provider(ProviderError::Reported(r)) if r.message == "overloaded"));
-        assert!(matches!(Delta::read(b"[]"), Err(Failure::Provider(ProviderError::Malformed(_)))));
+        assert!(matches!(&error, ProviderError::Reported(r) if r.message == "overloaded"));
+        assert!(matches!(Delta::read(b"[]"), Err(ProviderError::Malformed(_))));
     }
 }

@@ -13,8 +13,8 @@ use super::chat::{Collected, Delta};
 use super::reuse::of_messages;
 use super::upstream::times;
 use super::{
-    Api, Asked, Generated, Measured, ModelBody, ModelCall, Prompted, ProviderError, Route, Routing, Settled,
-    Surface, Target, Wanted, count_tokens,
+    Api, Asked, Generated, Measured, Meter, ModelBody, ModelCall, ModelStream, Prompted, ProviderError,
+    Route, Routing, Settled, Surface, Target, Wanted, count_tokens,
 };
 use crate::app::App;
 use crate::domain::{Block, Message, PromptError, Role, Source, compile};
@@ -168,31 +168,13 @@ impl Prepared {
         let ModelBody::Stream(mut stream) = answer.body else {
             return Err(ProviderError::Malformed("it is no stream").into());
         };
-        let mut collected = Collected::default();
-        loop {
-            let read = match stream.next().await {
-                Ok(None) => break,
-                Ok(Some(frame)) => Delta::read(&frame.data).inspect_err(|failure| {
-                    if let Failure::Provider(error) = failure {
-                        stream.fail(error);
-                    }
-                }),
-                Err(failure) => Err(failure),
-            };
-            match read {
-                Ok(delta) => {
-                    if let Some(usage) = delta.usage {
-                        answer.meter.usage(usage);
-                    }
-                    answer.meter.delivered(&delta.text);
-                    collected.take(delta);
-                }
-                Err(failure) => {
-                    answer.meter.fail(&failure);
-                    return Err(failure);
-                }
+        let collected = match collect(&mut stream, &mut answer.meter).await {
+            Ok(collected) => collected,
+            Err(failure) => {
+                answer.meter.fail(&failure);
+                return Err(failure);
             }
-        }
+        };
         let Settled { reuse, evidence, output_tokens, qos } = answer.meter.complete_and_settle().await?;
         let (Collected { text, truncated }, target) = (collected, answer.target);
         Ok(Outcome { text, truncated, target, output_tokens, reuse, evidence, qos })
@@ -248,6 +230,20 @@ impl Prepared {
         let candidate = tokens.iter().take(common).sum();
         ReuseTokens::of_request(input, eligible, candidate, 0)
     }
+}
+
+/// Reads a chat completion to its end.
+async fn collect(stream: &mut ModelStream, meter: &mut Meter) -> Result<Collected, Failure> {
+    let mut collected = Collected::default();
+    while let Some(frame) = stream.next().await? {
+        let delta = Delta::read(&frame.data).inspect_err(|error| stream.fail(error))?;
+        if let Some(usage) = delta.usage {
+            meter.usage(usage);
+        }
+        meter.delivered(&delta.text);
+        collected.take(delta);
+    }
+    Ok(collected)
 }
 
 /// The body of a chat completion over a compiled prompt.

@@ -35,7 +35,7 @@ use async_trait::async_trait;
 pub(crate) use accounts::{Accounts, Settled};
 pub(crate) use background::{Background, Work};
 pub(crate) use call::{Api, Asked, ModelAnswer, ModelBody, ModelCall, Surface, Unanswered};
-pub(crate) use chat::Delta;
+pub(crate) use chat::{Delta, event as chat_event};
 pub(crate) use event::Measured;
 pub(crate) use generation::{ChatMessage, Failure, Generation, Outcome, Part, Prepared};
 pub(crate) use lease::{Held, Reservation};

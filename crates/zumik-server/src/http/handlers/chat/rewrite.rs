@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::Identity;
 use crate::engine::members::{Members, json};
-use crate::engine::{Delta, ProviderError, Usage};
+use crate::engine::{Delta, ProviderError, Usage, chat_event};
 
 /// The identity that all events of a stream share, as JSON.
 #[derive(Debug)]
@@ -60,11 +60,7 @@ impl Names {
     /// # Errors
     /// It is no JSON object, or an error.
     pub(super) fn event(&mut self, data: &[u8], asked: bool) -> Result<Event, ProviderError> {
-        let members =
-            Members::of(data).map_err(|_| ProviderError::Malformed("an event is no JSON object"))?;
-        if members.value("error").is_some() {
-            return Err(ProviderError::in_stream(data));
-        }
+        let members = chat_event(data)?;
         let delta = Delta::of(&members);
         let usage = members.value("usage");
         if usage.is_some() && !asked && members.value("choices").is_none_or(is_empty) {
