@@ -175,14 +175,11 @@ impl ModelStream {
     /// Lets the body come to its end, if that does not take long: a connection is used again only then.
     fn finish(&mut self) {
         let Some(mut body) = self.body.take() else { return };
-        let more = loop {
-            match body.frame().now_or_never() {
-                Some(Some(Ok(_))) => {}
-                Some(_) => break None,
-                None => break Handle::try_current().ok(),
-            }
-        };
-        if let Some(runtime) = more {
+        if let Some(None | Some(Err(_))) = body.frame().now_or_never() {
+            return;
+        }
+        // Without a runtime the process ends, and its connections with it.
+        if let Ok(runtime) = Handle::try_current() {
             runtime.spawn(async move {
                 let rest = async { while let Some(Ok(_)) = body.frame().await {} };
                 tokio::time::timeout(LAST_BYTES, rest).await.is_ok()
