@@ -1,5 +1,7 @@
 //! Plain HTTP with a key: for what the client would never send, and for answers byte by byte.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use reqwest::{Method, RequestBuilder, StatusCode};
@@ -43,9 +45,22 @@ impl Answer {
 
 /// A bare reqwest client.
 pub fn bare() -> reqwest::Client {
-    // The workspace builds reqwest without a provider of cryptography. One that is installed already serves as well.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    provide_cryptography();
     reqwest::Client::new()
+}
+
+/// The same with a limit of time for each call.
+///
+/// # Errors
+/// It cannot be set up.
+pub fn bare_within(limit: Duration) -> reqwest::Result<reqwest::Client> {
+    provide_cryptography();
+    reqwest::Client::builder().timeout(limit).build()
+}
+
+/// The workspace builds reqwest without a provider of cryptography. One that is installed already serves as well.
+fn provide_cryptography() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
 /// A client of one server with one key.
