@@ -1,7 +1,10 @@
 //! What tests of this crate begin with: a server without a model over a store of theirs, and what was kept in it.
 
 use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use bytes::Bytes;
 use chrono::TimeDelta;
@@ -61,4 +64,15 @@ pub(crate) async fn begun(app: &App, ctx: &ProjectCtx) -> ResponseObject {
     };
     app.store.commit_generation(ctx, begun, None).await.unwrap();
     response
+}
+
+/// Waits for something like a client that goes away: it is polled so many times at most, and dropped.
+pub(crate) async fn leave<F: Future>(awaited: F, mut polls: usize) {
+    let mut awaited = pin!(awaited);
+    poll_fn(|cx| {
+        polls -= 1;
+        let ready = awaited.as_mut().poll(cx).is_ready();
+        if ready || polls == 0 { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
 }

@@ -264,9 +264,6 @@ fn millis(duration: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use std::future::poll_fn;
-    use std::task::Poll;
-
     use chrono::TimeDelta;
     use serde_json::json;
     use tokio::time::Instant;
@@ -284,7 +281,7 @@ mod tests {
         let text = "Why did CI fail? ".repeat(2_000);
         let prompt = json!({ "messages": [{ "role": "user", "content": text }] }).to_string();
         let prompt = Bytes::from(prompt);
-        for mut polls in 1..6 {
+        for polls in 1..6 {
             let target = Target::placeholder(None);
             let asked = Asked {
                 ctx: ctx.clone(),
@@ -301,13 +298,7 @@ mod tests {
             let prompt = Some((Api::ChatCompletions, prompt.clone()));
             let mut meter = Meter::open(Arc::clone(&app.engine.accounts), asked, &route, prompt);
             meter.answered(&target, false);
-            let mut settling = Box::pin(meter.complete_and_settle());
-            poll_fn(|cx| {
-                polls -= 1;
-                let ready = settling.as_mut().poll(cx).is_ready();
-                if ready || polls == 0 { Poll::Ready(()) } else { Poll::Pending }
-            })
-            .await;
+            fixtures::leave(meter.complete_and_settle(), polls).await;
         }
         // What has begun to be counted is so before long.
         let period = UsageQuery::between(ctx.now - TimeDelta::days(1), ctx.now + TimeDelta::days(1));

@@ -148,15 +148,14 @@ impl Recorder {
 
 #[cfg(test)]
 mod tests {
-    use std::future::poll_fn;
-    use std::task::Poll;
+    use std::pin::pin;
 
     use serde_json::json;
     use zumik_types::V1ResponseId;
 
     use super::*;
     use crate::engine::Reservation;
-    use crate::fixtures::{app, begun, head, response};
+    use crate::fixtures::{app, begun, head, leave, response};
     use crate::store::Idempotency;
     use crate::store::sqlite::{Options, SqliteStore};
 
@@ -181,17 +180,6 @@ mod tests {
         events(futures_util::stream::iter([Piece::Last(Bytes::new(), kept)]), recorder)
     }
 
-    /// Reads on so many times, and goes away.
-    async fn leave(events: impl Stream<Item = Result<Bytes, Infallible>>, mut polls: usize) {
-        let mut events = Box::pin(events);
-        poll_fn(|cx| {
-            polls -= 1;
-            let ready = events.poll_next_unpin(cx).is_ready();
-            if ready || polls == 0 { Poll::Ready(()) } else { Poll::Pending }
-        })
-        .await;
-    }
-
     async fn open(folder: &std::path::Path) -> (Arc<App>, ProjectCtx) {
         app(Arc::new(SqliteStore::open(Options::new(folder)).await.unwrap())).await
     }
@@ -202,7 +190,7 @@ mod tests {
         let (app, ctx) = open(folder.path()).await;
         for polls in 1..8 {
             let response = begun(&app, &ctx).await;
-            leave(end(&app, &ctx, response.id(), Held::nothing()), polls).await;
+            leave(pin!(end(&app, &ctx, response.id(), Held::nothing())).next(), polls).await;
             app.running.end().await;
             let found = app.store.retrieve_v1_response(&ctx, response.id()).await.unwrap();
             assert!(found.is_complete(), "gone after {polls} polls: {found:?}");
@@ -221,7 +209,7 @@ mod tests {
             // Another request has taken the key over.
             app.store.release(held.lease().unwrap().clone()).await.unwrap();
             app.store.reserve(&ctx, &key).await.unwrap();
-            leave(end(&app, &ctx, response.id(), held), polls).await;
+            leave(pin!(end(&app, &ctx, response.id(), held)).next(), polls).await;
             app.running.end().await;
             let found = app.store.retrieve_v1_response(&ctx, response.id()).await.unwrap();
             assert_eq!(found.members()["status"], "failed", "gone after {polls} polls");

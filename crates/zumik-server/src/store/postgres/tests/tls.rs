@@ -6,6 +6,7 @@ use tempfile::TempDir;
 use zumik_test_postgres::Authority;
 
 use super::*;
+use crate::chain::chain;
 
 /// A server whose certificate is for `localhost` alone, and a folder with two files: `ours.pem` is the authority that
 /// signed it, `other.pem` another one.
@@ -42,18 +43,6 @@ impl Encrypted {
     fn file(&self, name: &str) -> String {
         format!("sslrootcert={}", self.folder.path().join(name).display())
     }
-}
-
-/// An error with all that is behind it.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(source) = next {
-        text.push_str(": ");
-        text.push_str(&source.to_string());
-        next = source.source();
-    }
-    text
 }
 
 #[tokio::test]
