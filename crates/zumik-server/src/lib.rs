@@ -15,6 +15,7 @@
 mod aliases;
 mod app;
 mod batches;
+mod blocking;
 mod chain;
 pub mod clock;
 pub mod config;

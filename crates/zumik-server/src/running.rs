@@ -1,35 +1,14 @@
 //! What a shutdown waits for.
 
-use thiserror::Error;
 use tokio::runtime::Handle;
-use tokio::task::JoinError;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
+
+use crate::blocking::BrokenOff;
 
 /// Requests, streams, and what must come to its end although whoever asked for it has gone. Clones are the same one.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Running(TaskTracker);
-
-/// Something panicked, or the runtime ended before it did. What a panic says may hold contents, so it is not repeated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("it panicked, or was broken off by the end of the process")]
-pub(crate) struct BrokenOff;
-
-impl From<JoinError> for BrokenOff {
-    fn from(_: JoinError) -> Self {
-        Self
-    }
-}
-
-/// Does something that takes long on a thread for blocking work.
-///
-/// # Errors
-/// It was broken off.
-pub(crate) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, BrokenOff> {
-    Ok(tokio::task::spawn_blocking(work).await?)
-}
 
 impl Running {
     /// Something runs until this is dropped.
@@ -96,12 +75,9 @@ mod tests {
 
     #[tokio::test]
     async fn what_a_panic_said_is_not_told() {
-        let running = Running::default();
-        let broken: Result<(), BrokenOff> = running.see_through(async { panic!("canary") }).await;
-        let aside: Result<(), BrokenOff> = blocking(|| panic!("canary")).await;
-        for broken in [broken.unwrap_err(), aside.unwrap_err()] {
-            assert!(!format!("{broken} {broken:?}").contains("canary"));
-        }
+        let broken: Result<(), BrokenOff> = Running::default().see_through(async { panic!("canary") }).await;
+        let broken = broken.unwrap_err();
+        assert!(!format!("{broken} {broken:?}").contains("canary"));
     }
 
     #[test]

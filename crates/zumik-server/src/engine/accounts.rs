@@ -15,10 +15,10 @@ use super::event::{Measured, event};
 use super::meter::Account;
 use super::reuse::ReuseWindow;
 use super::tokens::tokens;
+use crate::blocking::BrokenOff;
 use crate::clock::Clock;
 use crate::http::{Inference, Limits, Metrics};
 use crate::mint::Mint;
-use crate::running::BrokenOff;
 use crate::usage::UsageLog;
 
 /// Most accounts that wait to be settled. One more is settled without measuring what it reused.

@@ -17,8 +17,8 @@ use super::{
     Route, Routing, Settled, Surface, Target, Wanted, count_tokens,
 };
 use crate::app::App;
+use crate::blocking::BrokenOff;
 use crate::domain::{Block, Message, PromptError, Role, Source, compile};
-use crate::running::BrokenOff;
 use crate::store::{ProjectCtx, PromptState, StoreError};
 
 /// What a request asks for.

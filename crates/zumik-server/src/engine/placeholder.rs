@@ -7,8 +7,8 @@ use sha2::{Digest, Sha256};
 
 use super::tokens::truncate;
 use super::{Failure, Generated, Local, Prompted};
+use crate::blocking::blocking;
 use crate::domain::{Message, Role};
-use crate::running::blocking;
 
 /// Answers every prompt with a text that is a function of model and prompt alone.
 #[derive(Debug, Clone, Copy, Default)]

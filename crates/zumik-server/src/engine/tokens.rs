@@ -4,7 +4,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::running::{BrokenOff, blocking};
+use crate::blocking::{BrokenOff, blocking};
 
 /// Up to this many bytes are counted where they are; it takes less than a millisecond.
 const IN_LINE: usize = 16 * 1024;

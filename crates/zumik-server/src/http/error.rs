@@ -7,7 +7,7 @@ use http::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICA
 use http::{Response, StatusCode};
 use zumik_types::{BranchState, ErrorBody, ErrorEnvelope, ErrorType, Extra};
 
-use crate::running::BrokenOff;
+use crate::blocking::BrokenOff;
 use crate::store::{Kind, StoreError};
 
 /// What a request is answered with when it is not answered with success.

@@ -6,7 +6,7 @@ use thiserror::Error;
 use zumik_types::{BatchStatus, BranchState, SessionStatus};
 
 use super::REPORT_TIME;
-use crate::running::BrokenOff;
+use crate::blocking::BrokenOff;
 
 /// Why a store operation did not do what it was asked. Nothing was written, whatever the reason.
 #[derive(Debug, Error)]

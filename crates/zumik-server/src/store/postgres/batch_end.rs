@@ -10,7 +10,7 @@ use super::PostgresStore;
 use super::db::{Db, Env, bytes, count, id, stored};
 use super::files::SealedFile;
 use super::sweep::STEP;
-use crate::running::blocking;
+use crate::blocking::blocking;
 use crate::store::batch_results::Unanswered;
 use crate::store::durable::batch_end::{Files, State, Texts};
 use crate::store::durable::batches::{line_state, read_line, result_place, status};

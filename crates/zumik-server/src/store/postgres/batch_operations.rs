@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use zumik_types::{Batch, BatchId, CreateBatchRequest};
 
 use super::PostgresStore;
-use crate::running::blocking;
+use crate::blocking::blocking;
 use crate::store::durable::batches::{Claim, SealedBatch, SealedOutcome};
 use crate::store::{
     Advanced, BatchPage, BatchStore, ClaimedLine, Idempotency, LineLease, LineOutcome, Page, ProjectCtx,

@@ -14,7 +14,7 @@ use super::answers::Found;
 use super::db::{Db, Env};
 use super::fault::Race;
 use super::sweep::STEP;
-use crate::running::blocking;
+use crate::blocking::blocking;
 use crate::store::{Answer, Idempotency, ProjectCtx, Result, StoreError, Written};
 
 /// How often an operation that lost a race is run. Whoever was faster has made progress, so a loser seldom loses twice.

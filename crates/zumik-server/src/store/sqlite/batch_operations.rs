@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use zumik_types::{Batch, BatchId, CreateBatchRequest};
 
 use super::SqliteStore;
-use crate::running::blocking;
+use crate::blocking::blocking;
 use crate::store::durable::batches::{SealedBatch, SealedOutcome};
 use crate::store::{
     Advanced, BatchPage, BatchStore, ClaimedLine, Idempotency, LineLease, LineOutcome, Page, ProjectCtx,

@@ -55,9 +55,9 @@ use reader::Readers;
 use writer::Writer;
 
 use super::Result;
+use crate::blocking::blocking;
 use crate::clock::{Clock, SystemClock};
 use crate::mint::{Mint, RandomMint};
-use crate::running::blocking;
 use crate::seal::{MasterKey, Vault};
 
 /// How often a purge tries to empty the log before it leaves that to the sweep.

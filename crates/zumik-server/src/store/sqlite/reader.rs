@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::connection::open_reader;
 use super::{Db, Env};
-use crate::running::blocking;
+use crate::blocking::blocking;
 use crate::store::{Result, StoreError};
 
 /// Reads at one time, and connections kept open while idle. Reads in line are not counted: there are as many

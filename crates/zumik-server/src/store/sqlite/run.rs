@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::answers::Found;
 use super::sweep::STEP;
 use super::{Db, Env, SqliteStore};
-use crate::running::blocking;
+use crate::blocking::blocking;
 use crate::store::{Answer, Idempotency, ProjectCtx, Result, Written};
 
 /// What a keyed write came to inside its transaction.

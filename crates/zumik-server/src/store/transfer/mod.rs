@@ -23,7 +23,7 @@ pub use error::TransferError;
 use rows::{Row, Tally};
 use tables::{TABLES, Table};
 
-use crate::running::blocking;
+use crate::blocking::blocking;
 use crate::seal::{MasterKey, Vault};
 use crate::store::postgres::{self, Address};
 use crate::store::sqlite;

@@ -14,6 +14,7 @@ use zumik_types::{EmbeddingEncoding, ResponseId};
 use super::generations::{Kept, attached, headers, keep_answer, privacy_mode, session_ref};
 use super::hints::{self, Wishes};
 use crate::app::App;
+use crate::blocking::blocking;
 use crate::engine::members::{Members, json};
 use crate::engine::{
     Api, Asked, Failure, Held, ModelAnswer, ModelBody, ModelCall, ProviderError, Reservation, Route, Surface,
@@ -22,7 +23,6 @@ use crate::engine::{
 use crate::http::call::Call;
 use crate::http::input::Fields;
 use crate::http::{ApiError, Reply};
-use crate::running::blocking;
 use crate::store::Answer;
 
 /// Most texts of one request.

@@ -8,12 +8,12 @@ use zumik_types::V1ResponseId;
 
 use super::super::generations::{Kept, commit, headers};
 use crate::app::App;
+use crate::blocking::BrokenOff;
 use crate::domain::ResponseObject;
 use crate::engine::{Held, Target, qos};
 use crate::http::call::Call;
 use crate::http::{ApiError, Reply};
 use crate::insist::insist;
-use crate::running::BrokenOff;
 use crate::store::{Answer, ProjectCtx, StoreError, StoredResponse};
 
 /// Keeps the response as `queued`, answers it, and works on it from then on. `work` makes the response as it ends.

@@ -12,6 +12,7 @@ use super::super::streams::{self, Piece};
 use super::background::{finish, stored};
 use super::provider::{Question, Spoken};
 use crate::app::App;
+use crate::blocking::BrokenOff;
 use crate::chain::chain;
 use crate::domain::ResponseObject;
 use crate::engine::{Failure, Frame, Gathered, Held, Meter, ModelBody, ModelStream, ProviderError, Work};
@@ -19,7 +20,6 @@ use crate::http::call::Call;
 use crate::http::{ApiError, OpenStream, Reply};
 use crate::insist::PAUSE;
 use crate::openai::{Adoption, ChatStream, Draft, Events, Told, write_error};
-use crate::running::BrokenOff;
 use crate::store::{Answer, Generation, ProjectCtx};
 
 /// Answers with the events of a response. It is kept before the first of them is sent, so that its id means something to
