@@ -218,7 +218,7 @@ pub struct PostgresStore {
     groups: Arc<Groups>,
     callers: Callers,
     /// Reports at one time: a part of the connections, so that there are some for all else.
-    reports: Semaphore,
+    reports: Arc<Semaphore>,
 }
 
 impl PostgresStore {
@@ -241,7 +241,7 @@ impl PostgresStore {
         let project_rows = parking_lot::RwLock::default();
         let env = Env { vault, mint, clock, presence, heads: heads::Heads::default(), project_rows };
         let groups = Groups::new(pool.clone());
-        let reports = Semaphore::new((connections / REPORTS_OF).max(1));
+        let reports = Arc::new(Semaphore::new((connections / REPORTS_OF).max(1)));
         let store = Self { env: Arc::new(env), pool, groups, callers: Callers::default(), reports };
         let key = store.write(|db| Box::pin(db.ensure_signing_key())).await?;
         if key.is_test_key() {

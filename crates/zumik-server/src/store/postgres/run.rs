@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use deadpool_postgres::{Object, Transaction};
 use serde::Serialize;
+use tokio::runtime::Handle;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_postgres::IsolationLevel;
 
 use super::PostgresStore;
@@ -99,16 +101,18 @@ impl PostgresStore {
         read: impl for<'t> Fn(&'t Db<'t, 'r>) -> Work<'t, T> + Send + Sync,
     ) -> Result<T> {
         let report = async {
-            let _permit = self.reports.acquire().await.map_err(StoreError::unavailable)?;
-            let mut lent = Lent::default();
-            let sql = snapshot(lent.0.insert(self.connection().await?)).await?;
+            let permit = Arc::clone(&self.reports).acquire_owned().await.map_err(StoreError::unavailable)?;
+            let mut lent = Lent { connection: Some(self.connection().await?), permit: Some(permit) };
+            let connection =
+                lent.connection.as_mut().ok_or_else(|| StoreError::unavailable("no connection"))?;
+            let sql = snapshot(connection).await?;
             // The database notices that nobody listens when it sends something, which may be at the very end. The time of
             // the report is over before its own, so that it is known why.
             let net = most + Duration::from_secs(1);
             sql.batch_execute(&format!("SET LOCAL statement_timeout = {}", net.as_millis())).await?;
             let value = read(&Db::new(&sql, &self.env)).await?;
             sql.commit().await?;
-            lent.0.take();
+            lent.connection = None;
             Ok(value)
         };
         tokio::time::timeout(most, report).await.map_err(|_| StoreError::TooLong)?
@@ -167,14 +171,27 @@ impl PostgresStore {
     }
 }
 
-/// A connection that goes back to the pool only when it is taken out of here. Else it is closed: whatever it was asked and
-/// nobody waits for any more would hold up who gets it next.
-#[derive(Default)]
-struct Lent(Option<Object>);
+/// A connection of a report. It goes back to the pool only when it is taken out of here: whatever it was asked and nobody
+/// waits for any more would hold up who gets it next. Else it is closed when the database has done with it, and until then
+/// its permit is held, so that there are never more at work than permits.
+struct Lent {
+    connection: Option<Object>,
+    permit: Option<OwnedSemaphorePermit>,
+}
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        drop(self.0.take().map(Object::take));
+        let (Some(connection), permit) = (self.connection.take().map(Object::take), self.permit.take())
+        else {
+            return;
+        };
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(async move {
+                // An answer to this comes behind those that nobody waits for. Their time is limited.
+                let _ = connection.simple_query("").await;
+                drop(permit);
+            });
+        }
     }
 }
 

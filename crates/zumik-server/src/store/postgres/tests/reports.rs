@@ -70,3 +70,23 @@ async fn a_report_that_nobody_waits_for_holds_no_connection_up() {
     }
     tokio::time::timeout(PATIENCE, store.check_ready()).await.unwrap().unwrap();
 }
+
+#[tokio::test]
+async fn a_report_that_nobody_waits_for_has_its_permit_for_as_long_as_the_database_is_at_it() {
+    let Some(replicas) = Replicas::start().await else { return };
+    let store = narrow(&replicas).await;
+    let started = Semaphore::new(0);
+    let sleep = || {
+        store.report(PATIENCE, |db| {
+            started.add_permits(1);
+            Box::pin(db.run("SELECT pg_sleep(0.5)", &[]))
+        })
+    };
+    tokio::select! {
+        _ = sleep() => unreachable!("it sleeps for longer"),
+        permit = started.acquire() => permit.unwrap().forget(),
+    }
+    assert_eq!(store.reports.available_permits(), 0);
+    sleep().await.unwrap();
+    assert_eq!(store.reports.available_permits(), 1);
+}
