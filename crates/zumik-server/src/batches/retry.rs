@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::http::handlers::chat::LineAnswer;
+use crate::store::SOON;
 
 /// Attempts that a line has, those that ended with the process included.
 pub(super) const ATTEMPTS: u32 = 5;
@@ -17,7 +18,7 @@ const FIRST_PAUSE: Duration = Duration::from_secs(2);
 const REST: Duration = Duration::from_secs(15);
 
 /// The longest of these pauses, whatever is asked for: another provider may have come to serve the model meanwhile.
-const LONGEST_REST: Duration = Duration::from_secs(60);
+const LONGEST_REST: Duration = Duration::from_secs(SOON.num_seconds().unsigned_abs());
 
 /// What follows an answer. A pause is at least as long as the answer asks for, that of a rest up to a minute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -20,9 +20,12 @@ pub const BATCH_LIFETIME: TimeDelta = TimeDelta::days(30);
 /// How long a claim holds a line before it must be renewed.
 pub const LINE_LEASE: TimeDelta = TimeDelta::seconds(60);
 
-/// Lines of one batch that wait for their next attempt, at most: with so many, no other line of it is begun. What keeps them
-/// waiting keeps the others too, and each attempt is a transaction.
+/// Lines of one batch that wait for an attempt that is [near](SOON), at most: with so many, no other line of it is begun. What
+/// keeps them waiting mostly keeps the others too, and each attempt is a transaction.
 pub const MOST_WAITING: u32 = 256;
+
+/// What waits for longer costs nothing meanwhile, and does not hold its batch up.
+pub const SOON: TimeDelta = TimeDelta::seconds(60);
 
 /// The state of batches. A batch is a row for each line of its input: whoever claims a line holds it by a lease, and
 /// what a line came to is kept together with the counts of its batch, fenced by the epoch of the claim.

@@ -42,7 +42,7 @@ pub use answer::{ANSWER_LIFETIME, Answer, Idempotency, LEASE, Lease, Reserved, W
 pub(crate) use batch_rules::OUTPUT_PURPOSE;
 pub use batches::{
     Advanced, BATCH_LIFETIME, BatchPage, BatchStore, COMPLETION_WINDOW, ClaimedLine, LINE_LEASE, LineLease,
-    LineOutcome, MOST_WAITING, OUTPUT_LIFETIME,
+    LineOutcome, MOST_WAITING, OUTPUT_LIFETIME, SOON,
 };
 pub use error::{Guard, Kind, Limit, StoreError};
 pub use hints::HintStore;

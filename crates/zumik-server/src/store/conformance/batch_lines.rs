@@ -9,7 +9,7 @@ use zumik_types::BatchStatus;
 use super::batches::{advance, answered, claim, lines, names, read, settle, start};
 use super::world::{World, fresh};
 use crate::clock::Clock as _;
-use crate::store::{ClaimedLine, LineOutcome, MOST_WAITING, StoreError};
+use crate::store::{ClaimedLine, LineOutcome, MOST_WAITING, SOON, StoreError};
 
 async fn lost(world: &World, line: &ClaimedLine) {
     let settled = world.store.settle_batch_line(line, answered(200), world.clock.now()).await;
@@ -136,6 +136,19 @@ pub(super) async fn a_batch_of_which_many_lines_wait_is_held_up_and_holds_up_no_
         next.iter().map(|line| (&line.batch, line.attempt)).collect::<Vec<_>>(),
         [(&blocked.id, 1); 2]
     );
+}
+
+pub(super) async fn lines_that_wait_for_long_hold_no_other_up(world: World) {
+    let names: Vec<_> = (0..MOST_WAITING + 1).map(|n| n.to_string()).collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    start(&world, &names).await;
+    let late = world.clock.now() + SOON + TimeDelta::milliseconds(1);
+    for line in claim(&world, MOST_WAITING).await {
+        settle(&world, &line, LineOutcome::Again(late)).await;
+    }
+    let next = world.store.next_batch_work(world.clock.now()).await.unwrap();
+    assert!(next.is_some_and(|next| next <= world.clock.now()), "{next:?}");
+    assert_eq!(claim(&world, 9).await.len(), 1);
 }
 
 pub(super) async fn batches_take_turns(world: World) {

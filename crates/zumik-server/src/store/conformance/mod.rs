@@ -188,6 +188,7 @@ laws! {
         a_line_that_waits_is_due_at_its_time,
         a_line_that_rests_is_due_at_its_time_and_its_attempt_does_not_count,
         a_batch_of_which_many_lines_wait_is_held_up_and_holds_up_no_other,
+        lines_that_wait_for_long_hold_no_other_up,
         batches_take_turns,
         every_line_comes_to_exactly_one_end;
     batch_files:

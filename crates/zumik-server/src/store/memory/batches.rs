@@ -16,7 +16,8 @@ use crate::store::batch_rules::{self, check_batch_room};
 use crate::store::rules::{missing_after, whole_seconds};
 use crate::store::{
     Advanced, BATCH_LIFETIME, BatchPage, BatchStore, COMPLETION_WINDOW, ClaimedLine, Idempotency, Kind,
-    LineLease, LineOutcome, MOST_WAITING, OUTPUT_LIFETIME, Page, ProjectCtx, Result, StoreError, Written,
+    LineLease, LineOutcome, MOST_WAITING, OUTPUT_LIFETIME, Page, ProjectCtx, Result, SOON, StoreError,
+    Written,
 };
 
 pub(super) struct BatchEntry {
@@ -78,9 +79,9 @@ impl BatchEntry {
 
     /// When the first of its waiting lines is due, in milliseconds, if so many wait that no other line is begun.
     pub(super) fn held_up_until(&self, now: i64) -> Option<i64> {
-        let waiting =
-            self.lines.iter().filter(|line| matches!(line.state, LineState::Waiting) && line.due > now);
-        let mut due: Vec<_> = waiting.map(|line| line.due).collect();
+        let near = now + 1..=now + SOON.num_milliseconds();
+        let waiting = self.lines.iter().filter(|line| matches!(line.state, LineState::Waiting));
+        let mut due: Vec<_> = waiting.map(|line| line.due).filter(|due| near.contains(due)).collect();
         due.sort_unstable();
         due.first().copied().filter(|_| due.len() >= MOST_WAITING as usize)
     }

@@ -10,20 +10,20 @@ use super::db::{Db, bytes, count, id, stored};
 use crate::domain::Scopes;
 use crate::store::durable::batches::{Claim, Owner, SealedOutcome, line_state, piece_place, result_place};
 use crate::store::durable::times::seconds;
-use crate::store::{ClaimedLine, LINE_LEASE, LineLease, MOST_WAITING, Result, StoreError};
+use crate::store::{ClaimedLine, LINE_LEASE, LineLease, MOST_WAITING, Result, SOON, StoreError};
 
 impl Db<'_, '_> {
     /// Claims lines that are due; batches that were served longest ago come first and share what there is.
     pub(super) async fn claim_batch_lines(&self, now: DateTime<Utc>, most: u32) -> Result<Vec<Claim>> {
-        let millis = now.timestamp_millis();
+        let (millis, near) = (now.timestamp_millis(), (now + SOON).timestamp_millis());
         let batches: Vec<i64> = self
             .all(
                 "SELECT id FROM batches b WHERE status = 1 AND expires_at > $1
                    AND EXISTS (SELECT 1 FROM batch_lines l WHERE l.batch = b.id AND l.state < 2 AND l.due <= $2)
                    AND (SELECT count(*) FROM (SELECT 1 FROM batch_lines l WHERE l.batch = b.id
-                          AND l.state = 0 AND l.due > $2 LIMIT $4) waiting) < $4
+                          AND l.state = 0 AND l.due > $2 AND l.due <= $5 LIMIT $4) waiting) < $4
                  ORDER BY served_at, id LIMIT $3",
-                &[&seconds(now), &millis, &i64::from(most), &i64::from(MOST_WAITING)],
+                &[&seconds(now), &millis, &i64::from(most), &i64::from(MOST_WAITING), &near],
                 |row| Ok(row.try_get(0)?),
             )
             .await?;
@@ -235,13 +235,13 @@ impl Db<'_, '_> {
                WHEN 1 THEN least(expires_at * 1000, coalesce(
                  (SELECT CASE WHEN count(*) < $2 THEN NULL ELSE min(due) END FROM
                     (SELECT due FROM batch_lines WHERE batch = b.id AND state = 0 AND due > $1
-                     ORDER BY due LIMIT $2) waiting),
+                     AND due <= $3 ORDER BY due LIMIT $2) waiting),
                  (SELECT min(due) FROM batch_lines WHERE batch = b.id AND state < 2)))
                WHEN 3 THEN least(expires_at * 1000,
                  (SELECT min(due) FROM batch_lines WHERE batch = b.id AND state = 1))
                ELSE 0 END)
              FROM batches b WHERE status < 4",
-            &[&now.timestamp_millis(), &i64::from(MOST_WAITING)],
+            &[&now.timestamp_millis(), &i64::from(MOST_WAITING), &(now + SOON).timestamp_millis()],
         )
         .await
     }

@@ -12,19 +12,19 @@ use crate::domain::Scopes;
 use crate::store::durable::batches::{Claim, Owner, SealedOutcome, line_state, piece_place, result_place};
 use crate::store::durable::ids::PublicId;
 use crate::store::durable::times::seconds;
-use crate::store::{ClaimedLine, LINE_LEASE, LineLease, MOST_WAITING, Result, StoreError};
+use crate::store::{ClaimedLine, LINE_LEASE, LineLease, MOST_WAITING, Result, SOON, StoreError};
 
 impl Db<'_> {
     /// Claims lines that are due; batches that were served longest ago come first and share what there is.
     pub(super) fn claim_batch_lines(&self, now: DateTime<Utc>, most: u32) -> Result<Vec<Claim>> {
-        let millis = now.timestamp_millis();
+        let (millis, near) = (now.timestamp_millis(), (now + SOON).timestamp_millis());
         let batches = self.all(
             "SELECT id FROM batches WHERE status = 1 AND expires_at > ?1
                AND EXISTS (SELECT 1 FROM batch_lines WHERE batch = batches.id AND state < 2 AND due <= ?2)
                AND (SELECT count(*) FROM (SELECT 1 FROM batch_lines WHERE batch = batches.id
-                      AND state < 2 AND state = 0 AND due > ?2 LIMIT ?4)) < ?4
+                      AND state < 2 AND state = 0 AND due > ?2 AND due <= ?5 LIMIT ?4)) < ?4
              ORDER BY served_at, id LIMIT ?3",
-            params![seconds(now), millis, most, MOST_WAITING],
+            params![seconds(now), millis, most, MOST_WAITING, near],
             |row| row.get::<_, i64>(0),
         )?;
         let share = (most as usize).div_ceil(batches.len().max(1));
@@ -202,13 +202,13 @@ impl Db<'_> {
                WHEN 1 THEN min(expires_at * 1000, coalesce(
                  (SELECT CASE WHEN count(*) < ?2 THEN NULL ELSE min(due) END FROM
                     (SELECT due FROM batch_lines WHERE batch = batches.id AND state < 2 AND state = 0 AND due > ?1
-                     ORDER BY due LIMIT ?2)),
+                     AND due <= ?3 ORDER BY due LIMIT ?2)),
                  (SELECT min(due) FROM batch_lines WHERE batch = batches.id AND state < 2), expires_at * 1000))
                WHEN 3 THEN min(expires_at * 1000, coalesce(
                  (SELECT min(due) FROM batch_lines WHERE batch = batches.id AND state = 1), expires_at * 1000))
                ELSE 0 END)
              FROM batches WHERE status < 4",
-            params![now.timestamp_millis(), MOST_WAITING],
+            params![now.timestamp_millis(), MOST_WAITING, (now + SOON).timestamp_millis()],
         )
     }
 }
