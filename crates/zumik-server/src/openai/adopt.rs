@@ -183,7 +183,10 @@ impl Adoption {
     }
 
     fn failed(&self, data: &[u8]) -> ResponseObject {
-        let Fault { code, message } = Fault::reported(&serde_json::from_slice(data).unwrap_or_default());
+        let event: Value = serde_json::from_slice(data).unwrap_or_default();
+        // Some providers put what they say into an envelope.
+        let error = event.get("error").filter(|error| error.is_object()).unwrap_or(&event);
+        let Fault { code, message } = Fault::reported(error);
         let mut response = self.partial();
         response.fail(&code, &message);
         response
@@ -321,16 +324,18 @@ mod tests {
 
     #[test]
     fn an_error_event_of_the_provider_ends_the_response_as_failed() {
-        let mut adoption = Adoption::new(ours());
-        let mut out = Vec::new();
-        let error = r#"{"type":"error","code":"rate_limit_exceeded","message":"Slow down.","param":null}"#;
-        assert!(adoption.event(error.as_bytes(), &mut out).is_last);
-        let response = adoption.end(&mut out);
-        assert_eq!(
-            json!(response)["error"],
-            json!({ "code": "rate_limit_exceeded", "message": "Slow down." })
-        );
-        assert_eq!(events(&out)[0]["message"], "Slow down.");
+        for (error, code) in [
+            (r#""code":"rate_limit_exceeded","message":"Slow down.","param":null"#, "rate_limit_exceeded"),
+            (r#""error":{"code":"rate_limit_exceeded","message":"Slow down."}"#, "rate_limit_exceeded"),
+            (r#""error":{"code":529,"message":"Slow down."}"#, "529"),
+        ] {
+            let mut adoption = Adoption::new(ours());
+            let mut out = Vec::new();
+            assert!(adoption.event(format!(r#"{{"type":"error",{error}}}"#).as_bytes(), &mut out).is_last);
+            let response = adoption.end(&mut out);
+            assert_eq!(json!(response)["error"], json!({ "code": code, "message": "Slow down." }), "{error}");
+            assert!(events(&out)[0].to_string().contains("Slow down."), "{error}");
+        }
     }
 
     #[test]

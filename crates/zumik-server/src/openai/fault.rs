@@ -18,13 +18,14 @@ impl Fault {
         Self::of("The provider of this model gave an answer that is not valid.")
     }
 
-    /// What a provider says of a failure: an object with `code` and `message`, or a text.
+    /// What a provider says of a failure: an object with `code`, which may be a number, and `message`, or a text.
     pub(super) fn reported(error: &Value) -> Self {
         let text = |name: &str| error[name].as_str().filter(|text| !text.is_empty());
         let message = error.as_str().or_else(|| text("message"));
         let fault = Self::of(message.unwrap_or("The provider of this model failed in its answer."));
-        match text("code") {
-            Some(code) => Self { code: code.to_owned(), ..fault },
+        let number = || error["code"].as_number().map(ToString::to_string);
+        match text("code").map(str::to_owned).or_else(number) {
+            Some(code) => Self { code, ..fault },
             None => fault,
         }
     }
