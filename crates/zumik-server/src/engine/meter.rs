@@ -170,15 +170,13 @@ impl Meter {
     pub(crate) fn fail(mut self, failure: &Failure) {
         let end = match failure {
             Failure::Deadline(_) => End::Expired,
-            Failure::Provider(
-                ProviderError::NoTarget | ProviderError::LeftAlone | ProviderError::Unlisted(_),
-            ) => End::Rejected("provider_unavailable"),
+            Failure::Provider(error) if error.is_unasked() => End::Rejected("provider_unavailable"),
+            Failure::Provider(ProviderError::NoTarget) => End::Rejected("provider_unavailable"),
             Failure::Provider(ProviderError::Refused(_)) => End::Failed(None),
             Failure::Provider(_) => End::Failed(Some("provider_unavailable")),
             _ => End::Failed(None),
         };
-        let unasked =
-            matches!(failure, Failure::Provider(ProviderError::LeftAlone | ProviderError::Unlisted(_)));
+        let unasked = matches!(failure, Failure::Provider(error) if error.is_unasked());
         if let Some(account) = self.close(end).filter(|account| !(unasked && account.asked.comes_again)) {
             self.accounts.settle_later(account);
         }

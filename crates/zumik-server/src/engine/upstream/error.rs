@@ -127,6 +127,11 @@ impl ProviderError {
         !matches!(self, Self::Refused(_) | Self::NoTarget)
     }
 
+    /// Whether no model was asked, and one may be some time later.
+    pub(crate) fn is_unasked(&self) -> bool {
+        matches!(self, Self::LeftAlone | Self::Unlisted(_))
+    }
+
     /// Whether the same target might do better in a moment.
     pub(crate) fn may_pass_soon(&self) -> bool {
         matches!(self, Self::Unreachable(_) | Self::BrokeOff(_) | Self::Failed(500 | 502 | 503))

@@ -251,7 +251,7 @@ impl From<Failure> for ApiError {
 
 impl From<ProviderError> for ApiError {
     fn from(error: ProviderError) -> Self {
-        let unasked = matches!(error, ProviderError::LeftAlone | ProviderError::Unlisted(_));
+        let unasked = error.is_unasked();
         let message = match error {
             ProviderError::Refused(refusal) => {
                 let Refusal { status, message, code, param } = *refusal;
