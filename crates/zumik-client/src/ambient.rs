@@ -36,6 +36,7 @@ impl Ambient for World {
         if getrandom::fill(&mut bytes).is_err() {
             fastrand::fill(&mut bytes);
         }
+        // Not by a formatter: every POST of the client comes here.
         let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
         digits.map(|digit| char::from(b"0123456789abcdef"[usize::from(digit)])).collect()
     }

@@ -24,12 +24,19 @@ pub(crate) struct BaseUrl {
     loopback: bool,
 }
 
-/// A base URL that is refused, unless it may hold a password, or be a key in the wrong place.
+/// Scheme, host and port of a base URL that is refused. What else stands in its place may be a password or a key.
 fn shown(text: &str) -> String {
-    match text.contains([':', '/']) && !text.contains(['@', '?', '#']) {
-        true => format!(" '{}'", text.chars().take(200).collect::<String>()),
-        false => String::new(),
+    let (scheme, rest) = text.split_once("://").map_or(("", text), |(scheme, rest)| (scheme, rest));
+    let (authority, path) = rest.split_once('/').map_or((rest, ""), |(authority, _)| (authority, "/…"));
+    let (host, port) = authority.rsplit_once(':').unwrap_or((authority, ""));
+    let is_scheme = scheme.bytes().all(|byte| byte.is_ascii_alphabetic());
+    let is_host = host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.[:]".contains(&byte));
+    let is_port = port.len() <= 5 && port.bytes().all(|byte| byte.is_ascii_digit());
+    if scheme.is_empty() && port.is_empty() || !(is_scheme && is_host && is_port) {
+        return String::new();
     }
+    let separator = if scheme.is_empty() { "" } else { "://" };
+    format!(" '{scheme}{separator}{authority}{path}'")
 }
 
 impl BaseUrl {
@@ -125,7 +132,19 @@ mod tests {
             refused("127.0.0.1:8787")
                 .starts_with("the base URL '127.0.0.1:8787' cannot be used: it must begin")
         );
-        for secret in ["zk_live_canary", "http://u:canary@h", "http://h?key=canary", "http://h#canary"] {
+        assert!(
+            refused("https://gw.example/canary/v1").starts_with("the base URL 'https://gw.example/…' cannot")
+        );
+        for secret in [
+            "zk_live_canary",
+            "canary:canary",
+            "can/ary+canary=",
+            "Authorization: Bearer canary",
+            "https://api.zumik.ai canary",
+            "http://u:canary@h",
+            "http://h?key=canary",
+            "http://h#canary",
+        ] {
             assert!(refused(secret).starts_with("the base URL cannot be used: "), "{secret}");
         }
     }

@@ -11,7 +11,8 @@ use zumik_types::AgentHints;
 use crate::endpoint::BuildError;
 use crate::sse::DEFAULT_MAX_EVENT_BYTES;
 
-/// The default of [`Options::max_body_bytes`]: all files of a project together have no more.
+/// The default of [`Options::max_body_bytes`]: the most that the files of a project may have together,
+/// outputs of batches aside.
 const DEFAULT_MAX_BODY_BYTES: usize = 256 << 20;
 
 /// Header that carries the idempotency key.

@@ -15,17 +15,35 @@ use super::prepare::Prepared;
 pub(crate) struct Limit {
     until: Instant,
     after: Duration,
-    is_deadline: bool,
+    of: Of,
+}
+
+/// What a limit is of.
+#[derive(Debug, Clone, Copy)]
+enum Of {
+    Call,
+    Attempt,
+    FirstEvent,
 }
 
 impl Limit {
-    /// The limit of an attempt that begins now and may take so long.
-    pub(super) fn of_attempt(call: &Prepared, after: Duration) -> Self {
+    /// The limit of an attempt that begins now.
+    pub(crate) fn of_attempt(call: &Prepared) -> Self {
+        Self::of(call, call.attempt_timeout, Of::Attempt)
+    }
+
+    /// The limit of an attempt that begins now and whose first event ends the wait.
+    pub(crate) fn of_first_event(call: &Prepared) -> Self {
+        let own = call.first_event_timeout.map(|after| Self::of(call, after, Of::FirstEvent));
+        own.unwrap_or_else(|| Self::of_attempt(call))
+    }
+
+    fn of(call: &Prepared, after: Duration, of: Of) -> Self {
         let until = delay::after(Instant::now(), after);
         if call.deadline <= until {
-            Self { until: call.deadline, after: call.timeout, is_deadline: true }
+            Self { until: call.deadline, after: call.timeout, of: Of::Call }
         } else {
-            Self { until, after, is_deadline: false }
+            Self { until, after, of }
         }
     }
 
@@ -42,7 +60,11 @@ impl Limit {
 /// How long it was, and what to set for more.
 impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let of = if self.is_deadline { "the timeout of the call" } else { "the limit of one attempt" };
+        let of = match self.of {
+            Of::Call => "the timeout of the call",
+            Of::Attempt => "the limit of one attempt",
+            Of::FirstEvent => "the limit until the first event",
+        };
         write!(f, "{} s, {of}", self.after.as_secs_f64())
     }
 }

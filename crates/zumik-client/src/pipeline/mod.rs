@@ -22,13 +22,13 @@ use tracing::{Instrument as _, Span};
 pub(crate) use self::answer::{kind_in_stream, refused, undecodable};
 pub(crate) use self::budget::Budget;
 pub(crate) use self::delay::after as later;
+pub(crate) use self::limit::Limit;
 pub(crate) use self::prepare::{Prepared, Target, too_large};
 pub(crate) use self::spans::{record_end, record_usage};
 pub(crate) use self::take::{Take, Untaken, Unusable, Whole};
 
 use self::answer::{Attempt, Failure};
 use self::classify::{Pace, Verdict, classify};
-use self::limit::Limit;
 use crate::client::Zumik;
 use crate::endpoint::{BuildError, RequestParts};
 use crate::error::{Outcome, Result};
@@ -103,7 +103,7 @@ async fn run<T: Take>(client: &Zumik, call: &Prepared) -> Result<(Meta, T::Body)
 /// Sends the request once, within the limit of an attempt and the deadline of the call.
 async fn attempt<T: Take>(client: &Zumik, call: &Prepared, number: u32) -> Attempt<T::Body> {
     let shared = client.shared();
-    let limit = Limit::of_attempt(call, T::limit(call));
+    let limit = T::limit(call);
     let span = spans::attempt(call, number);
     let exchange = pin!(async {
         let sent = limit.within(shared.transport.send(call.request.clone())).await?;

@@ -1,12 +1,12 @@
 //! What is made of the body of a successful answer.
 
 use std::future::Future;
-use std::time::Duration;
 
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::limit::Limit;
 use super::prepare::Prepared;
 use crate::error::ErrorKind;
 use crate::response::Meta;
@@ -20,9 +20,9 @@ pub(crate) trait Take: Send + 'static {
     /// `Accept` of the request, where it matters.
     const ACCEPT: Option<&'static str> = None;
 
-    /// How long an attempt may take until its body is taken.
-    fn limit(call: &Prepared) -> Duration {
-        call.attempt_timeout
+    /// Until when an attempt that begins now may take its body.
+    fn limit(call: &Prepared) -> Limit {
+        Limit::of_attempt(call)
     }
 
     /// Takes the body.

@@ -1,7 +1,6 @@
 //! Events as they come over the wire, not yet decoded.
 
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::{BoxStream, StreamExt as _};
@@ -10,7 +9,7 @@ use http::header::CONTENT_TYPE;
 use super::decode::is_done;
 use super::fault::{Fault, Silence};
 use crate::error::ErrorKind;
-use crate::pipeline::{Prepared, Take, Untaken, Unusable};
+use crate::pipeline::{Limit, Prepared, Take, Untaken, Unusable};
 use crate::response::Meta;
 use crate::sse::{SseEvent, SseParser};
 use crate::transport::{ResponseBody, TransportError};
@@ -28,8 +27,8 @@ impl Take for Events {
     type Body = Self;
     const ACCEPT: Option<&'static str> = Some("text/event-stream");
 
-    fn limit(call: &Prepared) -> Duration {
-        call.first_event_timeout.unwrap_or(call.attempt_timeout)
+    fn limit(call: &Prepared) -> Limit {
+        Limit::of_first_event(call)
     }
 
     async fn take(call: &Prepared, meta: &Meta, body: ResponseBody) -> Result<Self, Untaken> {

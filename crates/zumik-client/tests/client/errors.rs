@@ -64,6 +64,14 @@ async fn a_time_that_is_over_is_told_with_what_set_it() {
     let error = call.timeout(Duration::from_millis(300)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout);
     assert_eq!(error.message(), "http://localhost did not answer within 0.3 s, the timeout of the call");
+
+    fake.answer(Answer::hang());
+    let call = client.v1().chat().completions().create("code.fast", ["Why?"]);
+    let error = call.first_event_timeout(Duration::from_secs(2)).max_retries(0).stream().await.unwrap_err();
+    assert_eq!(
+        error.message(),
+        "http://localhost did not answer within 2 s, the limit until the first event"
+    );
 }
 
 #[tokio::test(start_paused = true)]
