@@ -1,5 +1,6 @@
 //! What reaches the user's eyes: styles, a screen to write on, bars, and numbers that read well.
 
+use std::borrow::Cow;
 use std::fmt::{self, Display};
 use std::io::Write;
 
@@ -98,6 +99,15 @@ pub(crate) fn printable(text: &str) -> String {
         }
     }
     safe
+}
+
+/// A text as one argument of a command that is told to the user.
+pub(crate) fn argument(text: &str) -> Cow<'_, str> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-./".contains(c);
+    match !text.is_empty() && text.chars().all(is_plain) {
+        true => text.into(),
+        false => format!("'{}'", text.replace('\'', r"'\''")).into(),
+    }
 }
 
 /// Text of a model, made safe for a terminal: line breaks and tabs stay, other control characters are shown as escapes.

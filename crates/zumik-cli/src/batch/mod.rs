@@ -79,8 +79,11 @@ fn tell_way_back(id: &BatchId, args: &ResultArgs) {
     let mut way = format!("zumik batch resume {id}{}", server_option(&args.client));
     for (option, file) in [("--out", &args.out), ("--errors", &args.errors)] {
         if let Some(file) = file {
-            way += &format!(" {option} {}", file.display());
+            way += &format!(" {option} {}", term::argument(&file.display().to_string()));
         }
+    }
+    if args.force {
+        way += " --force";
     }
     let way = term::printable(&way);
     term::print_error(format_args!("{id}  {}", styled(FAINT, format_args!("if this is interrupted: {way}"))));
@@ -162,16 +165,12 @@ fn show(batch: &Batch, json: bool) -> Result<(), Failure> {
 fn requests_text(batch: &Batch) -> String {
     let counts = &batch.request_counts;
     let (total, answered) = (term::count(counts.total), term::count(counts.completed));
-    let is_open = matches!(
-        batch.status,
-        BatchStatus::Validating | BatchStatus::InProgress | BatchStatus::Finalizing | BatchStatus::Cancelling
-    );
-    if is_open {
-        let failed = term::count(counts.failed);
-        let open = term::count(counts.total.saturating_sub(counts.completed + counts.failed));
-        format!("{total}: {answered} answered, {failed} not answered, {open} to go")
-    } else {
+    if batch.has_ended() {
         format!("{total}: {answered} answered, {} not answered", term::count(unanswered(batch)))
+    } else {
+        let failed = term::count(counts.failed);
+        let open = term::count(unanswered(batch).saturating_sub(counts.failed));
+        format!("{total}: {answered} answered, {failed} not answered, {open} to go")
     }
 }
 
@@ -189,7 +188,7 @@ fn id(text: &str) -> Result<BatchId, Failure> {
 fn advance(bar: &ProgressBar, batch: &Batch) {
     let counts = &batch.request_counts;
     bar.set_length(counts.total);
-    bar.set_position(counts.completed + counts.failed);
+    bar.set_position(counts.completed.saturating_add(counts.failed));
     bar.set_message(match &batch.status {
         BatchStatus::Validating => "checking".to_owned(),
         BatchStatus::InProgress => "running".to_owned(),

@@ -11,7 +11,6 @@ use zumik_types::{Batch, BatchId, BatchStatus, FileId};
 
 use super::line::BatchLine;
 use super::lines::Lines;
-use super::wait::has_ended;
 use crate::api::v1::batches::Batches;
 use crate::api::v1::files::RetrieveFileContent;
 use crate::client::Zumik;
@@ -63,7 +62,7 @@ pub(super) fn ended(batch: Response<Batch>) -> Result<Batch> {
             return Ok(batch.into_inner());
         }
         BatchStatus::Failed => (ErrorKind::BatchFailed, refusal(&batch)),
-        _ if has_ended(&batch) => return Ok(batch.into_inner()),
+        _ if batch.has_ended() => return Ok(batch.into_inner()),
         _ => (ErrorKind::BatchUnfinished, format!("the batch {} is still {}", batch.id, batch.status)),
     };
     let attempts = batch.meta().attempts();

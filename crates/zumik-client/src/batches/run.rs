@@ -140,7 +140,7 @@ impl<'c> IntoFuture for RunBatch<'c> {
             // The batch is there, whatever its end meets: who runs it again needs the key.
             let waited = until_ended(&batches, &batch.id, &mut progress, limit).await;
             let end = waited.map_err(|error| error.with_outcome(Outcome::Ambiguous)).and_then(ended);
-            Ok(BatchResults::of(client, end.map_err(|error| error.with_key_of(batch.meta()))?))
+            Ok(BatchResults::of(client, end.map_err(|error| error.with_idempotency_key(batch.meta().key()))?))
         })
     }
 }

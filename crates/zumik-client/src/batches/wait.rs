@@ -5,7 +5,7 @@ use std::future::IntoFuture;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
-use zumik_types::{Batch, BatchId, BatchStatus};
+use zumik_types::{Batch, BatchId};
 
 use crate::api::v1::batches::Batches;
 use crate::error::{Error, ErrorKind, Outcome, Result};
@@ -124,7 +124,7 @@ async fn asked_until_ended(
         match batches.retrieve(id).send().await {
             Ok(batch) => {
                 progress(&batch);
-                if has_ended(&batch) {
+                if batch.has_ended() {
                     return Ok(batch);
                 }
                 away = None;
@@ -144,19 +144,6 @@ async fn asked_until_ended(
         }
         sleep(pause).await;
         asked += 1;
-    }
-}
-
-/// Whether nothing more happens to a batch: by its status, or where this version does not know that, by its times.
-pub(super) fn has_ended(batch: &Batch) -> bool {
-    use BatchStatus::{Cancelled, Completed, Expired, Failed, Unrecognized};
-    match batch.status {
-        Completed | Failed | Expired | Cancelled => true,
-        Unrecognized(_) => {
-            let ends = [&batch.completed_at, &batch.failed_at, &batch.expired_at, &batch.cancelled_at];
-            ends.into_iter().any(Option::is_some)
-        }
-        _ => false,
     }
 }
 

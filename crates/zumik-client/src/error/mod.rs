@@ -329,11 +329,6 @@ impl Error {
         self
     }
 
-    /// With the key under which something was begun that this error belongs to.
-    pub(crate) fn with_key_of(self, begun: &Meta) -> Self {
-        self.with_idempotency_key(begun.key())
-    }
-
     pub(crate) fn with_operation(mut self, operation: OperationName) -> Self {
         self.0.operation = Some(operation);
         self

@@ -91,10 +91,10 @@ impl<'c> IntoFuture for Purge<'c> {
                 create = create.idempotency_key(key);
             }
             let job = create.send().await?;
-            let begun = job.meta().clone();
+            let begun = job.meta().key().cloned();
             // Whatever goes wrong from here on, the purge has begun.
             let proof = wait.proof(job, Some(artifact_ids)).await;
-            proof.map_err(|error| error.with_outcome(Outcome::Ambiguous).with_key_of(&begun))
+            proof.map_err(|error| error.with_outcome(Outcome::Ambiguous).with_idempotency_key(begun.as_ref()))
         })
     }
 }

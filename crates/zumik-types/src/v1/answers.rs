@@ -1,6 +1,6 @@
 //! Answers by what they say.
 
-use crate::{V1FunctionCall, V1OutputContent, V1OutputItem, V1Response, V1ResponseError};
+use crate::{Batch, BatchStatus, V1FunctionCall, V1OutputContent, V1OutputItem, V1Response, V1ResponseError};
 
 /// Codes by which OpenAI's failed responses blame the request.
 const CODES_OF_REQUESTS: [&str; 17] = [
@@ -43,6 +43,21 @@ impl V1Response {
             V1OutputItem::FunctionCall(call) => Some(call),
             _ => None,
         })
+    }
+}
+
+impl Batch {
+    /// Whether nothing more happens to it: by its status, or where this version does not know that, by its times.
+    pub fn has_ended(&self) -> bool {
+        use BatchStatus::{Cancelled, Completed, Expired, Failed, Unrecognized};
+        match self.status {
+            Completed | Failed | Expired | Cancelled => true,
+            Unrecognized(_) => {
+                let ends = [&self.completed_at, &self.failed_at, &self.expired_at, &self.cancelled_at];
+                ends.into_iter().any(Option::is_some)
+            }
+            _ => false,
+        }
     }
 }
 
