@@ -14,19 +14,20 @@ use crate::term;
 
 /// What holds for a folder: these settings, then the environment, then its `zumik.toml`.
 pub(crate) fn complete(settings: Settings, folder: &Path) -> Result<Settings, Failure> {
-    settings.complete(folder).map_err(|error| {
-        let what = "the settings cannot be used";
-        match error {
-            SettingsError::Unreadable { .. } => Failure::because(what, &error),
-            _ => Failure::misuse(what, &error),
-        }
-    })
+    settings.complete(folder).map_err(|error| unusable(&error))
+}
+
+fn unusable(error: &SettingsError) -> Failure {
+    let what = "the settings cannot be used";
+    match error {
+        SettingsError::Unreadable { .. } => Failure::because(what, error),
+        _ => Failure::misuse(what, error),
+    }
 }
 
 /// Refuses to take a folder for all that a server keeps, when it keeps it in a database.
 pub(crate) fn is_all(folder: &Path, instead: &str) -> Result<(), Failure> {
-    // Settings that no server could start with name no database either.
-    let store = Settings::default().complete(folder).ok().and_then(|settings| settings.store);
+    let store = Settings::store_of(folder).map_err(|error| unusable(&error))?;
     let Some(store) = store else { return Ok(()) };
     let place = store.address().map_or_else(|_| "a database".to_owned(), |address| address.to_string());
     Err(Failure::failed(format_args!(

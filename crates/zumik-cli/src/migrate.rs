@@ -1,5 +1,6 @@
 //! `zumik migrate`: everything from one store to another, compared.
 
+use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
@@ -25,7 +26,7 @@ pub(crate) async fn run(args: MigrateArgs, log: Log) -> Result<(), Failure> {
         _ => None,
     };
     let (source, target) = (shown(&from), shown(&to));
-    if source == target {
+    if is_same(&from, &to) {
         return Err(Failure::usage(format_args!("--from and --to are the same: {source}")));
     }
 
@@ -69,6 +70,15 @@ fn place(text: &str, option: &str) -> Result<Place, Failure> {
         )));
     }
     backup::absolute(Path::new(folder)).map(Place::Folder)
+}
+
+/// Whether two places are one, however their folders are spelled.
+fn is_same(one: &Place, other: &Place) -> bool {
+    let real = |folder: &Path| fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
+    match (one, other) {
+        (Place::Folder(one), Place::Folder(other)) => real(one) == real(other),
+        _ => one == other,
+    }
 }
 
 fn shown(place: &Place) -> String {

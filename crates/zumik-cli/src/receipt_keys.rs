@@ -16,7 +16,7 @@ pub(crate) fn run(command: ReceiptKeysCommand, log: Log) -> Result<(), Failure> 
         ReceiptKeysCommand::List(args) => &args.data,
         ReceiptKeysCommand::Rotate(args) => &args.data,
     };
-    data::is_all(&data::folder(data)?, "the command is for data folders")?;
+    data::is_all(&data::folder(data)?, "GET /v2/receipt-keys of its server lists the keys")?;
     match command {
         ReceiptKeysCommand::List(args) => list(&args),
         ReceiptKeysCommand::Rotate(args) => rotate(&args),

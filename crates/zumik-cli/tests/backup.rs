@@ -186,7 +186,10 @@ fn a_folder_whose_server_keeps_everything_in_a_database_is_no_data_to_back_up() 
         assert!(said.contains("db.example.com") && !said.contains("secret"), "{said}");
         said
     };
-    let said = check(about(&["backup"], &backup, &data).env("ZUMIK_STORE", url));
+    // Other settings may be whole only with the options of the server.
+    let mut command = about(&["backup"], &backup, &data);
+    command.envs([("ZUMIK_UPSTREAM_KEY_ENV", "OPENAI_API_KEY"), ("ZUMIK_CONNECTIONS", "many")]);
+    let said = check(command.env("ZUMIK_STORE", url));
     assert!(said.contains("pg_dump") && !backup.exists(), "{said}");
     check(zumik(["receipt-keys", "rotate", "--data"]).arg(&data).env("ZUMIK_STORE", url));
 

@@ -57,8 +57,12 @@ async fn what_cannot_be_moved_is_refused_with_the_way_out() {
     let (data, other) = (root.path().join("data"), root.path().join("other"));
     let [from, to] = [&data, &other].map(|path| path.display().to_string());
     filled(&data).await;
-    let said = refused(&output(&mut migrate(&from, &from)), 2);
-    assert!(said.contains("the same"), "{said}");
+    let link = root.path().join("link");
+    std::os::unix::fs::symlink(&data, &link).unwrap();
+    for spelled in [from.clone(), format!("{from}/"), format!("{from}/../data"), link.display().to_string()] {
+        let said = refused(&output(&mut migrate(&from, &spelled)), 2);
+        assert!(said.contains("the same"), "{said}");
+    }
     let said = refused(&output(&mut migrate(&from, "postgres://u:secret@127.0.0.1:1/x")), 1);
     assert!(said.contains("postgres://u@127.0.0.1:1/x") && !said.contains("secret"), "{said}");
 

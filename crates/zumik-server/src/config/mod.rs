@@ -176,6 +176,18 @@ impl Settings {
         Ok(settings)
     }
 
+    /// The database that holds everything for a server on this data folder, by the environment, else by `zumik.toml`;
+    /// nothing where the folder does. No other variable is looked at.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn store_of(data: &Path) -> Result<Option<StoreUrl>, SettingsError> {
+        match Environment(|name: &str| std::env::var(name).ok()).store() {
+            Some(store) => Ok(Some(store)),
+            None => Ok(Self::from_folder(data)?.store),
+        }
+    }
+
     /// The settings of `zumik.toml` in a folder; none when there is no such file.
     ///
     /// # Errors
@@ -205,7 +217,7 @@ impl Settings {
             listen: environment.read("ZUMIK_LISTEN", ADDRESS)?,
             metrics: environment.read("ZUMIK_METRICS", ADDRESS)?,
             connections: environment.read("ZUMIK_CONNECTIONS", COUNT)?,
-            store: environment.0("ZUMIK_STORE").filter(|url| !url.is_empty()).map(StoreUrl::new),
+            store: environment.store(),
             store_connections: environment.read("ZUMIK_STORE_CONNECTIONS", COUNT)?,
             drain_seconds: environment.read("ZUMIK_DRAIN_SECONDS", "a number of seconds")?,
             placeholder_delay_ms: environment
@@ -294,6 +306,10 @@ impl std::str::FromStr for LogFormat {
 struct Environment<F>(F);
 
 impl<F: Fn(&str) -> Option<String>> Environment<F> {
+    fn store(&self) -> Option<StoreUrl> {
+        self.0("ZUMIK_STORE").filter(|url| !url.is_empty()).map(StoreUrl::new)
+    }
+
     /// A variable as a value; an empty one counts as not set.
     fn read<T: std::str::FromStr>(
         &self,

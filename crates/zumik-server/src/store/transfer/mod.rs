@@ -33,7 +33,7 @@ use crate::store::sqlite::backup::RestoreKey;
 pub type Result<T, E = TransferError> = std::result::Result<T, E>;
 
 /// Where a store is.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Place {
     /// A data folder.
