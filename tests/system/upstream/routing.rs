@@ -62,10 +62,15 @@ async fn a_session_stays_with_one_target() {
 
 /// A server whose alias goes to a provider that fails and, by a hair, to one that does not.
 async fn one_that_fails(failing: &Upstream, good: &Upstream) -> TestServer {
+    configured_pair(&provider("failing", failing), &provider("good", good)).await
+}
+
+/// The same, over the settings of both.
+async fn configured_pair(failing: &str, good: &str) -> TestServer {
     let alias = "[aliases.\"code.fast\"]\ntargets = [\n\
          { upstream = \"failing\", model = \"gpt-test\", weight = 99 },\n\
          { upstream = \"good\", model = \"gpt-test\", weight = 1 },\n]\n";
-    configured(&format!("{}{}{alias}", provider("failing", failing), provider("good", good))).await
+    configured(&format!("{failing}{good}{alias}")).await
 }
 
 /// Asks until the draw falls on the failing provider, as it does in 99 of 100 times.
@@ -96,6 +101,71 @@ async fn another_target_takes_over_where_that_is_allowed() {
         let native = ask_failing(&failing, &http, NATIVE, &input("code.fast")).await.json();
         assert_eq!(native["qos_outcome"]["fallback_used"], true, "{native}");
     }
+}
+
+/// The settings of a provider that speaks chat completions only.
+fn chat_only(name: &str, upstream: &Upstream) -> String {
+    format!("{}responses = false\n", provider(name, upstream))
+}
+
+/// What a server answers that has no such path.
+fn no_such_path() -> Behaviour {
+    Behaviour { body: Some(r#"{"detail":"Not Found"}"#.to_owned()), ..Behaviour::status(404) }
+}
+
+fn paths(upstream: &Upstream) -> Vec<String> {
+    upstream.requests().into_iter().map(|request| request.path).collect()
+}
+
+#[tokio::test]
+async fn a_response_falls_over_to_a_target_that_speaks_chat_completions_only() {
+    let (failing, good) = (Upstream::start().await, Upstream::start().await);
+    failing.always(Behaviour::status(503));
+    let server = configured_pair(&provider("failing", &failing), &chat_only("good", &good)).await;
+    let http = server.http();
+    let mut stream = input("code.fast");
+    stream["stream"] = true.into();
+    for body in [input("code.fast"), stream] {
+        let answer = ask_failing(&failing, &http, RESPONSES, &body).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert_eq!(header(&answer, "agent-resolved-provider"), "good");
+        assert_eq!(header(&answer, "agent-qos-degraded"), "true");
+    }
+    assert!(paths(&good).iter().all(|path| path == CHAT));
+}
+
+#[tokio::test]
+async fn what_a_target_says_of_its_apis_is_learned_of_that_one() {
+    let (failing, good) = (Upstream::start().await, Upstream::start().await);
+    failing.next(Behaviour::status(503));
+    good.next(no_such_path());
+    let server = one_that_fails(&failing, &good).await;
+    let http = server.http();
+    let answer = ask_failing(&failing, &http, RESPONSES, &input("code.fast")).await;
+    assert_eq!((answer.status.as_u16(), header(&answer, "agent-resolved-provider")), (200, "good"));
+    assert_eq!(paths(&good)[..2], [RESPONSES, CHAT]);
+    let answer = ask_failing(&failing, &http, RESPONSES, &input("code.fast")).await;
+    assert_eq!((answer.status.as_u16(), header(&answer, "agent-resolved-provider")), (200, "failing"));
+    assert!(paths(&failing).iter().all(|path| path == RESPONSES));
+}
+
+#[tokio::test]
+async fn what_a_chat_completion_cannot_say_goes_to_a_target_that_can_take_it() {
+    let (first, other) = (Upstream::start().await, Upstream::start().await);
+    let mut body = input("code.fast");
+    body["truncation"] = "auto".into();
+    let server = configured_pair(&chat_only("failing", &first), &provider("good", &other)).await;
+    for _ in 0..3 {
+        let answer = ask(&server.http(), RESPONSES, &body).await;
+        assert_eq!((answer.status.as_u16(), header(&answer, "agent-resolved-provider")), (200, "good"));
+    }
+    assert!(first.requests().is_empty());
+
+    let server = configured_pair(&provider("failing", &first), &chat_only("good", &other)).await;
+    first.always(Behaviour::status(503));
+    let answer = ask_failing(&first, &server.http(), RESPONSES, &body).await;
+    assert_eq!((answer.status.as_u16(), &answer.error()["code"]), (502, &json!("provider_error")));
+    assert_eq!(other.requests().len(), 3, "the other cannot be asked");
 }
 
 #[tokio::test]

@@ -98,7 +98,7 @@ impl Accounts {
         let bytes = account.bytes();
         if self.waiting.fetch_add(bytes, Ordering::AcqRel) + bytes > QUEUED_BYTES {
             self.waiting.fetch_sub(bytes, Ordering::AcqRel);
-            account.prompt = None;
+            account.sent = None;
         }
         if let Err(mpsc::error::TrySendError::Full(Job::Settle(account))) =
             self.queue.try_send(Job::Settle(account))
@@ -227,11 +227,11 @@ async fn work(accounts: Weak<Accounts>, mut jobs: mpsc::Receiver<Job>, hurry: Ar
 impl Account {
     /// Whether its prompt is compared with earlier ones.
     fn is_compared(&self) -> bool {
-        self.measured.is_none() && self.answered && self.prompt.is_some()
+        self.measured.is_none() && self.answered && self.sent.is_some()
     }
 
     fn bytes(&self) -> usize {
-        self.prompt.as_ref().map_or(0, |(_, body)| body.len())
+        self.sent.as_ref().map_or(0, |sent| sent.body.len())
     }
 }
 
@@ -242,8 +242,8 @@ impl Measured {
         if let Some(measured) = &account.measured {
             return measured.clone();
         }
-        let prompt = account.prompt.as_ref().filter(|_| account.answered);
-        let blocks = prompt.map_or_else(Vec::new, |(api, body)| blocks(*api, body));
+        let sent = account.sent.as_ref().filter(|_| account.answered);
+        let blocks = sent.map_or_else(Vec::new, |sent| blocks(sent.api, &sent.body));
         let asked = &account.asked;
         let target = account.target.as_ref().map(|target| format!("{}/{}", target.provider, target.model));
         let raw = blocks.iter().map(|block| (0, block.raw));

@@ -59,8 +59,18 @@ pub(crate) struct Asked {
     pub(crate) comes_again: bool,
 }
 
+/// The same question as a chat completion; [`Failure::Untranslatable`] where none can express it.
+pub(crate) type AsChat<'a> = &'a (dyn Fn() -> Result<Bytes, Failure> + Sync);
+
+/// What a target is sent but for its model: which of its APIs, and the body.
+#[derive(Clone)]
+pub(crate) struct Sent {
+    pub(crate) api: Api,
+    pub(crate) body: Bytes,
+}
+
 /// A call of a model's API over an upstream.
-pub(crate) struct ModelCall {
+pub(crate) struct ModelCall<'a> {
     /// What is called.
     pub(crate) api: Api,
     /// Who asks.
@@ -70,6 +80,8 @@ pub(crate) struct ModelCall {
     /// The body, a JSON object. Its `model` is replaced by that of the target; all else is sent as it stands, so what a
     /// caller sent and nobody here knows reaches the provider. With `stream` it must hold `"stream":true`.
     pub(crate) body: Bytes,
+    /// What a target is sent that has no Responses API, when that is called.
+    pub(crate) as_chat: Option<AsChat<'a>>,
     /// Whether the answer is read as server-sent events.
     pub(crate) stream: bool,
 }
@@ -78,33 +90,13 @@ pub(crate) struct ModelCall {
 pub(crate) struct ModelAnswer {
     /// Who answered.
     pub(crate) target: Target,
+    /// In which API.
+    pub(crate) api: Api,
     /// The answer.
     pub(crate) body: ModelBody,
     /// Keeps account of it. Whoever holds it says how the generation ended; dropped without a word, the generation was
     /// cancelled.
     pub(crate) meter: Meter,
-}
-
-/// A call that no provider answered.
-pub(crate) struct Unanswered {
-    /// Why.
-    pub(crate) failure: Failure,
-    /// Keeps account of the generation.
-    pub(crate) meter: Meter,
-}
-
-impl Unanswered {
-    /// That was the end of the generation.
-    pub(crate) fn count(self) -> Failure {
-        self.meter.fail(&self.failure);
-        self.failure
-    }
-
-    /// The generation goes on in another call, which keeps account of it.
-    pub(crate) fn pass_on(self) -> Failure {
-        self.meter.pass_on();
-        self.failure
-    }
 }
 
 /// The two forms of an answer.

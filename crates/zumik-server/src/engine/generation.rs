@@ -96,6 +96,14 @@ pub(crate) enum Failure {
     /// No provider answered.
     #[error(transparent)]
     Provider(#[from] ProviderError),
+    /// No target may be asked but such that speak chat completions only, which cannot express this member.
+    #[error("the member '{param}' cannot be expressed in a chat completion")]
+    Untranslatable {
+        /// Path of the member.
+        param: String,
+        /// What the caller is told.
+        message: String,
+    },
     /// The tokens could not be counted.
     #[error("counting tokens failed")]
     Count(#[from] BrokenOff),
@@ -164,7 +172,8 @@ impl Prepared {
     async fn ask(&self, app: &App, asked: Asked) -> Result<Outcome, Failure> {
         let body = body(&self.request, &self.messages)?;
         let (route, api) = (self.route.clone(), Api::ChatCompletions);
-        let mut answer = app.engine.call(ModelCall { api, asked, route, body, stream: true }).await?;
+        let call = ModelCall { api, asked, route, body, as_chat: None, stream: true };
+        let mut answer = app.engine.call(call).await?;
         let ModelBody::Stream(mut stream) = answer.body else {
             return Err(ProviderError::Malformed("it is no stream").into());
         };

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use zumik_types::{Extra, QosAdmission, QosCompletion, QosOutcome};
 
 use super::accounts::{Accounts, Settled};
-use super::call::{Api, Asked};
+use super::call::{Asked, Sent};
 use super::event::Measured;
 use super::target::{Route, Target};
 use super::usage::Usage;
@@ -27,8 +26,8 @@ pub(crate) struct Account {
     /// Who is asked; nothing when that could not be found out.
     pub(crate) target: Option<Target>,
     pub(crate) fallback_used: bool,
-    /// Which API was called with which body: what reuse is measured by.
-    pub(crate) prompt: Option<(Api, Bytes)>,
+    /// What was answered: what reuse is measured by.
+    pub(crate) sent: Option<Sent>,
     pub(crate) usage: Option<Usage>,
     /// What was measured by whoever answered.
     pub(crate) measured: Option<Measured>,
@@ -61,34 +60,22 @@ const MOST_DELIVERED: usize = 256 * 1024;
 
 impl Meter {
     /// Opens an account.
-    pub(crate) fn open(
-        accounts: Arc<Accounts>,
-        asked: Asked,
-        route: &Route,
-        prompt: Option<(Api, Bytes)>,
-    ) -> Self {
-        let target = Some(route.first.clone());
-        Self::begin(accounts, asked, Arc::clone(&route.requested), target, prompt)
+    pub(crate) fn open(accounts: Arc<Accounts>, asked: Asked, route: &Route) -> Self {
+        Self::begin(accounts, asked, Arc::clone(&route.requested), Some(route.first.clone()))
     }
 
     /// Opens an account of a call that leads nowhere.
     pub(crate) fn lost(accounts: Arc<Accounts>, asked: Asked, requested: Arc<str>) -> Self {
-        Self::begin(accounts, asked, requested, None, None)
+        Self::begin(accounts, asked, requested, None)
     }
 
-    fn begin(
-        accounts: Arc<Accounts>,
-        asked: Asked,
-        requested: Arc<str>,
-        target: Option<Target>,
-        prompt: Option<(Api, Bytes)>,
-    ) -> Self {
+    fn begin(accounts: Arc<Accounts>, asked: Asked, requested: Arc<str>, target: Option<Target>) -> Self {
         let account = Account {
             asked,
             requested,
             target,
             fallback_used: false,
-            prompt,
+            sent: None,
             usage: None,
             measured: None,
             delivered: String::new(),
@@ -107,6 +94,13 @@ impl Meter {
             account.fallback_used = fallback_used;
             account.answered = true;
             account.ttft = Some(account.asked.started.elapsed());
+        }
+    }
+
+    /// This is what the target began to answer.
+    pub(crate) fn sent(&mut self, sent: Sent) {
+        if let Some(account) = &mut self.open {
+            account.sent = Some(sent);
         }
     }
 
@@ -166,8 +160,12 @@ impl Meter {
         self.accounts.settle(account, generation).await
     }
 
-    /// There is no answer, or not all of it.
+    /// There is no answer, or not all of it. A request that nobody could be asked is no generation.
     pub(crate) fn fail(mut self, failure: &Failure) {
+        if matches!(failure, Failure::Untranslatable { .. }) {
+            self.open = None;
+            return;
+        }
         let end = match failure {
             Failure::Deadline(_) => End::Expired,
             Failure::Provider(error) if error.is_unasked() => End::Rejected("provider_unavailable"),
@@ -180,11 +178,6 @@ impl Meter {
         if let Some(account) = self.close(end).filter(|account| !(unasked && account.asked.comes_again)) {
             self.accounts.settle_later(account);
         }
-    }
-
-    /// Another account is opened for the same generation.
-    pub(crate) fn pass_on(mut self) {
-        self.open = None;
     }
 
     fn close(&mut self, end: End) -> Option<Box<Account>> {
@@ -262,12 +255,13 @@ fn millis(duration: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use chrono::TimeDelta;
     use serde_json::json;
     use tokio::time::Instant;
     use zumik_types::{Qos, UsageStatus};
 
-    use super::super::Surface;
+    use super::super::{Api, Surface};
     use super::*;
     use crate::fixtures;
     use crate::store::UsageQuery;
@@ -293,9 +287,9 @@ mod tests {
                 comes_again: false,
             };
             let route = Route { requested: "auto".into(), first: target.clone(), others: Vec::new() };
-            let prompt = Some((Api::ChatCompletions, prompt.clone()));
-            let mut meter = Meter::open(Arc::clone(&app.engine.accounts), asked, &route, prompt);
+            let mut meter = Meter::open(Arc::clone(&app.engine.accounts), asked, &route);
             meter.answered(&target, false);
+            meter.sent(Sent { api: Api::ChatCompletions, body: prompt.clone() });
             fixtures::leave(meter.complete_and_settle(), polls).await;
         }
         // What has begun to be counted is so before long.

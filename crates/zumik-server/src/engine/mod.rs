@@ -34,7 +34,7 @@ use async_trait::async_trait;
 
 pub(crate) use accounts::{Accounts, Settled};
 pub(crate) use background::{Background, Work};
-pub(crate) use call::{Api, Asked, ModelAnswer, ModelBody, ModelCall, Surface, Unanswered};
+pub(crate) use call::{Api, Asked, ModelAnswer, ModelBody, ModelCall, Sent, Surface};
 pub(crate) use chat::{Delta, event as chat_event};
 pub(crate) use event::Measured;
 pub(crate) use generation::{ChatMessage, Failure, Generation, Outcome, Part, Prepared};
@@ -52,7 +52,7 @@ pub(crate) use usage::Usage;
 use crate::aliases::ProjectAliases;
 use crate::domain::Message;
 use crate::mint::Mint;
-use upstream::{Forward, times};
+use upstream::{Forward, Forwarded, times};
 
 /// What runs generations.
 pub(crate) struct Engine {
@@ -153,45 +153,31 @@ impl Engine {
     /// The generation is accounted for whatever comes of it.
     ///
     /// # Errors
-    /// [`Failure::Deadline`], or [`Failure::Provider`] with the failure of the last attempt.
-    pub(crate) async fn call(&self, call: ModelCall) -> Result<ModelAnswer, Failure> {
-        self.ask(call).await.map_err(Unanswered::count)
-    }
-
-    /// As [`call`](Self::call), but whether a failure is the end of the generation is left to the caller.
-    ///
-    /// # Errors
-    /// The failure, with the account that is still open.
-    pub(crate) async fn ask(&self, call: ModelCall) -> Result<ModelAnswer, Unanswered> {
-        let ModelCall { api, asked, route, body, stream } = call;
+    /// [`Failure::Deadline`], [`Failure::Provider`] with the failure of the last attempt, or [`Failure::Untranslatable`] when
+    /// no target could be asked for that reason.
+    pub(crate) async fn call(&self, call: ModelCall<'_>) -> Result<ModelAnswer, Failure> {
+        let ModelCall { api, asked, route, body, as_chat, stream } = call;
         let (qos, started, trace) = (asked.qos.clone(), asked.started, asked.ctx.trace.clone());
-        let prompt = Some((api, body.clone()));
-        let mut meter = Meter::open(Arc::clone(&self.accounts), asked, &route, prompt);
-        let forward = Forward { api, stream, body: &body, qos: &qos, started, trace: &trace };
+        let mut meter = Meter::open(Arc::clone(&self.accounts), asked, &route);
+        let sent = Sent { api, body };
+        let forward = Forward { sent, as_chat, stream, qos: &qos, started, trace: &trace };
         match self.upstreams.forward(&forward, &route).await {
-            Ok(forwarded) => {
-                meter.answered(&forwarded.target, forwarded.fallback_used);
-                Ok(ModelAnswer { target: forwarded.target, body: forwarded.body, meter })
+            Ok(Forwarded { target, fallback_used, sent, body }) => {
+                meter.answered(&target, fallback_used);
+                let api = sent.api;
+                meter.sent(sent);
+                Ok(ModelAnswer { target, api, body, meter })
             }
-            Err(failure) => Err(Unanswered { failure, meter }),
-        }
-    }
-
-    /// Whether a provider speaks the Responses API; nothing when nobody has tried yet.
-    pub(crate) fn speaks_responses(&self, provider: &str) -> Option<bool> {
-        self.upstreams.endpoint(provider)?.dialect.speaks()
-    }
-
-    /// A call has shown whether a provider speaks the Responses API.
-    pub(crate) fn learn_responses(&self, provider: &str, speaks: bool) {
-        if let Some(endpoint) = self.upstreams.endpoint(provider) {
-            endpoint.dialect.learn(speaks);
+            Err(failure) => {
+                meter.fail(&failure);
+                Err(failure)
+            }
         }
     }
 
     /// An account for a generation that no provider runs.
     pub(crate) fn meter(&self, asked: Asked, route: &Route) -> Meter {
-        Meter::open(Arc::clone(&self.accounts), asked, route, None)
+        Meter::open(Arc::clone(&self.accounts), asked, route)
     }
 
     /// The releases of all aliases of the server, sorted by alias. Those that lead nowhere now are left out.

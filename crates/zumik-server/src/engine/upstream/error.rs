@@ -127,6 +127,19 @@ impl ProviderError {
         !matches!(self, Self::Refused(_) | Self::NoTarget)
     }
 
+    /// Whether it says that there is nothing at the address of an API, and not that there is no such model.
+    pub(crate) fn denies_api(&self) -> bool {
+        let Self::Refused(refusal) = self else { return false };
+        match refusal.status {
+            405 => true,
+            404 => {
+                refusal.code.as_deref() != Some("model_not_found")
+                    && refusal.param.as_deref() != Some("model")
+            }
+            _ => false,
+        }
+    }
+
     /// Whether no model was asked, and one may be some time later.
     pub(crate) fn is_unasked(&self) -> bool {
         matches!(self, Self::LeftAlone | Self::Unlisted(_))

@@ -19,7 +19,7 @@ use super::times::{self, Times};
 use super::{Endpoint, Upstreams};
 use crate::chain::chain;
 use crate::engine::Failure;
-use crate::engine::call::{Api, ModelBody};
+use crate::engine::call::{Api, AsChat, ModelBody, Sent};
 use crate::engine::members::{Members, json};
 use crate::engine::target::{Route, Target};
 
@@ -28,9 +28,9 @@ pub(super) const LONGEST: usize = 128 * 1024 * 1024;
 
 /// A call on its way.
 pub(crate) struct Forward<'a> {
-    pub(crate) api: Api,
+    pub(crate) sent: Sent,
+    pub(crate) as_chat: Option<AsChat<'a>>,
     pub(crate) stream: bool,
-    pub(crate) body: &'a [u8],
     pub(crate) qos: &'a zumik_types::Qos,
     pub(crate) started: Instant,
     pub(crate) trace: &'a TraceId,
@@ -41,6 +41,7 @@ pub(crate) struct Forwarded {
     pub(crate) target: Target,
     /// Whether it was not the first choice.
     pub(crate) fallback_used: bool,
+    pub(crate) sent: Sent,
     pub(crate) body: ModelBody,
 }
 
@@ -48,24 +49,31 @@ impl Upstreams {
     /// Sends a call to the first choice and, as far as the caller allows and nothing was delivered, to others.
     ///
     /// # Errors
-    /// The failure of the last attempt, or the deadline.
+    /// The failure of the last attempt, or the deadline; that the question cannot be put when nobody could be asked.
     pub(crate) async fn forward(&self, call: &Forward<'_>, route: &Route) -> Result<Forwarded, Failure> {
         let forbidden = call.qos.degrade_policy == Some(DegradePolicy::Forbid);
         let mut others = route.others.iter().take(if forbidden { 0 } else { usize::MAX });
-        let mut attempts = Attempts::new(others.len());
+        let (mut attempts, mut failed) = (Attempts::default(), None);
         let mut target = &route.first;
         let deadline = times::deadline(call.qos, call.started);
         loop {
             let failure = match self.attempt(call, target, deadline).await {
-                Ok(body) => {
+                Ok((sent, body)) => {
                     let fallback_used = !std::ptr::eq(target, &route.first);
-                    return Ok(Forwarded { target: target.clone(), fallback_used, body });
+                    return Ok(Forwarded { target: target.clone(), fallback_used, sent, body });
                 }
+                Err(failure @ Failure::Untranslatable { .. }) => match others.next() {
+                    Some(other) => {
+                        target = other;
+                        continue;
+                    }
+                    None => return Err(failed.unwrap_or(failure)),
+                },
                 Err(failure) => failure,
             };
             let Failure::Provider(error) = &failure else { return Err(failure) };
             tell(call.trace, target, error);
-            match (attempts.after(error), deadline) {
+            match (attempts.after(error, others.len()), deadline) {
                 (Next::GiveUp, _) => return Err(failure),
                 (Next::Again(pause), Some((end, _))) if Instant::now() + pause >= end => return Err(failure),
                 (Next::Again(pause), _) => tokio::time::sleep(pause).await,
@@ -74,21 +82,58 @@ impl Upstreams {
                     None => return Err(failure),
                 },
             }
+            failed = Some(failure);
         }
     }
 
+    /// Puts the question to a target: in the API that is called or, where the target turns out not to have the
+    /// Responses API, as a chat completion, now and from then on.
     async fn attempt(
         &self,
         call: &Forward<'_>,
         target: &Target,
         deadline: Option<(Instant, u64)>,
-    ) -> Result<ModelBody, Failure> {
+    ) -> Result<(Sent, ModelBody), Failure> {
         let endpoint = self.endpoint(&target.provider).ok_or(ProviderError::NoTarget)?;
-        let body = body(call, target, endpoint)?;
+        let send = async |sent: Sent| {
+            let body = self.send(call, &sent, target, endpoint, deadline).await?;
+            Ok::<_, Failure>((sent, body))
+        };
+        let Some(as_chat) = call.as_chat else { return send(call.sent.clone()).await };
+        let known = endpoint.dialect.speaks();
+        if known != Some(false) {
+            match send(call.sent.clone()).await {
+                Ok(answered) => {
+                    endpoint.dialect.learn(true);
+                    return Ok(answered);
+                }
+                Err(Failure::Provider(error)) if known.is_none() && error.denies_api() => {}
+                Err(failure) => return Err(failure),
+            }
+        }
+        // What it refuses now is told: where it has no such API, what it said of that helps nobody.
+        let answered = send(Sent { api: Api::ChatCompletions, body: as_chat()? }).await?;
+        if known.is_none() {
+            let provider = &*target.provider;
+            tracing::info!(provider, "a provider has no Responses API and is asked for chat completions");
+            endpoint.dialect.learn(false);
+        }
+        Ok(answered)
+    }
+
+    async fn send(
+        &self,
+        call: &Forward<'_>,
+        sent: &Sent,
+        target: &Target,
+        endpoint: &Endpoint,
+        deadline: Option<(Instant, u64)>,
+    ) -> Result<ModelBody, Failure> {
+        let body = body(call, sent, target, endpoint)?;
         let circuit: Arc<str> = format!("{}/{}", target.provider, target.model).into();
         let permit = self.breaker.admit(&circuit, Instant::now()).ok_or(ProviderError::LeftAlone)?;
         let times = Times::new(deadline, endpoint.idle, endpoint.total);
-        let mut answered = self.ask(call, endpoint, body, times).await;
+        let mut answered = self.ask(sent.api, call.stream, endpoint, body, times).await;
         match &mut answered {
             Ok(ModelBody::Stream(stream)) => stream.reports(permit),
             Err(Failure::Provider(error)) if error.is_fault() => permit.fail(Instant::now()),
@@ -101,28 +146,29 @@ impl Upstreams {
 
     async fn ask(
         &self,
-        call: &Forward<'_>,
+        api: Api,
+        stream: bool,
         endpoint: &Endpoint,
         body: Bytes,
         times: Times,
     ) -> Result<ModelBody, Failure> {
-        let request = endpoint.post(call.api, call.stream, body);
+        let request = endpoint.post(api, stream, body);
         let answer = times.within(self.http.request(request)).await?.map_err(unanswered)?;
         let (head, body) = answer.into_parts();
         if !head.status.is_success() {
             let body = times.within(whole(body, error::LONGEST)).await?.unwrap_or_default();
             return Err(ProviderError::of_status(head.status.as_u16(), &head.headers, &body).into());
         }
-        if call.stream {
+        if stream {
             if !is_event_stream(&head.headers) {
                 return Err(ProviderError::Malformed("a stream was asked for, and it is none").into());
             }
-            let stream = ModelStream::open(call.api, body, times).await?;
+            let stream = ModelStream::open(api, body, times).await?;
             return Ok(ModelBody::Stream(Box::new(stream)));
         }
         let body = collect(body, times).await?;
         let members = Members::of(&body).map_err(|_| ProviderError::Malformed("it is no JSON object"))?;
-        if call.api == Api::Responses {
+        if api == Api::Responses {
             check_end(&members)?;
         }
         Ok(ModelBody::Whole(body))
@@ -142,10 +188,10 @@ fn tell(trace: &TraceId, target: &Target, error: &ProviderError) {
 }
 
 /// The body as a target gets it: with its model, and for a stream of chat completions with its usage at the end.
-fn body(call: &Forward<'_>, target: &Target, endpoint: &Endpoint) -> Result<Bytes, Failure> {
-    let members = Members::of(call.body).map_err(|error| Failure::Internal(error.into()))?;
+fn body(call: &Forward<'_>, sent: &Sent, target: &Target, endpoint: &Endpoint) -> Result<Bytes, Failure> {
+    let members = Members::of(&sent.body).map_err(|error| Failure::Internal(error.into()))?;
     let mut edit = members.edit().set("model", json(&target.model));
-    if call.stream && call.api == Api::ChatCompletions && endpoint.stream_usage {
+    if call.stream && sent.api == Api::ChatCompletions && endpoint.stream_usage {
         let options = members.value("stream_options").unwrap_or(b"{}");
         let options = Members::of(options).map_err(|error| Failure::Internal(error.into()))?;
         edit = edit.set("stream_options", options.edit().set("include_usage", &b"true"[..]).finish());

@@ -29,7 +29,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 pub(crate) use endpoint::Endpoint;
 pub(crate) use error::ProviderError;
-pub(crate) use forward::Forward;
+pub(crate) use forward::{Forward, Forwarded};
 pub(crate) use sse::Frame;
 pub(crate) use stream::{Gathered, ModelStream};
 

@@ -14,9 +14,8 @@ const MOST: u32 = 4;
 ///
 /// Another target of the release is preferred to the same one: it answers at once, if it does. Without one, or when the
 /// caller forbids it, the first choice gets a second attempt, and only if its failure may be gone in a moment.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Attempts {
-    others: usize,
     made: u32,
 }
 
@@ -32,19 +31,13 @@ pub(crate) enum Next {
 }
 
 impl Attempts {
-    /// The attempts of a request to whose first choice there are so many alternatives that the caller allows.
-    pub(crate) fn new(others: usize) -> Self {
-        Self { others, made: 0 }
-    }
-
-    /// What to do after a failure.
-    pub(crate) fn after(&mut self, error: &ProviderError) -> Next {
+    /// What to do after a failure, when so many alternatives are left that the caller allows.
+    pub(crate) fn after(&mut self, error: &ProviderError, others: usize) -> Next {
         self.made += 1;
         if self.made >= MOST || !error.may_pass_elsewhere() {
             return Next::GiveUp;
         }
-        if self.others > 0 {
-            self.others -= 1;
+        if others > 0 {
             return Next::Other;
         }
         if self.made == 1 && error.may_pass_soon() { Next::Again(PAUSE) } else { Next::GiveUp }
@@ -55,11 +48,13 @@ impl Attempts {
 mod tests {
     use super::*;
 
-    fn play(others: usize, error: fn() -> ProviderError) -> Vec<Next> {
-        let mut attempts = Attempts::new(others);
+    fn play(mut others: usize, error: fn() -> ProviderError) -> Vec<Next> {
+        let mut attempts = Attempts::default();
         let mut steps = Vec::new();
         while steps.last() != Some(&Next::GiveUp) {
-            steps.push(attempts.after(&error()));
+            let next = attempts.after(&error(), others);
+            others -= usize::from(next == Next::Other);
+            steps.push(next);
         }
         steps
     }

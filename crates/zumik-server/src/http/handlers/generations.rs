@@ -243,6 +243,7 @@ impl From<Failure> for ApiError {
             Failure::Region(region) => Self::region_not_allowed(&region),
             Failure::Deadline(deadline) => Self::deadline_exceeded(deadline),
             Failure::Provider(error) => error.into(),
+            Failure::Untranslatable { param, message } => Self::invalid(param, message),
             Failure::Internal(cause) => Self::internal(cause),
             Failure::Count(error) => Self::internal(error),
         }

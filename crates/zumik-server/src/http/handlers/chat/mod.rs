@@ -251,7 +251,8 @@ impl Chat<'_> {
         let wanted = Wanted { asked: &asked, model: &request.model, prompt, routing: &routing };
         let route = app.engine.resolve(&wanted).await?;
         app.limits.generation(&ctx.key)?;
-        let call = ModelCall { api: Api::ChatCompletions, asked, route, body, stream: request.stream };
+        let (api, stream) = (Api::ChatCompletions, request.stream);
+        let call = ModelCall { api, asked, route, body, as_chat: None, stream };
         Ok((identity, materialized, app.engine.call(call).await?))
     }
 

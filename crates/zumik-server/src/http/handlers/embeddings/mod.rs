@@ -95,7 +95,7 @@ async fn forward(
     request: Request,
     body: Bytes,
 ) -> Result<(Bytes, Headers), ApiError> {
-    let call = ModelCall { api: Api::Embeddings, asked, route, body, stream: false };
+    let call = ModelCall { api: Api::Embeddings, asked, route, body, as_chat: None, stream: false };
     let answer = app.engine.call(call).await?;
     let ModelAnswer { target, body: ModelBody::Whole(body), mut meter, .. } = answer else {
         return Err(ProviderError::Malformed("it is a stream").into());

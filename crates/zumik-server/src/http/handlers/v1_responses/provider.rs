@@ -10,10 +10,7 @@ use super::super::hints::Wishes;
 use super::history::Items;
 use crate::app::App;
 use crate::engine::members::Members;
-use crate::engine::{
-    Api, Asked, ChatMessage, Failure, ModelAnswer, ModelCall, ProviderError, Route, Surface, Unanswered,
-    Wanted,
-};
+use crate::engine::{Api, Asked, ChatMessage, Failure, ModelAnswer, ModelCall, Route, Surface, Wanted};
 use crate::http::ApiError;
 use crate::http::call::Call;
 use crate::openai::{Input, Untranslatable, to_chat};
@@ -105,57 +102,23 @@ impl Question {
         })
     }
 
-    /// Asks. A provider that turns out not to have the Responses API is asked for a chat completion, now and from then
-    /// on.
+    /// Asks: each target in the API that it speaks.
     ///
     /// # Errors
-    /// No provider answered, or the request cannot be put as a chat completion.
+    /// No provider answered, or the request cannot be put as a chat completion to those that speak nothing else.
     pub(super) async fn ask(&self, app: &App, stream: bool) -> Result<(Spoken, ModelAnswer), ApiError> {
-        let provider = &self.route.first.provider;
-        let known = app.engine.speaks_responses(provider);
-        let mut tried = None;
-        if known != Some(false) {
-            let mut route = self.route.clone();
-            route.others.retain(|other| app.engine.speaks_responses(&other.provider) != Some(false));
-            match self.call(app, Api::Responses, route, self.responses_body()?, stream).await {
-                Ok(answer) => {
-                    app.engine.learn_responses(&answer.target.provider, true);
-                    return Ok((Spoken::Responses, answer));
-                }
-                Err(unanswered) if known.is_none() && has_no_such_api(&unanswered.failure) => {
-                    tried = Some(unanswered);
-                }
-                Err(unanswered) => return Err(unanswered.count().into()),
-            }
-        }
-        let body = match self.chat_body() {
-            Ok(body) => body,
-            Err(error) => {
-                tried.map(Unanswered::count);
-                return Err(error);
-            }
+        let as_chat = || self.chat_body();
+        let call = ModelCall {
+            api: Api::Responses,
+            asked: self.asked.clone(),
+            route: self.route.clone(),
+            body: self.responses_body()?,
+            as_chat: Some(&as_chat),
+            stream,
         };
-        let tried = tried.map(Unanswered::pass_on).is_some();
-        // What it refuses now is told: where it has no such API, what it said of that helps nobody.
-        let answer = self.call(app, Api::ChatCompletions, self.route.clone(), body, stream).await;
-        let answer = answer.map_err(Unanswered::count)?;
-        if tried && answer.target.provider == *provider {
-            tracing::info!(%provider, "a provider has no Responses API and is asked for chat completions");
-            app.engine.learn_responses(provider, false);
-        }
-        Ok((Spoken::Chat, answer))
-    }
-
-    async fn call(
-        &self,
-        app: &App,
-        api: Api,
-        route: Route,
-        body: Bytes,
-        stream: bool,
-    ) -> Result<ModelAnswer, Unanswered> {
-        let asked = self.asked.clone();
-        app.engine.ask(ModelCall { api, asked, route, body, stream }).await
+        let answer = app.engine.call(call).await?;
+        let spoken = if answer.api == Api::Responses { Spoken::Responses } else { Spoken::Chat };
+        Ok((spoken, answer))
     }
 
     /// The body for the Responses API: as it was sent but for what this server answers for, and for what comes before
@@ -172,30 +135,18 @@ impl Question {
     }
 
     /// The body for a chat completion.
-    fn chat_body(&self) -> Result<Bytes, ApiError> {
+    fn chat_body(&self) -> Result<Bytes, Failure> {
         let mut members = self.members.clone();
         members.retain(|name, _| name != "input" && name != "store" && !HANDLED.contains(&name.as_str()));
         let input = Input { before: &self.before, before_param: self.before_param, own: &self.own };
         let chat = to_chat(&members, input)?;
-        Ok(serde_json::to_vec(&chat).map_err(ApiError::internal)?.into())
+        serde_json::to_vec(&chat).map(Bytes::from).map_err(|error| Failure::Internal(error.into()))
     }
 }
 
-/// Whether a provider says that there is nothing at this address, and not that there is no such model.
-fn has_no_such_api(failure: &Failure) -> bool {
-    let Failure::Provider(ProviderError::Refused(refusal)) = failure else { return false };
-    match refusal.status {
-        405 => true,
-        404 => {
-            refusal.code.as_deref() != Some("model_not_found") && refusal.param.as_deref() != Some("model")
-        }
-        _ => false,
-    }
-}
-
-impl From<Untranslatable> for ApiError {
+impl From<Untranslatable> for Failure {
     fn from(error: Untranslatable) -> Self {
         let message = format!("{error}.");
-        Self::invalid(error.param, message)
+        Self::Untranslatable { param: error.param, message }
     }
 }
