@@ -54,13 +54,13 @@ const FORMS: [(&str, &str); 7] = [
 
 fn value(before: Option<&u8>, rest: &[u8]) -> Option<(&'static str, usize)> {
     FORMS.into_iter().find_map(|(what, form)| {
-        if !begins(rest, form, fits) || !is_plausible(form, rest) {
+        // Inside a longer run of the same characters it is something else.
+        let continues = if what == UUID { u8::is_ascii_hexdigit } else { u8::is_ascii_digit };
+        if before.is_some_and(continues) || !begins(rest, form, fits) || !is_plausible(form, rest) {
             return None;
         }
         let length = form.len() + tail(what, &rest[form.len()..]);
-        // Inside a longer run of the same characters it is something else.
-        let continues = if what == UUID { u8::is_ascii_hexdigit } else { u8::is_ascii_digit };
-        let is_whole = !before.is_some_and(continues) && !rest.get(length).is_some_and(continues);
+        let is_whole = !rest.get(length).is_some_and(continues);
         is_whole.then_some((what, length))
     })
 }
@@ -106,6 +106,10 @@ fn tail(what: &str, rest: &[u8]) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::Duration;
+
     use super::*;
 
     fn found(text: &str) -> String {
@@ -139,6 +143,14 @@ mod tests {
                 format!("words {}", words.to_uppercase())
             );
         }
+    }
+
+    #[test]
+    fn a_text_full_of_times_that_are_none_is_read_once() {
+        let text = "112:34:56".repeat(100_000);
+        let (done, wait) = mpsc::channel();
+        thread::spawn(move || done.send(found(&text)));
+        assert_eq!(wait.recv_timeout(Duration::from_secs(10)).as_deref(), Ok("nothing"));
     }
 
     #[test]
