@@ -9,6 +9,7 @@ pub const MAX_INTEGER: u64 = (1 << 53) - 1;
 /// Which numbers a document may carry. Integers beyond ±[`MAX_INTEGER`] are never allowed: two different ones
 /// could have the same canonical form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Numbers {
     /// Integers only, as in receipts.
     Integers,

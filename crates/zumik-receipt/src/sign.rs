@@ -22,6 +22,7 @@ pub struct SigningKey {
 
 /// Digest and signature of a document: what to put into its `digest` and `signature`.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Signed {
     /// Goes into `digest`, as text.
     pub digest: Digest,

@@ -49,7 +49,7 @@
 //!
 //! Each kind of id is a type: a [`BranchId`] cannot stand where a [`SessionId`] is wanted.
 //!
-//! ```compile_fail
+//! ```compile_fail,E0277
 //! # use zumik_types::{BranchId, SessionId};
 //! # let branch: BranchId = "br_01jy7n7w30ardv8b6r3jk9btln".parse()?;
 //! let session: SessionId = branch.into();

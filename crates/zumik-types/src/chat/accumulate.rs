@@ -13,8 +13,8 @@ use crate::{
 /// Makes a whole completion of the chunks of a stream, while they are shown.
 ///
 /// Text, refusals and logprobs are joined for each choice, tool calls for each index; role, finish reason and usage are
-/// those that came last; id and model are the first that are not empty. Of members that this version does not know, text inside of a delta is joined, and everything
-/// else is what came last.
+/// those that came last; id and model are the first that are not empty. Of members that this version does not know, text
+/// inside of a delta is joined, and everything else is what came last.
 ///
 /// ```
 /// # fn example(chunks: Vec<zumik_types::ChatCompletionChunk>) {
