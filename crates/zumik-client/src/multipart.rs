@@ -1,10 +1,12 @@
 //! `multipart/form-data`: the form of an upload, and the file that goes into it.
 
+use std::collections::BTreeSet;
 use std::fmt::{self, Display};
 use std::path::Path;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt, pin_mut};
+use memchr::memmem;
 use tokio::io::AsyncReadExt;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -15,7 +17,7 @@ pub(crate) const MAX_BODY_BYTES: usize = 2 * 1024 * 1024;
 
 /// A file to upload: a name, a content type and the bytes.
 ///
-/// It holds the whole content, which cannot be more than 2 MiB, so that an attempt can be repeated with the same bytes.
+/// It holds the whole content, so that an attempt can be repeated with the same bytes. No more than 2 MiB can be sent.
 ///
 /// ```
 /// # async fn example(zk: &zumik_client::Zumik) -> zumik_client::Result<()> {
@@ -34,7 +36,7 @@ pub struct FilePart {
 }
 
 impl FilePart {
-    /// A file from bytes in memory.
+    /// A file from bytes in memory. More than 2 MiB are refused when the call is sent.
     pub fn bytes(name: impl Into<String>, content: impl Into<Bytes>) -> Self {
         let content_type = "application/octet-stream".to_owned();
         Self { name: name.into(), content_type, content: content.into() }
@@ -168,22 +170,34 @@ impl Multipart {
         (format!("multipart/form-data; boundary={boundary}"), body.into())
     }
 
+    /// How many bytes the fields have, without what frames them.
+    pub(crate) fn content_bytes(&self) -> usize {
+        self.contents().map(<[u8]>::len).sum()
+    }
+
+    fn contents(&self) -> impl Iterator<Item = &[u8]> {
+        let texts = self.texts.iter().map(|(_, text)| text.as_bytes());
+        texts.chain(self.files.iter().map(|(_, file)| file.content.as_ref()))
+    }
+
     /// A line that occurs in none of the parts: the first of a fixed row, so that equal forms are equal bytes.
     fn boundary(&self) -> String {
-        let occurs = |boundary: &str| {
-            let contents = self.texts.iter().map(|(_, text)| text.as_bytes());
-            let mut contents = contents.chain(self.files.iter().map(|(_, file)| file.content.as_ref()));
-            contents.any(|content| contains(content, boundary.as_bytes()))
-        };
-        let mut number = 0_u32;
-        loop {
-            let boundary = format!("zumik-form-{number:08x}");
-            if !occurs(&boundary) {
-                return boundary;
-            }
-            number += 1;
-        }
+        let taken: BTreeSet<u32> = self.contents().flat_map(numbers).collect();
+        // A content holds fewer of them than there are.
+        let number = (0..=u32::MAX).find(|number| !taken.contains(number)).unwrap_or_default();
+        format!("{BOUNDARY}{number:08x}")
     }
+}
+
+/// What a boundary begins with; eight hexadecimal digits follow.
+const BOUNDARY: &str = "zumik-form-";
+
+/// The numbers of the boundaries that occur in a content.
+fn numbers(content: &[u8]) -> impl Iterator<Item = u32> {
+    memmem::find_iter(content, BOUNDARY).filter_map(move |at| {
+        let digits = content.get(at + BOUNDARY.len()..at + BOUNDARY.len() + 8)?;
+        u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+    })
 }
 
 impl fmt::Debug for Multipart {
@@ -199,12 +213,10 @@ fn quoted(name: &str) -> String {
     name.replace('"', "%22").replace('\r', "%0D").replace('\n', "%0A")
 }
 
-fn contains(content: &[u8], needle: &[u8]) -> bool {
-    content.windows(needle.len()).any(|window| window == needle)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use futures_util::stream;
 
     use super::*;
@@ -234,6 +246,15 @@ mod tests {
         let file = FilePart::bytes("f", "x\r\n--zumik-form-00000000--\r\n");
         let (content_type, _) = Multipart::new().file("file", &file).encode();
         assert_eq!(content_type, "multipart/form-data; boundary=zumik-form-00000001");
+    }
+
+    #[tokio::test]
+    async fn a_content_that_holds_every_boundary_costs_no_more_than_another() {
+        let hostile: String = (0..100_000).map(|number| format!("{BOUNDARY}{number:08x}")).collect();
+        let form = Multipart::new().file("file", &FilePart::bytes("f", hostile));
+        let encoding = tokio::task::spawn_blocking(move || form.encode().0);
+        let content_type = tokio::time::timeout(Duration::from_secs(5), encoding).await.unwrap().unwrap();
+        assert_eq!(content_type, "multipart/form-data; boundary=zumik-form-000186a0");
     }
 
     #[tokio::test]
