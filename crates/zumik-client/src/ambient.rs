@@ -38,6 +38,8 @@ impl Ambient for World {
         }
         // Not by a formatter: every POST of the client comes here.
         let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-        digits.map(|digit| char::from(b"0123456789abcdef"[usize::from(digit)])).collect()
+        let mut key = String::with_capacity(2 * bytes.len());
+        key.extend(digits.map(|digit| char::from(b"0123456789abcdef"[usize::from(digit)])));
+        key
     }
 }

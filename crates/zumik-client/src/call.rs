@@ -20,8 +20,8 @@ use crate::transport::BoxFuture;
 
 /// An endpoint on its way: the client that will send it and the options of this one call.
 ///
-/// Awaiting it gives the decoded value; [`send`](Self::send) gives the [`Response`] around it. Nothing happens before.
-/// A POST gets a fresh idempotency key each time it is sent, and a clone of a call gets another one, unless
+/// Awaiting it gives the decoded value; [`send`](Self::send) gives the [`Response`] around it. Nothing is sent
+/// before. A POST gets a fresh idempotency key each time it is sent, and a clone of a call gets another one, unless
 /// [`idempotency_key`](Self::idempotency_key) sets it.
 #[must_use = "a call does nothing until it is awaited or sent"]
 #[derive(Clone)]
@@ -65,10 +65,10 @@ impl<'c, E: Endpoint> Call<'c, E> {
 }
 
 fn decoded<E: Endpoint>(answer: RawResponse<Bytes>) -> Result<Response<E::Output>> {
-    let RawResponse { target, meta, body, .. } = answer;
+    let RawResponse { operation, meta, body, .. } = answer;
     match E::decode(&body) {
         Ok(value) => Ok(Response::new(value, meta, body)),
-        Err(error) => Err(pipeline::undecodable(meta, body, error).with_operation(target.name)),
+        Err(error) => Err(pipeline::undecodable(meta, body, error).with_operation(operation)),
     }
 }
 

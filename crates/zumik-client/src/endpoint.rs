@@ -2,12 +2,14 @@
 //!
 //! An endpoint is a plain value. It can be built, printed, compared and cloned without a client; a
 //! [`Call`](crate::Call) is an endpoint together with the client that will send it. Generated code implements
-//! [`Endpoint`] for every operation; you can implement it for one of your own.
+//! [`Endpoint`] for every operation; you can implement it to read one in a way of your own. For a path that the operation
+//! table does not have there is [`Zumik::request`](crate::Zumik::request).
 //!
 //! The headers `Agent-Idempotency-Key`, `Agent-Hints`, `Agent-Hints-Ref`, `Agent-Trace-Mode` and
 //! `Agent-Session-Ref` are no part of an endpoint: they are options of the call.
 
 use std::fmt::{self, Display};
+use std::str::Utf8Error;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -24,6 +26,7 @@ pub use crate::multipart::Multipart;
 /// One operation of the API: where it goes, what it carries, what comes back.
 ///
 /// ```
+/// use zumik_client::Bytes;
 /// use zumik_client::endpoint::{BuildError, DecodeError, Endpoint, RequestParts, json};
 /// use zumik_client::types::{Operation, operations};
 ///
@@ -39,7 +42,7 @@ pub use crate::multipart::Multipart;
 ///         RequestParts::new(Self::OPERATION, &[])
 ///     }
 ///
-///     fn decode(body: &[u8]) -> Result<Self::Output, DecodeError> {
+///     fn decode(body: &Bytes) -> Result<Self::Output, DecodeError> {
 ///         json(body)
 ///     }
 /// }
@@ -62,7 +65,7 @@ pub trait Endpoint: Clone + Send + Sync {
     fn parts(&self) -> Result<RequestParts, BuildError>;
 
     /// Reads the body of a successful answer.
-    fn decode(body: &[u8]) -> Result<Self::Output, DecodeError>;
+    fn decode(body: &Bytes) -> Result<Self::Output, DecodeError>;
 }
 
 /// A request without what the client adds: base URL, key, idempotency key, call options.
@@ -184,6 +187,7 @@ fn has_dot_segment(path: &str) -> bool {
 
 /// The body of a request. It is complete before anything is sent, so that every attempt carries the same bytes.
 #[derive(Clone, Default)]
+#[non_exhaustive]
 pub enum Body {
     /// No body at all.
     #[default]
@@ -265,6 +269,19 @@ impl DecodeError {
         Self { path: json_path::of(body, error), problem: without_literals(&error.to_string()) }
     }
 
+    #[cold]
+    fn not_utf8(body: &[u8], error: Utf8Error) -> Self {
+        let read = error.valid_up_to();
+        Self { path: json_path::at(&body[..read]), problem: format!("invalid UTF-8 at byte {read}") }
+    }
+
+    /// A body that is not what it should be, for an endpoint that does not read it as [`json`].
+    ///
+    /// Name no text that was found: it may be a prompt or an answer.
+    pub fn custom(problem: impl Into<String>) -> Self {
+        Self { path: ".".to_owned(), problem: problem.into() }
+    }
+
     /// Where in the body reading stopped, for example `data[3].created_at`; `.` for the whole body.
     pub fn path(&self) -> &str {
         &self.path
@@ -299,17 +316,19 @@ fn without_literals(message: &str) -> String {
 ///
 /// [`DecodeError`] with the place where the body differs from `T`.
 pub fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, DecodeError> {
-    let body = if body.is_empty() { b"null".as_slice() } else { body };
-    serde_json::from_slice(body).map_err(|error| DecodeError::new(body, &error))
+    // Checked once as a whole, not again for each text in it.
+    let text = str::from_utf8(body).map_err(|error| DecodeError::not_utf8(body, error))?;
+    let text = if text.is_empty() { "null" } else { text };
+    serde_json::from_str(text).map_err(|error| DecodeError::new(body, &error))
 }
 
-/// Takes a body as it is, for operations that answer a file.
+/// Takes a body as it is, without a copy, for operations that answer a file.
 ///
 /// # Errors
 ///
 /// None; the signature is the one of [`json`].
-pub fn content(body: &[u8]) -> Result<Content, DecodeError> {
-    Ok(Bytes::copy_from_slice(body).into())
+pub fn content(body: &Bytes) -> Result<Content, DecodeError> {
+    Ok(body.clone().into())
 }
 
 /// Encodes query pairs, if there are any.

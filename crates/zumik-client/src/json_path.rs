@@ -18,7 +18,11 @@ enum Open {
 
 /// The path to the value at the place of an error, `.` for the whole text.
 pub(crate) fn of(text: &[u8], error: &serde_json::Error) -> String {
-    let read = &text[..offset(text, error.line(), error.column())];
+    at(&text[..offset(text, error.line(), error.column())])
+}
+
+/// The path to the value that a text which ends here ends in.
+pub(crate) fn at(read: &[u8]) -> String {
     let path = written(read, &open(read));
     if path.is_empty() { ".".to_owned() } else { path }
 }

@@ -170,11 +170,12 @@ mod upload;
 pub use batches::{BatchLine, BatchResults, RunBatch, WaitForBatch};
 pub use branch::{Appended, BranchCursor, BranchRef, BranchState, Decision, History};
 pub use builder::Builder;
+pub use bytes::Bytes;
 pub use call::{Call, Sending};
 pub use client::Zumik;
 pub use content::Content;
 pub use error::{BranchConflict, BranchPosition, Error, ErrorKind, Outcome, Result};
-pub use http::Method;
+pub use http::{HeaderMap, Method, StatusCode};
 pub use multipart::FilePart;
 pub use options::Options;
 #[cfg(feature = "verify")]
@@ -183,6 +184,8 @@ pub use purge::{Purge, PurgeProof, WaitForProof};
 pub use request::RawCall;
 pub use response::{Meta, Response};
 pub use stream::{EventStream, TextDeltas};
+#[cfg(feature = "verify")]
+pub use zumik_receipt as receipt;
 pub use zumik_types as types;
 
 #[cfg(doctest)]

@@ -100,7 +100,8 @@ impl Options {
         self
     }
 
-    /// How large an answer may be that is taken whole, in memory. Default: 256 MiB. A longer one is a
+    /// How large an answer may be that is taken whole, in memory, the events of a stream that is
+    /// [collected](crate::EventStream::collect) included. Default: 256 MiB. A longer one is a
     /// [`Decode`](crate::ErrorKind::Decode) error, and its rest is not read.
     #[must_use]
     pub fn max_body_bytes(mut self, bytes: usize) -> Self {

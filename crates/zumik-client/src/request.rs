@@ -42,10 +42,10 @@ impl<'c> RawCall<'c> {
     /// As for every call. A path that does not begin with `/`, or that has a query or fragment, is a
     /// [`Request`](crate::ErrorKind::Request) error: add parameters with [`query`](Self::query).
     pub async fn send_as<T: DeserializeOwned>(self) -> Result<Response<T>> {
-        let RawResponse { target, meta, body, .. } = self.execute().await?;
+        let RawResponse { operation, meta, body, .. } = self.execute().await?;
         match endpoint::json(&body) {
             Ok(value) => Ok(Response::new(value, meta, body)),
-            Err(error) => Err(pipeline::undecodable(meta, body, error).with_operation(target.name)),
+            Err(error) => Err(pipeline::undecodable(meta, body, error).with_operation(operation)),
         }
     }
 

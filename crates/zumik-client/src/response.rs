@@ -201,7 +201,8 @@ impl Meta {
         self.idempotency_key.as_ref()
     }
 
-    /// How long the server asks to wait: `retry-after-ms`, or `Retry-After` in seconds or as a date.
+    /// How long the server asks to wait, of an answer that is no success: `retry-after-ms`, or `Retry-After` in seconds or
+    /// as a date.
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after
     }

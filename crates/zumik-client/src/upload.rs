@@ -1,5 +1,6 @@
 //! `POST /v1/files`: the one operation whose body is a form.
 
+use bytes::Bytes;
 use zumik_types::{File, Operation, operations};
 
 use crate::call::Call;
@@ -67,7 +68,7 @@ impl Endpoint for UploadFile {
         Ok(RequestParts::new(Self::OPERATION, &[])?.multipart(form))
     }
 
-    fn decode(body: &[u8]) -> Result<Self::Output, DecodeError> {
+    fn decode(body: &Bytes) -> Result<Self::Output, DecodeError> {
         json(body)
     }
 }

@@ -157,11 +157,11 @@ async fn download(client: Zumik, file: FileId) -> Result<impl Stream<Item = Resu
     let target = Target::from(RetrieveFileContent::OPERATION);
     let parts = RetrieveFileContent::new(file).parts();
     let answer = pipeline::execute::<Lines>(&client, target, parts, CallOptions::default()).await?;
-    let RawResponse { target, meta, body: lines, span } = answer;
+    let RawResponse { operation, meta, body: lines, span } = answer;
     let server = client.shared().base_url.origin();
     let fail = move |error: Error, line: Bytes| {
         let error = error.with_outcome(Outcome::Ambiguous).with_attempts(meta.attempts());
-        let error = error.with_answer(meta.clone(), line).with_operation(target.name.clone());
+        let error = error.with_answer(meta.clone(), line).with_operation(operation.clone());
         pipeline::record_end(&span, &error);
         error
     };

@@ -27,9 +27,10 @@ impl BranchCursor {
     /// Appends an event where the cursor is, and moves the cursor behind it.
     ///
     /// An append whose answer was lost is sent again as the same bytes under the same key, also by a second call of
-    /// this method with an equal event, and when the future of the first was dropped. If the server then reports a conflict, the history is searched for the event
-    /// first: one with the same place, type and payload counts as the one that was sent. An event without a payload
-    /// has nothing to recognize it by and is never claimed. Give each writer an artifact of its own.
+    /// this method with an equal event from the same place, and when the future of the first was dropped. If the server
+    /// then reports a conflict, the history is searched for the event first: one with the same place, type and payload
+    /// counts as the one that was sent. An event without a payload has nothing to recognize it by and is never claimed.
+    /// Give each writer an artifact of its own.
     ///
     /// # Errors
     ///

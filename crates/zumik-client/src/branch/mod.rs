@@ -132,6 +132,9 @@ impl BranchCursor {
 
     /// Moves the cursor to where the branch is now.
     ///
+    /// An append whose outcome is not known is given up by it: appended again behind the new place, an equal event is
+    /// another one. [`append`](Self::append) it first, or look for it in the [history](Self::history_after).
+    ///
     /// # Errors
     ///
     /// As [`BranchRef::at_head`]; the cursor then stays.

@@ -128,7 +128,7 @@ impl Error {
         self.0.meta.as_ref().and_then(Meta::retry_after)
     }
 
-    /// How many times the request was tried. 0 when nothing was sent.
+    /// How many times the request was tried. 0 when the call was refused before the first attempt.
     pub fn attempts(&self) -> u32 {
         self.0.attempts
     }
@@ -192,8 +192,8 @@ impl Error {
     ///
     /// Queue the work and repeat it after [`retry_after`](Self::retry_after), or after some seconds. To repeat a POST
     /// without doing it twice, set [`idempotency_key`](crate::Call::idempotency_key) to the
-    /// [one](Self::idempotency_key) that this error has. Where it happens often, raise [`max_retries`](crate::Call::max_retries) or
-    /// [`timeout`](crate::Call::timeout).
+    /// [one](Self::idempotency_key) that this error has. Where it happens often, raise
+    /// [`max_retries`](crate::Call::max_retries) or [`timeout`](crate::Call::timeout).
     pub fn is_retryable(&self) -> bool {
         self.0.retryable
     }

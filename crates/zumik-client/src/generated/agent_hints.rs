@@ -2,6 +2,7 @@
 
 //! Stored wishes about how to serve requests.
 
+use bytes::Bytes;
 use zumik_types::{
     AgentHints, AgentHintsId, DeletedAgentHints, HintReuse, HintRouting, HintSafety, HintSession, HintState,
     Operation, Qos, StoredAgentHints, operations,
@@ -183,7 +184,7 @@ impl Endpoint for CreateAgentHints {
         RequestParts::new(Self::OPERATION, &[])?.json(&self.body)
     }
 
-    fn decode(body: &[u8]) -> Result<Self::Output, DecodeError> {
+    fn decode(body: &Bytes) -> Result<Self::Output, DecodeError> {
         json(body)
     }
 }
@@ -260,7 +261,7 @@ impl Endpoint for RetrieveAgentHints {
         RequestParts::new(Self::OPERATION, &[self.agent_hints_id.as_str()])
     }
 
-    fn decode(body: &[u8]) -> Result<Self::Output, DecodeError> {
+    fn decode(body: &Bytes) -> Result<Self::Output, DecodeError> {
         json(body)
     }
 }
@@ -288,7 +289,7 @@ impl Endpoint for DeleteAgentHints {
         RequestParts::new(Self::OPERATION, &[self.agent_hints_id.as_str()])
     }
 
-    fn decode(body: &[u8]) -> Result<Self::Output, DecodeError> {
+    fn decode(body: &Bytes) -> Result<Self::Output, DecodeError> {
         json(body)
     }
 }

@@ -2,6 +2,7 @@
 
 //! Immutable units of prompt content, each with a type.
 
+use bytes::Bytes;
 use zumik_types::{
     Artifact, ArtifactId, ArtifactType, CreateArtifactRequest, DeletedArtifact, JsonObject, List, Operation,
     RetentionClass, operations,
@@ -170,7 +171,7 @@ impl Endpoint for CreateArtifact {
         RequestParts::new(Self::OPERATION, &[])?.json(&self.body)
     }
 
-    fn decode(body: &[u8]) -> Result<Self::Output, DecodeError> {
+    fn decode(body: &Bytes) -> Result<Self::Output, DecodeError> {
         json(body)
     }
 }
@@ -220,7 +221,7 @@ impl Endpoint for ListArtifacts {
         RequestParts::new(Self::OPERATION, &[])
     }
 
-    fn decode(body: &[u8]) -> Result<Self::Output, DecodeError> {
+    fn decode(body: &Bytes) -> Result<Self::Output, DecodeError> {
         json(body)
     }
 }
@@ -248,7 +249,7 @@ impl Endpoint for RetrieveArtifact {
         RequestParts::new(Self::OPERATION, &[self.artifact_id.as_str()])
     }
 
-    fn decode(body: &[u8]) -> Result<Self::Output, DecodeError> {
+    fn decode(body: &Bytes) -> Result<Self::Output, DecodeError> {
         json(body)
     }
 }
@@ -276,7 +277,7 @@ impl Endpoint for DeleteArtifact {
         RequestParts::new(Self::OPERATION, &[self.artifact_id.as_str()])
     }
 
-    fn decode(body: &[u8]) -> Result<Self::Output, DecodeError> {
+    fn decode(body: &Bytes) -> Result<Self::Output, DecodeError> {
         json(body)
     }
 }

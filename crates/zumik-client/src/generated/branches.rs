@@ -2,6 +2,7 @@
 
 //! Append-only lines of events inside a session.
 
+use bytes::Bytes;
 use zumik_types::{
     BranchId, EventId, ForkBranchRequest, List, Operation, SessionBranch, SessionId, operations,
 };
@@ -142,7 +143,7 @@ impl Endpoint for ForkBranch {
         RequestParts::new(Self::OPERATION, &[self.session_id.as_str()])?.json(&self.body)
     }
 
-    fn decode(body: &[u8]) -> Result<Self::Output, DecodeError> {
+    fn decode(body: &Bytes) -> Result<Self::Output, DecodeError> {
         json(body)
     }
 }
@@ -186,7 +187,7 @@ impl Endpoint for ListBranches {
         RequestParts::new(Self::OPERATION, &[self.session_id.as_str()])
     }
 
-    fn decode(body: &[u8]) -> Result<Self::Output, DecodeError> {
+    fn decode(body: &Bytes) -> Result<Self::Output, DecodeError> {
         json(body)
     }
 }
@@ -218,7 +219,7 @@ impl Endpoint for RetrieveBranch {
         RequestParts::new(Self::OPERATION, &[self.session_id.as_str(), self.branch_id.as_str()])
     }
 
-    fn decode(body: &[u8]) -> Result<Self::Output, DecodeError> {
+    fn decode(body: &Bytes) -> Result<Self::Output, DecodeError> {
         json(body)
     }
 }

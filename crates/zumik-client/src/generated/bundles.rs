@@ -2,6 +2,7 @@
 
 //! Immutable, ordered sets of artifacts that make up a prompt prefix.
 
+use bytes::Bytes;
 use zumik_types::{Bundle, BundleId, BundleItem, CreateBundleRequest, DeletedBundle, Operation, operations};
 
 use crate::endpoint::{BuildError, DecodeError, Endpoint, RequestParts, json};
@@ -122,7 +123,7 @@ impl Endpoint for CreateBundle {
         RequestParts::new(Self::OPERATION, &[])?.json(&self.body)
     }
 
-    fn decode(body: &[u8]) -> Result<Self::Output, DecodeError> {
+    fn decode(body: &Bytes) -> Result<Self::Output, DecodeError> {
         json(body)
     }
 }
@@ -159,7 +160,7 @@ impl Endpoint for RetrieveBundle {
         RequestParts::new(Self::OPERATION, &[self.bundle_id.as_str()])
     }
 
-    fn decode(body: &[u8]) -> Result<Self::Output, DecodeError> {
+    fn decode(body: &Bytes) -> Result<Self::Output, DecodeError> {
         json(body)
     }
 }
@@ -187,7 +188,7 @@ impl Endpoint for DeleteBundle {
         RequestParts::new(Self::OPERATION, &[self.bundle_id.as_str()])
     }
 
-    fn decode(body: &[u8]) -> Result<Self::Output, DecodeError> {
+    fn decode(body: &Bytes) -> Result<Self::Output, DecodeError> {
         json(body)
     }
 }

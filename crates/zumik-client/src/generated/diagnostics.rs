@@ -2,6 +2,7 @@
 
 //! Scores for how much a workload could reuse.
 
+use bytes::Bytes;
 use zumik_types::{
     CreateDiagnosticRequest, Diagnostic, DiagnosticId, DiagnosticReport, DiagnosticTrace, Operation,
     operations,
@@ -117,7 +118,7 @@ impl Endpoint for CreateDiagnostic {
         RequestParts::new(Self::OPERATION, &[])?.json(&self.body)
     }
 
-    fn decode(body: &[u8]) -> Result<Self::Output, DecodeError> {
+    fn decode(body: &Bytes) -> Result<Self::Output, DecodeError> {
         json(body)
     }
 }
@@ -145,7 +146,7 @@ impl Endpoint for RetrieveDiagnostic {
         RequestParts::new(Self::OPERATION, &[self.diagnostic_id.as_str()])
     }
 
-    fn decode(body: &[u8]) -> Result<Self::Output, DecodeError> {
+    fn decode(body: &Bytes) -> Result<Self::Output, DecodeError> {
         json(body)
     }
 }
@@ -173,7 +174,7 @@ impl Endpoint for RetrieveDiagnosticReport {
         RequestParts::new(Self::OPERATION, &[self.diagnostic_id.as_str()])
     }
 
-    fn decode(body: &[u8]) -> Result<Self::Output, DecodeError> {
+    fn decode(body: &Bytes) -> Result<Self::Output, DecodeError> {
         json(body)
     }
 }

@@ -2,6 +2,7 @@
 
 //! Steps of a workflow, appended by compare-and-swap.
 
+use bytes::Bytes;
 use zumik_types::{
     AppendEventRequest, BranchId, Event, EventId, List, NewEvent, Operation, Patch, SessionId, SortOrder,
     operations,
@@ -145,7 +146,7 @@ impl Endpoint for AppendEvent {
             .json(&self.body)
     }
 
-    fn decode(body: &[u8]) -> Result<Self::Output, DecodeError> {
+    fn decode(body: &Bytes) -> Result<Self::Output, DecodeError> {
         json(body)
     }
 }
@@ -239,7 +240,7 @@ impl Endpoint for ListEvents {
             .query("order", &self.order))
     }
 
-    fn decode(body: &[u8]) -> Result<Self::Output, DecodeError> {
+    fn decode(body: &Bytes) -> Result<Self::Output, DecodeError> {
         json(body)
     }
 }

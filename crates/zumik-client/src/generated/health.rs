@@ -2,6 +2,7 @@
 
 //! Whether the server is up.
 
+use bytes::Bytes;
 use zumik_types::{Health, Operation, operations};
 
 use crate::endpoint::{BuildError, DecodeError, Endpoint, RequestParts, json};
@@ -59,7 +60,7 @@ impl Endpoint for Healthz {
         RequestParts::new(Self::OPERATION, &[])
     }
 
-    fn decode(body: &[u8]) -> Result<Self::Output, DecodeError> {
+    fn decode(body: &Bytes) -> Result<Self::Output, DecodeError> {
         json(body)
     }
 }

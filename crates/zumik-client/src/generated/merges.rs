@@ -2,6 +2,7 @@
 
 //! Explicit merges of one branch into another.
 
+use bytes::Bytes;
 use zumik_types::{
     ArtifactId, BranchId, BranchMerge, EventId, MergeBranchRequest, MergeStrategy, Operation, Patch,
     SessionId, operations,
@@ -136,7 +137,7 @@ impl Endpoint for MergeBranch {
             .json(&self.body)
     }
 
-    fn decode(body: &[u8]) -> Result<Self::Output, DecodeError> {
+    fn decode(body: &Bytes) -> Result<Self::Output, DecodeError> {
         json(body)
     }
 }

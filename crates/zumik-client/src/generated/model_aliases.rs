@@ -2,6 +2,7 @@
 
 //! What the names of aliases resolve to.
 
+use bytes::Bytes;
 use zumik_types::{CreateModelAliasRequest, List, ModelAliasRelease, NewModelTarget, Operation, operations};
 
 use crate::endpoint::{BuildError, DecodeError, Endpoint, RequestParts, json};
@@ -102,7 +103,7 @@ impl Endpoint for ListModelAliases {
         RequestParts::new(Self::OPERATION, &[])
     }
 
-    fn decode(body: &[u8]) -> Result<Self::Output, DecodeError> {
+    fn decode(body: &Bytes) -> Result<Self::Output, DecodeError> {
         json(body)
     }
 }
@@ -158,7 +159,7 @@ impl Endpoint for CreateModelAlias {
         RequestParts::new(Self::OPERATION, &[])?.json(&self.body)
     }
 
-    fn decode(body: &[u8]) -> Result<Self::Output, DecodeError> {
+    fn decode(body: &Bytes) -> Result<Self::Output, DecodeError> {
         json(body)
     }
 }
@@ -203,7 +204,7 @@ impl Endpoint for RetrieveModelAlias {
         RequestParts::new(Self::OPERATION, &[self.alias.as_str()])
     }
 
-    fn decode(body: &[u8]) -> Result<Self::Output, DecodeError> {
+    fn decode(body: &Bytes) -> Result<Self::Output, DecodeError> {
         json(body)
     }
 }

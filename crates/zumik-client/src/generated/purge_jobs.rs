@@ -2,6 +2,7 @@
 
 //! Deletion of stored content, proven by a signed receipt.
 
+use bytes::Bytes;
 use zumik_types::{
     ArtifactId, CreatePurgeJobRequest, Operation, PurgeJob, PurgeJobId, PurgeReceipt, operations,
 };
@@ -133,7 +134,7 @@ impl Endpoint for CreatePurgeJob {
         RequestParts::new(Self::OPERATION, &[])?.json(&self.body)
     }
 
-    fn decode(body: &[u8]) -> Result<Self::Output, DecodeError> {
+    fn decode(body: &Bytes) -> Result<Self::Output, DecodeError> {
         json(body)
     }
 }
@@ -161,7 +162,7 @@ impl Endpoint for RetrievePurgeJob {
         RequestParts::new(Self::OPERATION, &[self.purge_job_id.as_str()])
     }
 
-    fn decode(body: &[u8]) -> Result<Self::Output, DecodeError> {
+    fn decode(body: &Bytes) -> Result<Self::Output, DecodeError> {
         json(body)
     }
 }
@@ -189,7 +190,7 @@ impl Endpoint for RetrievePurgeReceipt {
         RequestParts::new(Self::OPERATION, &[self.purge_job_id.as_str()])
     }
 
-    fn decode(body: &[u8]) -> Result<Self::Output, DecodeError> {
+    fn decode(body: &Bytes) -> Result<Self::Output, DecodeError> {
         json(body)
     }
 }

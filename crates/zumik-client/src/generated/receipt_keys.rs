@@ -2,6 +2,7 @@
 
 //! The public keys that verify receipts and reports.
 
+use bytes::Bytes;
 use zumik_types::{Operation, ReceiptKeySet, operations};
 
 use crate::endpoint::{BuildError, DecodeError, Endpoint, RequestParts, json};
@@ -63,7 +64,7 @@ impl Endpoint for ListReceiptKeys {
         RequestParts::new(Self::OPERATION, &[])
     }
 
-    fn decode(body: &[u8]) -> Result<Self::Output, DecodeError> {
+    fn decode(body: &Bytes) -> Result<Self::Output, DecodeError> {
         json(body)
     }
 }

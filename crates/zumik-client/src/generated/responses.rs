@@ -2,6 +2,7 @@
 
 //! Generations with state and QoS.
 
+use bytes::Bytes;
 use zumik_types::{
     AgentHints, BranchId, BundleId, CreateResponseRequest, NativeResponse, Operation, Qos, ResponseId,
     SessionId, SnapshotId, operations,
@@ -206,7 +207,7 @@ impl Endpoint for CreateResponse {
         RequestParts::new(Self::OPERATION, &[])?.json(&self.body)
     }
 
-    fn decode(body: &[u8]) -> Result<Self::Output, DecodeError> {
+    fn decode(body: &Bytes) -> Result<Self::Output, DecodeError> {
         json(body)
     }
 }
@@ -280,7 +281,7 @@ impl Endpoint for RetrieveResponse {
         RequestParts::new(Self::OPERATION, &[self.response_id.as_str()])
     }
 
-    fn decode(body: &[u8]) -> Result<Self::Output, DecodeError> {
+    fn decode(body: &Bytes) -> Result<Self::Output, DecodeError> {
         json(body)
     }
 }
@@ -308,7 +309,7 @@ impl Endpoint for CancelResponse {
         RequestParts::new(Self::OPERATION, &[self.response_id.as_str()])
     }
 
-    fn decode(body: &[u8]) -> Result<Self::Output, DecodeError> {
+    fn decode(body: &Bytes) -> Result<Self::Output, DecodeError> {
         json(body)
     }
 }

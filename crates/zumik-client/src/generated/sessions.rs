@@ -2,6 +2,7 @@
 
 //! Containers of the causal state of one agent workflow.
 
+use bytes::Bytes;
 use zumik_types::{
     BundleId, CreateSessionRequest, DeletedSession, Operation, Session, SessionId, SessionStatus,
     UpdateSessionRequest, operations,
@@ -163,7 +164,7 @@ impl Endpoint for CreateSession {
         RequestParts::new(Self::OPERATION, &[])?.json(&self.body)
     }
 
-    fn decode(body: &[u8]) -> Result<Self::Output, DecodeError> {
+    fn decode(body: &Bytes) -> Result<Self::Output, DecodeError> {
         json(body)
     }
 }
@@ -200,7 +201,7 @@ impl Endpoint for RetrieveSession {
         RequestParts::new(Self::OPERATION, &[self.session_id.as_str()])
     }
 
-    fn decode(body: &[u8]) -> Result<Self::Output, DecodeError> {
+    fn decode(body: &Bytes) -> Result<Self::Output, DecodeError> {
         json(body)
     }
 }
@@ -230,7 +231,7 @@ impl Endpoint for UpdateSession {
         RequestParts::new(Self::OPERATION, &[self.session_id.as_str()])?.json(&self.body)
     }
 
-    fn decode(body: &[u8]) -> Result<Self::Output, DecodeError> {
+    fn decode(body: &Bytes) -> Result<Self::Output, DecodeError> {
         json(body)
     }
 }
@@ -258,7 +259,7 @@ impl Endpoint for DeleteSession {
         RequestParts::new(Self::OPERATION, &[self.session_id.as_str()])
     }
 
-    fn decode(body: &[u8]) -> Result<Self::Output, DecodeError> {
+    fn decode(body: &Bytes) -> Result<Self::Output, DecodeError> {
         json(body)
     }
 }

@@ -2,6 +2,7 @@
 
 //! Immutable pins of the logical state of a branch.
 
+use bytes::Bytes;
 use zumik_types::{
     BranchId, CreateSnapshotRequest, List, Operation, SessionId, Snapshot, SnapshotId, operations,
 };
@@ -166,7 +167,7 @@ impl Endpoint for CreateSnapshot {
             .json(&self.body)
     }
 
-    fn decode(body: &[u8]) -> Result<Self::Output, DecodeError> {
+    fn decode(body: &Bytes) -> Result<Self::Output, DecodeError> {
         json(body)
     }
 }
@@ -221,7 +222,7 @@ impl Endpoint for ListSnapshots {
         RequestParts::new(Self::OPERATION, &[self.session_id.as_str(), self.branch_id.as_str()])
     }
 
-    fn decode(body: &[u8]) -> Result<Self::Output, DecodeError> {
+    fn decode(body: &Bytes) -> Result<Self::Output, DecodeError> {
         json(body)
     }
 }
@@ -264,7 +265,7 @@ impl Endpoint for RetrieveSnapshot {
         )
     }
 
-    fn decode(body: &[u8]) -> Result<Self::Output, DecodeError> {
+    fn decode(body: &Bytes) -> Result<Self::Output, DecodeError> {
         json(body)
     }
 }

@@ -2,6 +2,7 @@
 
 //! Estimates of token counts.
 
+use bytes::Bytes;
 use zumik_types::{CountTokensRequest, Operation, TokenCount, operations};
 
 use crate::endpoint::{BuildError, DecodeError, Endpoint, RequestParts, json};
@@ -76,7 +77,7 @@ impl Endpoint for CountTokens {
         RequestParts::new(Self::OPERATION, &[])?.json(&self.body)
     }
 
-    fn decode(body: &[u8]) -> Result<Self::Output, DecodeError> {
+    fn decode(body: &Bytes) -> Result<Self::Output, DecodeError> {
         json(body)
     }
 }

@@ -2,6 +2,7 @@
 
 //! What was used, generation by generation.
 
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use zumik_types::{ExecutionProfile, KeyId, Operation, QosClass, UsageDimension, UsageReport, operations};
 
@@ -235,7 +236,7 @@ impl Endpoint for RetrieveUsage {
             .query("group_by", &self.group_by))
     }
 
-    fn decode(body: &[u8]) -> Result<Self::Output, DecodeError> {
+    fn decode(body: &Bytes) -> Result<Self::Output, DecodeError> {
         json(body)
     }
 }

@@ -1,5 +1,6 @@
 //! What came back of an attempt, and the success or error that it becomes.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -58,7 +59,8 @@ pub(super) async fn read<T: Take>(
     let key = call.request.headers.get(IDEMPOTENCY_KEY);
     if status.is_success() {
         let meta = Meta::new(status, headers, number, None).under(key);
-        return limit.within(take::<T>(call, meta, body)).await?;
+        let taken = pin!(take::<T>(call, meta, body));
+        return limit.within(taken).await?;
     }
     let retry_after = delay::retry_after(&headers, ambient.now());
     let meta = Meta::new(status, headers, number, retry_after).under(key);

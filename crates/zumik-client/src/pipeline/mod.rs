@@ -31,7 +31,7 @@ use self::answer::{Attempt, Failure};
 use self::classify::{Pace, Verdict, classify};
 use crate::client::Zumik;
 use crate::endpoint::{BuildError, RequestParts};
-use crate::error::{Outcome, Result};
+use crate::error::{OperationName, Outcome, Result};
 use crate::options::CallOptions;
 use crate::response::Meta;
 use crate::transport::BoxFuture;
@@ -39,7 +39,7 @@ use crate::transport::BoxFuture;
 /// A successful answer, not yet decoded.
 #[derive(Debug)]
 pub(crate) struct RawResponse<B> {
-    pub(crate) target: Target,
+    pub(crate) operation: OperationName,
     pub(crate) meta: Meta,
     pub(crate) body: B,
     /// The span of the call, for bodies that go on.
@@ -53,16 +53,26 @@ pub(crate) fn execute<T: Take>(
     parts: Result<RequestParts, BuildError>,
     options: CallOptions,
 ) -> BoxFuture<'_, Result<RawResponse<T::Body>>> {
+    let operation = target.name.clone();
+    // Outside of the future, which then has no room for what the call is made of.
+    let mut prepared = Prepared::new(client, target, parts, options, T::ACCEPT);
     Box::pin(async move {
-        let call = Prepared::new(client, &target, parts, options, T::ACCEPT)
-            .map_err(|error| error.with_operation(target.name.clone()))?;
-        let span = spans::call(client, &call);
-        // Pinned, so that what wraps it moves a pointer and not the whole future.
-        let calling = pin!(run::<T>(client, &call));
-        let result = calling.instrument(span.clone()).await;
-        spans::record::<T>(&span, &call, &result);
-        let (meta, body) = result.map_err(|error| error.with_operation(target.name.clone()))?;
-        Ok(RawResponse { target, meta, body, span })
+        let result = match prepared {
+            Ok(ref mut call) => {
+                call.begin();
+                let span = spans::call(client, call);
+                // Pinned, so that what wraps it moves a pointer and not the whole future.
+                let calling = pin!(run::<T>(client, call));
+                let result = calling.instrument(span.clone()).await;
+                spans::record::<T>(&span, call, &result);
+                result.map(|(meta, body)| (meta, body, span))
+            }
+            Err(error) => Err(error),
+        };
+        match result {
+            Ok((meta, body, span)) => Ok(RawResponse { operation, meta, body, span }),
+            Err(error) => Err(error.with_operation(operation)),
+        }
     })
 }
 

@@ -92,6 +92,7 @@ pub(crate) struct Prepared {
     pub(crate) facts: Facts,
     /// Scheme, host and port of the server, for messages.
     pub(crate) server: Arc<str>,
+    /// Until when the call has time, once it [began](Self::begin).
     pub(crate) deadline: Instant,
     /// How long the call was given, until the deadline.
     pub(crate) timeout: Duration,
@@ -109,7 +110,7 @@ impl Prepared {
     /// Decides everything. `accept` is asked for unless the caller asks for something else.
     pub(crate) fn new(
         client: &Zumik,
-        target: &Target,
+        target: Target,
         parts: Result<RequestParts, BuildError>,
         options: CallOptions,
         accept: Option<&'static str>,
@@ -127,6 +128,11 @@ impl Prepared {
         headers.extend(accept.map(|accept| (ACCEPT, HeaderValue::from_static(accept))));
         if target.authorized {
             headers.insert(AUTHORIZATION, shared.authorization.clone());
+        }
+        if let Body::Multipart(form) = &parts.body
+            && form.content_bytes() > MAX_BODY_BYTES
+        {
+            return Err(too_large(form.content_bytes()));
         }
         let (content_type, body) = encode(parts.body, options.body_fields)?;
         headers.extend(content_type.map(|value| (CONTENT_TYPE, value)));
@@ -157,7 +163,6 @@ impl Prepared {
                 has_key: request.headers.contains_key(IDEMPOTENCY_KEY),
             },
             server: shared.base_url.origin(),
-            target: target.clone(),
             request,
             deadline: delay::after(Instant::now(), timeout),
             timeout,
@@ -174,7 +179,13 @@ impl Prepared {
             reject_openrouter_fallback: options
                 .reject_openrouter_fallback
                 .unwrap_or(defaults.reject_openrouter_fallback),
+            target,
         })
+    }
+
+    /// Starts the clock: the call is sent now, which may be later than it was made.
+    pub(crate) fn begin(&mut self) {
+        self.deadline = delay::after(Instant::now(), self.timeout);
     }
 }
 

@@ -17,8 +17,8 @@ use super::events::Events;
 use super::fault::Fault;
 use super::{StreamError, StreamItem};
 use crate::endpoint::DecodeError;
-use crate::error::{Error, ErrorKind, Outcome, Result};
-use crate::pipeline::{self, RawResponse, Target};
+use crate::error::{Error, ErrorKind, OperationName, Outcome, Result};
+use crate::pipeline::{self, RawResponse};
 use crate::response::Meta;
 use crate::sse::SseEvent;
 
@@ -39,7 +39,7 @@ use crate::sse::SseEvent;
 pub struct EventStream<T> {
     events: Events,
     decode: fn(&SseEvent<'_>) -> Result<StreamItem<T>, DecodeError>,
-    target: Target,
+    operation: OperationName,
     meta: Meta,
     server: Arc<str>,
     span: Span,
@@ -63,8 +63,8 @@ impl<T> EventStream<T> {
         server: Arc<str>,
         decode: fn(&SseEvent<'_>) -> Result<StreamItem<T>, DecodeError>,
     ) -> Self {
-        let RawResponse { target, meta, body: events, span } = answer;
-        Self { events, decode, target, meta, server, span, state: State::Open }
+        let RawResponse { operation, meta, body: events, span } = answer;
+        Self { events, decode, operation, meta, server, span, state: State::Open }
     }
 
     /// Status, trace id and every `Agent-*` header of the answer. They came before the first event.
@@ -113,6 +113,12 @@ impl<T> EventStream<T> {
         }
     }
 
+    /// From now on the events are kept, and have a limit.
+    pub(super) fn kept(mut self) -> Self {
+        self.events.keep();
+        self
+    }
+
     fn is_over(&self) -> bool {
         matches!(self.state, State::Closed | State::Failed)
     }
@@ -143,7 +149,7 @@ impl<T> EventStream<T> {
             .with_outcome(Outcome::Ambiguous)
             .with_attempts(self.meta.attempts())
             .with_answer(self.meta.clone(), data)
-            .with_operation(self.target.name.clone())
+            .with_operation(self.operation.clone())
     }
 
     fn broken(&self, fault: Fault) -> Error {

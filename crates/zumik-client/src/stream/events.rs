@@ -21,6 +21,9 @@ pub(crate) struct Events {
     silence: Silence,
     /// The event at hand has not been given yet.
     waiting: bool,
+    /// How many bytes of events may still come, where all of them are kept.
+    room: Option<usize>,
+    max_body_bytes: usize,
 }
 
 impl Take for Events {
@@ -40,6 +43,8 @@ impl Take for Events {
             parser: SseParser::with_max_event_bytes(call.max_event_bytes),
             silence: Silence::new(call.idle_timeout),
             waiting: false,
+            room: None,
+            max_body_bytes: call.max_body_bytes,
         };
         match std::future::poll_fn(|cx| events.poll_first(cx)).await {
             Ok(true) => Ok(events),
@@ -67,13 +72,28 @@ impl Events {
 
     /// Waits for the next event, which is then [at hand](Self::event). `false` at the end of the body.
     pub(crate) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, Fault>> {
-        if std::mem::take(&mut self.waiting) {
-            return Poll::Ready(Ok(true));
+        if !std::mem::take(&mut self.waiting) {
+            match self.poll_read(cx) {
+                Poll::Ready(Ok(true)) => {}
+                Poll::Ready(other) => return Poll::Ready(other),
+                Poll::Pending => {
+                    return self.silence.poll(cx).map(|()| Err(Fault::Idle(self.silence.limit())));
+                }
+            }
         }
-        match self.poll_read(cx) {
-            Poll::Ready(result) => Poll::Ready(result),
-            Poll::Pending => self.silence.poll(cx).map(|()| Err(Fault::Idle(self.silence.limit()))),
-        }
+        Poll::Ready(self.count().map(|()| true))
+    }
+
+    /// From now on the events are kept: they have room for as much as an answer that is taken whole.
+    pub(crate) fn keep(&mut self) {
+        self.room = Some(self.max_body_bytes);
+    }
+
+    fn count(&mut self) -> Result<(), Fault> {
+        let Some(room) = &mut self.room else { return Ok(()) };
+        let bytes = self.parser.event().map_or(0, |event| event.data().len());
+        *room = room.checked_sub(bytes).ok_or(Fault::TooLong(self.max_body_bytes))?;
+        Ok(())
     }
 
     /// The event at hand.

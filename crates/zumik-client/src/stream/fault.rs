@@ -22,6 +22,8 @@ pub(crate) enum Fault {
     EventTooLarge(EventTooLarge),
     /// A line is over this limit.
     LineTooLong(usize),
+    /// All that is kept is over this limit.
+    TooLong(usize),
     /// Nothing came for this long.
     Idle(Duration),
 }
@@ -30,7 +32,7 @@ impl Fault {
     pub(crate) fn kind(&self) -> ErrorKind {
         match self {
             Self::Broken(_) => ErrorKind::Interrupted,
-            Self::EventTooLarge(_) | Self::LineTooLong(_) => ErrorKind::Decode,
+            Self::EventTooLarge(_) | Self::LineTooLong(_) | Self::TooLong(_) => ErrorKind::Decode,
             Self::Idle(_) => ErrorKind::StreamIdle,
         }
     }
@@ -45,7 +47,7 @@ impl Fault {
                 Error::new(kind, message).with_cause(error)
             }
             Self::EventTooLarge(error) => Error::new(kind, error.to_string()).with_cause(error),
-            Self::LineTooLong(_) => Error::new(kind, self.to_string()),
+            Self::LineTooLong(_) | Self::TooLong(_) => Error::new(kind, self.to_string()),
             Self::Idle(_) => {
                 Error::new(kind, format!("{server} went silent in the middle of the answer: {self}"))
             }
@@ -59,6 +61,7 @@ impl fmt::Display for Fault {
             Self::Broken(error) => write!(f, "{error}"),
             Self::EventTooLarge(error) => write!(f, "{error}"),
             Self::LineTooLong(limit) => write!(f, "a line of the answer is longer than {limit} bytes"),
+            Self::TooLong(limit) => write!(f, "the answer is longer than {limit} bytes"),
             Self::Idle(limit) => write!(f, "nothing came for {} s", limit.as_secs_f64()),
         }
     }

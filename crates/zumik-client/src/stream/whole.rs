@@ -15,7 +15,9 @@ use crate::error::{ApiError, Error, ErrorKind, Result};
 use crate::pipeline;
 
 /// An event that is a part of a whole: chunks make a completion, the events of a response make the response.
-pub trait Part: Sized + Send + 'static {
+///
+/// It is sealed: what an event can do may grow.
+pub trait Part: sealed::Sealed + Sized + Send + 'static {
     /// What all events together make.
     type Whole: Send + 'static;
     /// What the events so far make.
@@ -33,6 +35,13 @@ pub trait Part: Sized + Send + 'static {
     ///
     /// When the events make no whole, or tell that the answer failed.
     fn whole(accumulator: Self::Accumulator) -> Result<Self::Whole>;
+}
+
+mod sealed {
+    pub trait Sealed {}
+
+    impl Sealed for zumik_types::ChatCompletionChunk {}
+    impl Sealed for zumik_types::V1StreamEvent {}
 }
 
 impl Part for ChatCompletionChunk {
@@ -103,17 +112,15 @@ impl<T: Part> EventStream<T> {
     ///
     /// # Errors
     ///
-    /// The error that ended the stream. For a response that failed, its error, of the kind that its code says, with the
-    /// response as the [body](Error::body): what came of it, and what it cost.
-    pub async fn collect(mut self) -> Result<T::Whole> {
-        let mut accumulator = T::Accumulator::default();
-        while let Some(event) = self.next().await {
-            event?.add_to(&mut accumulator);
-        }
-        T::whole(accumulator).map_err(|error| self.incomplete(error))
+    /// The error that ended the stream; a [`Decode`](ErrorKind::Decode) error when the events have more bytes together
+    /// than [`max_body_bytes`](crate::Options::max_body_bytes). For a response that failed, its error, of the kind that
+    /// its code says, with the response as the [body](Error::body): what came of it, and what it cost.
+    pub async fn collect(self) -> Result<T::Whole> {
+        self.text_deltas().whole().await
     }
 
-    /// The text of the answer as it comes, and the [whole](TextDeltas::whole) at the end.
+    /// The text of the answer as it comes, and the [whole](TextDeltas::whole) at the end. The events are kept for it, so
+    /// they have the limit that [`collect`](Self::collect) has.
     ///
     /// ```no_run
     /// # async fn example(zk: &zumik_client::Zumik) -> zumik_client::Result<()> {
@@ -128,7 +135,7 @@ impl<T: Part> EventStream<T> {
     /// # }
     /// ```
     pub fn text_deltas(self) -> TextDeltas<T> {
-        TextDeltas { stream: self, accumulator: T::Accumulator::default() }
+        TextDeltas { stream: self.kept(), accumulator: T::Accumulator::default() }
     }
 }
 

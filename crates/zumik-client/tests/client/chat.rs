@@ -62,6 +62,33 @@ async fn a_stream_is_collected_into_the_whole_completion() {
 }
 
 #[tokio::test]
+async fn events_that_are_kept_have_the_limit_of_an_answer_that_is_taken_whole() {
+    let chunks = chunks();
+    let bytes: usize = chunks.iter().map(String::len).sum();
+    let three: usize = chunks[..3].iter().map(String::len).sum();
+    let (fake, events) = (FakeTransport::new(), Answer::events(chunks));
+    let client = fake.client();
+    let completions = client.v1();
+    let stream = |limit: usize| {
+        fake.answer(events.clone());
+        let call = completions.chat().completions().create("code.fast", ["Review the patch."]);
+        call.max_body_bytes(limit).stream()
+    };
+    stream(bytes).await.unwrap().collect().await.unwrap();
+    let error = stream(bytes - 20).await.unwrap().collect().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Decode);
+    assert!(error.message().contains(&format!("longer than {} bytes", bytes - 20)), "{error}");
+
+    let mut deltas = stream(three - 1).await.unwrap().text_deltas();
+    assert_eq!(deltas.next().await.unwrap().unwrap(), "The patch ");
+    assert_eq!(deltas.next().await.unwrap().unwrap_err().kind(), ErrorKind::Decode);
+    let mut events = stream(20).await.unwrap();
+    while let Some(event) = events.next().await {
+        event.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn text_is_shown_as_it_comes_and_the_whole_is_there_at_the_end() {
     let fake = FakeTransport::new();
     fake.answer(Answer::events(chunks()));

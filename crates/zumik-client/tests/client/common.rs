@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use serde_json::{Value, json};
 use tracing::Dispatch;
 use tracing::subscriber::DefaultGuard;
+use zumik_client::Bytes;
 use zumik_client::endpoint::{BuildError, DecodeError, Endpoint, RequestParts, json as decode_json};
 use zumik_client::testing::Answer;
 use zumik_client::types::{Operation, operations};
@@ -27,7 +28,7 @@ macro_rules! endpoints {
                 }
             }
 
-            fn decode(body: &[u8]) -> Result<Self::Output, DecodeError> {
+            fn decode(body: &Bytes) -> Result<Self::Output, DecodeError> {
                 decode_json(body)
             }
         }

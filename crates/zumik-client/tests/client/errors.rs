@@ -167,13 +167,20 @@ async fn a_success_that_does_not_decode_keeps_its_bytes_and_the_place() {
 
 #[tokio::test(start_paused = true)]
 async fn a_success_with_garbage_behind_it_or_nothing_in_it_does_not_decode() {
-    for (body, path) in [("", "."), ("{} {}", "."), ("<html>", "."), ("{\"data\":", "data")] {
+    let bodies: [(&[u8], &str); 5] = [
+        (b"", "."),
+        (b"{} {}", "."),
+        (b"<html>", "."),
+        (b"{\"data\":", "data"),
+        (b"{\"data\": 1, \"text\": \"no UTF-8: \xff\"}", "text"),
+    ];
+    for (body, path) in bodies {
         let fake = FakeTransport::new();
         fake.answer(Answer::bytes(body));
         let client = fake.client();
         let call = client.request(Method::GET, "/v2/pages");
         let error = call.send_as::<BTreeMap<String, u8>>().await.unwrap_err();
-        assert_eq!((error.kind(), error.decode_path()), (ErrorKind::Decode, Some(path)), "{body}");
+        assert_eq!((error.kind(), error.decode_path()), (ErrorKind::Decode, Some(path)), "{error}");
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use zumik_client::endpoint::{BuildError, DecodeError, Endpoint, RequestParts};
 use zumik_client::testing::{Answer, FakeTransport, RecordedRequest};
 use zumik_client::types::{AgentHints, Operation, Qos, QosClass, operations};
-use zumik_client::{Call, Error, ErrorKind, Method, Outcome, Zumik};
+use zumik_client::{Bytes, Call, Error, ErrorKind, Method, Outcome, Zumik};
 
 use crate::common::*;
 
@@ -97,7 +97,7 @@ impl Endpoint for Tagged {
             .header("X-None", &None::<u8>))
     }
 
-    fn decode(body: &[u8]) -> Result<Self::Output, DecodeError> {
+    fn decode(body: &Bytes) -> Result<Self::Output, DecodeError> {
         zumik_client::endpoint::json(body)
     }
 }

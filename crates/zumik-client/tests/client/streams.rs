@@ -8,7 +8,7 @@ use zumik_client::endpoint::{BuildError, DecodeError, Endpoint, RequestParts, js
 use zumik_client::stream::StreamEndpoint;
 use zumik_client::testing::{Answer, FakeTransport, StreamPart};
 use zumik_client::types::{Operation, operations};
-use zumik_client::{Error, ErrorKind, EventStream, Outcome};
+use zumik_client::{Bytes, Error, ErrorKind, EventStream, Outcome};
 
 use crate::common::limited;
 
@@ -26,7 +26,7 @@ impl Endpoint for Talk {
         RequestParts::new(Self::OPERATION, &[])?.json(&json!({ "model": "code.fast", "stream": self.stream }))
     }
 
-    fn decode(body: &[u8]) -> Result<Self::Output, DecodeError> {
+    fn decode(body: &Bytes) -> Result<Self::Output, DecodeError> {
         decode_json(body)
     }
 }

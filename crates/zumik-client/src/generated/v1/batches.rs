@@ -2,6 +2,7 @@
 
 //! Chat completions over the lines of a file.
 
+use bytes::Bytes;
 use zumik_types::{Batch, BatchId, CreateBatchRequest, FileId, JsonObject, List, Operation, operations};
 
 use crate::endpoint::{BuildError, DecodeError, Endpoint, RequestParts, json};
@@ -159,7 +160,7 @@ impl Endpoint for CreateBatch {
         RequestParts::new(Self::OPERATION, &[])?.json(&self.body)
     }
 
-    fn decode(body: &[u8]) -> Result<Self::Output, DecodeError> {
+    fn decode(body: &Bytes) -> Result<Self::Output, DecodeError> {
         json(body)
     }
 }
@@ -239,7 +240,7 @@ impl Endpoint for ListBatches {
         Ok(RequestParts::new(Self::OPERATION, &[])?.query("limit", &self.limit).query("after", &self.after))
     }
 
-    fn decode(body: &[u8]) -> Result<Self::Output, DecodeError> {
+    fn decode(body: &Bytes) -> Result<Self::Output, DecodeError> {
         json(body)
     }
 }
@@ -285,7 +286,7 @@ impl Endpoint for RetrieveBatch {
         RequestParts::new(Self::OPERATION, &[self.batch_id.as_str()])
     }
 
-    fn decode(body: &[u8]) -> Result<Self::Output, DecodeError> {
+    fn decode(body: &Bytes) -> Result<Self::Output, DecodeError> {
         json(body)
     }
 }
@@ -313,7 +314,7 @@ impl Endpoint for CancelBatch {
         RequestParts::new(Self::OPERATION, &[self.batch_id.as_str()])
     }
 
-    fn decode(body: &[u8]) -> Result<Self::Output, DecodeError> {
+    fn decode(body: &Bytes) -> Result<Self::Output, DecodeError> {
         json(body)
     }
 }

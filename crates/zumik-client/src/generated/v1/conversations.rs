@@ -2,6 +2,7 @@
 
 //! Containers that responses can be tied to.
 
+use bytes::Bytes;
 use zumik_types::{
     Conversation, ConversationId, CreateConversationRequest, DeletedConversation, JsonObject, Operation,
     operations,
@@ -123,7 +124,7 @@ impl Endpoint for CreateConversation {
         RequestParts::new(Self::OPERATION, &[])?.json(&self.body)
     }
 
-    fn decode(body: &[u8]) -> Result<Self::Output, DecodeError> {
+    fn decode(body: &Bytes) -> Result<Self::Output, DecodeError> {
         json(body)
     }
 }
@@ -160,7 +161,7 @@ impl Endpoint for RetrieveConversation {
         RequestParts::new(Self::OPERATION, &[self.conversation_id.as_str()])
     }
 
-    fn decode(body: &[u8]) -> Result<Self::Output, DecodeError> {
+    fn decode(body: &Bytes) -> Result<Self::Output, DecodeError> {
         json(body)
     }
 }
@@ -188,7 +189,7 @@ impl Endpoint for DeleteConversation {
         RequestParts::new(Self::OPERATION, &[self.conversation_id.as_str()])
     }
 
-    fn decode(body: &[u8]) -> Result<Self::Output, DecodeError> {
+    fn decode(body: &Bytes) -> Result<Self::Output, DecodeError> {
         json(body)
     }
 }

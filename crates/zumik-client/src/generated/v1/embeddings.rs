@@ -2,6 +2,7 @@
 
 //! Texts as vectors.
 
+use bytes::Bytes;
 use zumik_types::{
     CreateEmbeddingsRequest, EmbeddingEncoding, Embeddings, EmbeddingsInput, Operation, operations,
 };
@@ -116,7 +117,7 @@ impl Endpoint for CreateEmbeddings {
         RequestParts::new(Self::OPERATION, &[])?.json(&self.body)
     }
 
-    fn decode(body: &[u8]) -> Result<Self::Output, DecodeError> {
+    fn decode(body: &Bytes) -> Result<Self::Output, DecodeError> {
         json(body)
     }
 }

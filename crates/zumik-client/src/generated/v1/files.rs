@@ -4,6 +4,7 @@
 //!
 //! Files do not live long.
 
+use bytes::Bytes;
 use zumik_types::{DeletedFile, File, FileId, List, Operation, SortOrder, operations};
 
 use crate::endpoint::{BuildError, DecodeError, Endpoint, RequestParts, content, json};
@@ -181,7 +182,7 @@ impl Endpoint for ListFiles {
             .query("order", &self.order))
     }
 
-    fn decode(body: &[u8]) -> Result<Self::Output, DecodeError> {
+    fn decode(body: &Bytes) -> Result<Self::Output, DecodeError> {
         json(body)
     }
 }
@@ -241,7 +242,7 @@ impl Endpoint for RetrieveFile {
         RequestParts::new(Self::OPERATION, &[self.file_id.as_str()])
     }
 
-    fn decode(body: &[u8]) -> Result<Self::Output, DecodeError> {
+    fn decode(body: &Bytes) -> Result<Self::Output, DecodeError> {
         json(body)
     }
 }
@@ -269,7 +270,7 @@ impl Endpoint for DeleteFile {
         RequestParts::new(Self::OPERATION, &[self.file_id.as_str()])
     }
 
-    fn decode(body: &[u8]) -> Result<Self::Output, DecodeError> {
+    fn decode(body: &Bytes) -> Result<Self::Output, DecodeError> {
         json(body)
     }
 }
@@ -297,7 +298,7 @@ impl Endpoint for RetrieveFileContent {
         RequestParts::new(Self::OPERATION, &[self.file_id.as_str()])
     }
 
-    fn decode(body: &[u8]) -> Result<Self::Output, DecodeError> {
+    fn decode(body: &Bytes) -> Result<Self::Output, DecodeError> {
         content(body)
     }
 }

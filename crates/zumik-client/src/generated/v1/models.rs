@@ -2,6 +2,7 @@
 
 //! The aliases and models that a request can name.
 
+use bytes::Bytes;
 use zumik_types::{List, Model, Operation, operations};
 
 use crate::endpoint::{BuildError, DecodeError, Endpoint, RequestParts, json};
@@ -68,7 +69,7 @@ impl Endpoint for ListModels {
         RequestParts::new(Self::OPERATION, &[])
     }
 
-    fn decode(body: &[u8]) -> Result<Self::Output, DecodeError> {
+    fn decode(body: &Bytes) -> Result<Self::Output, DecodeError> {
         json(body)
     }
 }
@@ -98,7 +99,7 @@ impl Endpoint for RetrieveModel {
         RequestParts::new(Self::OPERATION, &[self.model_id.as_str()])
     }
 
-    fn decode(body: &[u8]) -> Result<Self::Output, DecodeError> {
+    fn decode(body: &Bytes) -> Result<Self::Output, DecodeError> {
         json(body)
     }
 }

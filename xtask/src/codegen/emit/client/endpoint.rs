@@ -68,7 +68,7 @@ impl<'a> Endpoint<'a> {
         imports.uses.insert("crate::Call");
         imports.uses.extend(["crate::endpoint::BuildError", "crate::endpoint::DecodeError"]);
         imports.uses.extend(["crate::endpoint::Endpoint", "crate::endpoint::RequestParts"]);
-        imports.uses.extend(["zumik_types::Operation", "zumik_types::operations"]);
+        imports.uses.extend(["bytes::Bytes", "zumik_types::Operation", "zumik_types::operations"]);
         query.iter().for_each(|parameter| types::imports(&parameter.ty, imports));
         types::imports(answer, imports);
         imports.uses.insert(match answer {
@@ -293,7 +293,7 @@ impl<'a> Endpoint<'a> {
                     #parts
                 }
 
-                fn decode(body: &[u8]) -> Result<Self::Output, DecodeError> {
+                fn decode(body: &Bytes) -> Result<Self::Output, DecodeError> {
                     #reader(body)
                 }
             }

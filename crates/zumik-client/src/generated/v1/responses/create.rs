@@ -2,6 +2,7 @@
 
 //! The endpoint `POST /v1/responses`.
 
+use bytes::Bytes;
 use zumik_types::{
     CreateV1ResponseRequest, JsonObject, Operation, V1ConversationParam, V1ReasoningOptions, V1Response,
     V1ResponseId, V1ResponseInput, V1StreamEvent, V1TextConfig, V1Tool, V1ToolChoice, operations,
@@ -306,7 +307,7 @@ impl Endpoint for CreateV1Response {
         RequestParts::new(Self::OPERATION, &[])?.json(&self.body)
     }
 
-    fn decode(body: &[u8]) -> Result<Self::Output, DecodeError> {
+    fn decode(body: &Bytes) -> Result<Self::Output, DecodeError> {
         json(body)
     }
 }

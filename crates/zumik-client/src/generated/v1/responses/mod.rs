@@ -6,6 +6,7 @@ mod create;
 
 pub use create::CreateV1Response;
 
+use bytes::Bytes;
 use zumik_types::{
     CompactV1ResponseRequest, CountV1InputTokensRequest, DeletedV1Response, List, Operation, SortOrder,
     V1Compaction, V1ConversationParam, V1InputItem, V1InputTokens, V1ReasoningOptions, V1Response,
@@ -254,7 +255,7 @@ impl Endpoint for RetrieveV1Response {
         RequestParts::new(Self::OPERATION, &[self.response_id.as_str()])
     }
 
-    fn decode(body: &[u8]) -> Result<Self::Output, DecodeError> {
+    fn decode(body: &Bytes) -> Result<Self::Output, DecodeError> {
         json(body)
     }
 }
@@ -282,7 +283,7 @@ impl Endpoint for DeleteV1Response {
         RequestParts::new(Self::OPERATION, &[self.response_id.as_str()])
     }
 
-    fn decode(body: &[u8]) -> Result<Self::Output, DecodeError> {
+    fn decode(body: &Bytes) -> Result<Self::Output, DecodeError> {
         json(body)
     }
 }
@@ -310,7 +311,7 @@ impl Endpoint for CancelV1Response {
         RequestParts::new(Self::OPERATION, &[self.response_id.as_str()])
     }
 
-    fn decode(body: &[u8]) -> Result<Self::Output, DecodeError> {
+    fn decode(body: &Bytes) -> Result<Self::Output, DecodeError> {
         json(body)
     }
 }
@@ -384,7 +385,7 @@ impl Endpoint for ListV1InputItems {
             .query("after", &self.after))
     }
 
-    fn decode(body: &[u8]) -> Result<Self::Output, DecodeError> {
+    fn decode(body: &Bytes) -> Result<Self::Output, DecodeError> {
         json(body)
     }
 }
@@ -533,7 +534,7 @@ impl Endpoint for CountV1InputTokens {
         RequestParts::new(Self::OPERATION, &[])?.json(&self.body)
     }
 
-    fn decode(body: &[u8]) -> Result<Self::Output, DecodeError> {
+    fn decode(body: &Bytes) -> Result<Self::Output, DecodeError> {
         json(body)
     }
 }
@@ -666,7 +667,7 @@ impl Endpoint for CompactV1Response {
         RequestParts::new(Self::OPERATION, &[])?.json(&self.body)
     }
 
-    fn decode(body: &[u8]) -> Result<Self::Output, DecodeError> {
+    fn decode(body: &Bytes) -> Result<Self::Output, DecodeError> {
         json(body)
     }
 }

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use zumik_types::{
     ChatAudioOptions, ChatCompletion, ChatCompletionChunk, ChatMessage, ChatPrediction, ChatResponseFormat,
     ChatStop, ChatStreamOptions, ChatTool, ChatToolChoice, ChatWebSearchOptions, CreateChatCompletionRequest,
@@ -354,7 +355,7 @@ impl Endpoint for CreateChatCompletion {
         RequestParts::new(Self::OPERATION, &[])?.json(&self.body)
     }
 
-    fn decode(body: &[u8]) -> Result<Self::Output, DecodeError> {
+    fn decode(body: &Bytes) -> Result<Self::Output, DecodeError> {
         json(body)
     }
 }
