@@ -17,9 +17,10 @@ use crate::running::Running;
 use crate::store::{Advanced, BatchStore, LINE_LEASE, LineLease, StoreError};
 
 /// How often the store is asked without a reason: another server of the same store may have left something.
-const LOOK: Duration = Duration::from_secs(30);
+pub(super) const LOOK: Duration = Duration::from_secs(30);
 
-/// The pause after the store did not answer, and the shortest wait for anything that is due.
+/// The pause after the store did not answer, the shortest wait for anything that is due, and the time from a claim to the
+/// next one while there is room for a few lines only.
 const BREATH: Duration = Duration::from_secs(1);
 
 /// How often leases are renewed.
@@ -60,6 +61,7 @@ pub(crate) struct Worker {
     /// at a time.
     advancing: JoinSet<Result<Advanced, StoreError>>,
     renew_at: Instant,
+    claimed_at: Instant,
     /// Whether a batch may be ready to be moved on.
     stirred: bool,
     /// Before this, no line is due that this worker knows of.
@@ -77,6 +79,7 @@ impl Worker {
             held: HashMap::new(),
             advancing: JoinSet::new(),
             renew_at: Instant::now() + RENEW,
+            claimed_at: Instant::now(),
             stirred: true,
             idle_until: None,
         }
@@ -86,23 +89,19 @@ impl Worker {
     /// broken off and given back.
     pub(crate) async fn run(mut self, closing: CancellationToken, draining: impl Fn() -> bool) {
         loop {
-            let wait = match draining() {
-                true => LOOK,
-                false => self.step().await.unwrap_or_else(|error| {
+            let next = match self.step(draining()).await {
+                Ok(wait) => (Instant::now() + wait).min(self.renew_at),
+                Err(error) => {
                     tracing::warn!(%error, "batches wait for the store");
-                    BREATH
-                }),
+                    Instant::now() + BREATH
+                }
             };
-            let next = (Instant::now() + wait).min(self.renew_at);
             tokio::select! {
                 () = closing.cancelled() => break,
                 Some(ended) = self.lines.join_next_with_id() => self.ended(ended),
                 Some(advanced) = self.advancing.join_next() => self.advanced(advanced),
                 () = self.bell.rung() => self.stir(),
                 () = tokio::time::sleep_until(next) => self.stir(),
-            }
-            if self.renew_at <= Instant::now() {
-                self.renew().await;
             }
         }
         self.release().await;
@@ -114,9 +113,16 @@ impl Worker {
         self.idle_until = None;
     }
 
-    /// Has batches moved on and claims what there is room for. Gives how long nothing more is to be done, unless something
-    /// happens.
-    async fn step(&mut self) -> Result<Duration, StoreError> {
+    /// Holds on to what runs, has batches moved on and claims what there is room for. Gives how long nothing more is to be
+    /// done, unless something happens.
+    async fn step(&mut self, draining: bool) -> Result<Duration, StoreError> {
+        // First: of a store that comes back after leases have ended, this worker would claim the lines that it runs.
+        if self.renew_at <= Instant::now() {
+            self.renew().await?;
+        }
+        if draining {
+            return Ok(LOOK);
+        }
         let now = self.shop.clock.now();
         self.advance(now);
         self.claim(now).await
@@ -143,19 +149,27 @@ impl Worker {
             Ok(Ok(_)) => self.idle_until = None,
             Ok(Err(error)) => {
                 tracing::warn!(%error, "batches wait for the store");
-                self.stirred = true;
+                self.stir();
             }
             Err(_) => tracing::error!("moving batches on panicked"),
         }
     }
 
     async fn claim(&mut self, now: DateTime<Utc>) -> Result<Duration, StoreError> {
-        let free = self.slots - self.lines.len();
-        // A claim is a transaction: it is worth one when there is room for a few lines.
-        let worth = free > 0 && (self.lines.is_empty() || free * 4 >= self.slots);
-        if !worth || self.idle_until.is_some_and(|until| now < until) {
-            return Ok(self.idle_until.map_or(LOOK, |until| until_then(now, until)));
+        if let Some(until) = self.idle_until.filter(|until| now < *until) {
+            return Ok(until_then(now, until));
         }
+        let free = self.slots - self.lines.len();
+        if free == 0 {
+            return Ok(LOOK);
+        }
+        // A claim is a transaction: with room for a few lines only it may wait, but not for lines that take long.
+        let few = !self.lines.is_empty() && free * 4 < self.slots;
+        let pause = BREATH.saturating_sub(self.claimed_at.elapsed());
+        if few && !pause.is_zero() {
+            return Ok(pause);
+        }
+        self.claimed_at = Instant::now();
         let claimed = self.shop.store.claim_batch_lines(now, u32::try_from(free).unwrap_or(u32::MAX)).await?;
         let more = claimed.len() >= free;
         for line in claimed {
@@ -191,7 +205,8 @@ impl Worker {
         match ended {
             Ended::Settled { last } => self.stirred |= last,
             Ended::Waits(at) => self.idle_until = self.idle_until.map(|until| until.min(at)),
-            Ended::Lost => {}
+            // It may be settled: the answer of the store was lost, or came too late.
+            Ended::Lost => self.stir(),
         }
     }
 
@@ -201,19 +216,15 @@ impl Worker {
     }
 
     /// Holds on to the lines that run. One that another server has taken over is broken off.
-    async fn renew(&mut self) {
-        self.renew_at = Instant::now() + RENEW;
+    async fn renew(&mut self) -> Result<(), StoreError> {
         let leases = self.leases();
-        if leases.is_empty() {
-            return;
+        if !leases.is_empty() {
+            let lost = self.shop.store.renew_batch_lines(leases, self.shop.clock.now()).await?;
+            let running = self.held.values().filter(|(lease, _)| lost.contains(lease));
+            running.for_each(|(_, run)| run.abort());
         }
-        match self.shop.store.renew_batch_lines(leases, self.shop.clock.now()).await {
-            Ok(lost) => {
-                let running = self.held.values().filter(|(lease, _)| lost.contains(lease));
-                running.for_each(|(_, run)| run.abort());
-            }
-            Err(error) => tracing::warn!(%error, "the leases of batch lines could not be renewed"),
-        }
+        self.renew_at = Instant::now() + RENEW;
+        Ok(())
     }
 
     /// Breaks off what still runs, and gives it back.

@@ -1,5 +1,8 @@
 //! The worker, over the plain store and in virtual time. What answers lines is scripted here: it must fail at will.
 
+mod away;
+mod disturbed;
+mod reached;
 mod replicas;
 mod rests;
 mod slow_ends;
@@ -260,6 +263,17 @@ async fn lines_run_side_by_side_up_to_the_limit_and_end_in_the_files() {
     assert_eq!(errors[0]["response"]["body"]["name"], "7");
     assert_eq!(world.script.most_at_once.load(Ordering::SeqCst), 4);
     assert_eq!(world.script.calls.lock().unwrap().len(), 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn lines_that_take_long_keep_no_free_slot_from_others() {
+    let world = World::new(Duration::from_secs(600), &[]).await;
+    let (_worker, _closing) = world.work(8);
+    world.create(&["a", "b", "c", "d", "e", "f", "g"]).await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    world.create(&["h"]).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(world.calls("h"), [0], "a slot is free, and nobody has come for it");
 }
 
 #[tokio::test(start_paused = true)]
