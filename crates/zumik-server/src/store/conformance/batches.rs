@@ -257,3 +257,50 @@ pub(super) async fn an_expired_batch_keeps_what_ran(world: World) {
     let errors = lines(&world, ended.error_file_id.as_ref()).await;
     assert_eq!((names(&errors), &errors[0]["error"]["code"]), (vec!["c"], &json!("batch_expired")));
 }
+
+pub(super) async fn batches_that_cannot_end_yet_keep_no_other_from_its_end(world: World) {
+    let file = upload(&world, input(&["a"])).await;
+    let mut running = Vec::new();
+    for _ in 0..65 {
+        running.push(create(&world, &file).await.id);
+    }
+    advance(&world).await;
+    assert_eq!(claim(&world, 65).await.len(), 65);
+    for batch in &running {
+        fresh(world.store.cancel_batch(&world.ctx(), batch, None).await);
+    }
+    let last = create(&world, &file).await.id;
+    advance(&world).await;
+    assert!(settle(&world, &claim(&world, 1).await[0], answered(200)).await);
+    assert_eq!(advance(&world).await, 1);
+    assert_eq!(read(&world, &last).await.status, BatchStatus::Completed);
+}
+
+/// Two batches whose lines may run.
+pub(in crate::store) async fn two_started(world: &World) -> [BatchId; 2] {
+    [start(world, &["a"]).await.id, start(world, &["b"]).await.id]
+}
+
+/// The first one cannot run, for its input is damaged.
+pub(in crate::store) async fn only_the_second_is_claimed(world: &World, [_, second]: [BatchId; 2]) {
+    let claimed = claim(world, 2).await;
+    assert_eq!(claimed.iter().map(|line| &line.batch).collect::<Vec<_>>(), [&second]);
+    assert!(settle(world, &claimed[0], answered(200)).await, "it is held");
+}
+
+/// Two batches that have all their answers.
+pub(in crate::store) async fn two_answered(world: &World) -> [BatchId; 2] {
+    let batches = two_started(world).await;
+    for line in claim(world, 2).await {
+        settle(world, &line, answered(200)).await;
+    }
+    batches
+}
+
+/// The first one cannot end, for its answers are damaged.
+pub(in crate::store) async fn only_the_second_ends(world: &World, [first, second]: [BatchId; 2]) {
+    let advanced = world.store.advance_batches(world.clock.now()).await;
+    assert!(matches!(advanced, Err(StoreError::Internal(_))), "{advanced:?}");
+    assert_eq!(read(world, &first).await.status, BatchStatus::Finalizing);
+    assert_eq!(read(world, &second).await.status, BatchStatus::Completed);
+}

@@ -25,6 +25,9 @@ mod tenancy;
 mod usage;
 mod world;
 
+pub(in crate::store) use batches::{
+    only_the_second_ends, only_the_second_is_claimed, two_answered, two_started,
+};
 pub(in crate::store) use responses::native;
 pub(crate) use usage::event as usage_event;
 pub(in crate::store) use world::{World, fresh};
@@ -179,7 +182,8 @@ laws! {
         batches_are_listed_newest_first,
         a_cancelled_batch_keeps_what_ran,
         a_batch_that_ended_is_not_cancelled,
-        an_expired_batch_keeps_what_ran;
+        an_expired_batch_keeps_what_ran,
+        batches_that_cannot_end_yet_keep_no_other_from_its_end;
     batch_lines:
         a_line_is_held_by_one_until_its_lease_ends,
         a_renewed_line_stays_with_its_holder,

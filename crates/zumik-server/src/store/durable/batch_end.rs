@@ -21,6 +21,8 @@ impl State {
     /// The status that the batch ends with, and why lines of it have no answer then. Nothing when it does not end.
     pub(in crate::store) fn end(self) -> Option<(i64, Unanswered)> {
         match self.status {
+            // It has no lines: its input has faults.
+            status::VALIDATING => Some((status::FAILED, Unanswered::Cancelled)),
             status::FINALIZING => Some((status::COMPLETED, Unanswered::Cancelled)),
             status::CANCELLING => Some((status::CANCELLED, Unanswered::Cancelled)),
             status::IN_PROGRESS => Some((status::EXPIRED, Unanswered::Expired)),

@@ -7,18 +7,27 @@ use chrono::{DateTime, Utc};
 use zumik_types::BatchId;
 
 use super::PostgresStore;
-use super::db::{Db, Env, bytes, count, id, stored};
+use super::db::{Db, Env, Param, bytes, count, id, stored};
 use super::files::SealedFile;
 use super::sweep::STEP;
 use crate::blocking::blocking;
 use crate::store::batch_results::Unanswered;
 use crate::store::durable::batch_end::{Files, State, Texts};
-use crate::store::durable::batches::{line_state, read_line, result_place, status};
+use crate::store::durable::batches::{line_state, read_line, result_place};
 use crate::store::durable::times::seconds;
 use crate::store::{Advanced, BATCH_LIFETIME, NewFile, OUTPUT_LIFETIME, Result, StoreError};
 
 /// Batches that one step moves on at most.
 const BATCHES: i64 = 64;
+
+/// Whether a batch can end at a time, `$1` in seconds and `$2` in milliseconds: nothing of it runs any more, and nothing
+/// more may.
+const MAY_END: &str = "CASE
+    WHEN status = 0 THEN errors IS NOT NULL
+    WHEN status = 2 THEN true
+    WHEN status = 3 OR (status = 1 AND expires_at <= $1) THEN NOT EXISTS
+      (SELECT 1 FROM batch_lines WHERE batch = batches.id AND state = 1 AND due > $2)
+    ELSE false END";
 
 /// A batch that can end, with its files: first as they are put together, then sealed.
 pub(super) struct Ending<F> {
@@ -50,79 +59,54 @@ impl PostgresStore {
     pub(super) async fn advance(&self, now: DateTime<Utc>) -> Result<Advanced> {
         let mut advanced = Advanced::default();
         if self.read(|db| Box::pin(db.has_batch_to_start())).await? {
-            advanced = self.write(|db| Box::pin(db.start_batches(now))).await?;
+            advanced.started = self.write(|db| Box::pin(db.start_batches(now))).await?;
         }
+        let mut failed = Ok(());
         for batch in self.read(|db| Box::pin(db.batches_that_may_end(now))).await? {
-            let ending = self.read(|db| Box::pin(db.assemble_batch(batch, now))).await?;
-            let Some(ending) = ending else { continue };
-            let env = Arc::clone(&self.env);
-            // Files may be large: whatever else this thread serves would wait for them.
-            let ending = &blocking(move || ending.seal(&env, now)).await??;
-            let ended = self.write(|db| Box::pin(db.end_batch(ending, now))).await?;
-            advanced.ended += u64::from(ended);
+            // What keeps one from its end keeps no other from it.
+            match self.end_if_it_may(batch, now).await {
+                Ok(ended) => advanced.ended += u64::from(ended),
+                Err(error) => failed = failed.and(Err(error)),
+            }
         }
-        Ok(advanced)
+        failed.map(|()| advanced)
+    }
+
+    async fn end_if_it_may(&self, batch: i64, now: DateTime<Utc>) -> Result<bool> {
+        let ending = self.read(|db| Box::pin(db.assemble_batch(batch, now))).await?;
+        let Some(ending) = ending else { return Ok(false) };
+        let env = Arc::clone(&self.env);
+        // Files may be large: whatever else this thread serves would wait for them.
+        let ending = &blocking(move || ending.seal(&env, now)).await??;
+        self.write(|db| Box::pin(db.end_batch(ending, now))).await
     }
 }
 
 impl Db<'_, '_> {
     async fn has_batch_to_start(&self) -> Result<bool> {
-        self.value("SELECT EXISTS (SELECT 1 FROM batches WHERE status = 0)", &[]).await
+        self.value("SELECT EXISTS (SELECT 1 FROM batches WHERE status = 0 AND errors IS NULL)", &[]).await
     }
 
-    /// Lets the lines of new batches run; a batch whose input has faults ends.
-    async fn start_batches(&self, now: DateTime<Utc>) -> Result<Advanced> {
-        let mut advanced = Advanced::default();
-        let failed = self
-            .all(
-                "SELECT id, project FROM batches WHERE status = 0 AND errors IS NOT NULL ORDER BY project, id LIMIT $1",
-                &[&BATCHES],
-                |row| Ok((row.try_get::<_, i64>(0)?, row.try_get::<_, i64>(1)?)),
-            )
-            .await?;
-        for (batch, project) in failed {
-            self.hold_files(project).await?;
-            advanced.ended += self.note_end(batch, status::VALIDATING, status::FAILED, now).await?;
-        }
-        advanced.started = self
-            .run(
-                "UPDATE batches SET status = 1, in_progress_at = $1 WHERE status = 0 AND errors IS NULL",
-                &[&seconds(now)],
-            )
-            .await?;
-        Ok(advanced)
+    /// Lets the lines of new batches run. Gives how many batches those were.
+    async fn start_batches(&self, now: DateTime<Utc>) -> Result<u64> {
+        let sql = "UPDATE batches SET status = 1, in_progress_at = $1 WHERE status = 0 AND errors IS NULL";
+        self.run(sql, &[&seconds(now)]).await
     }
 
-    /// Batches that have every result, and those that are to end without, oldest first.
+    /// Batches that can end, oldest first.
     async fn batches_that_may_end(&self, now: DateTime<Utc>) -> Result<Vec<i64>> {
-        let batches: Vec<i64> = self
-            .all(
-                "SELECT id FROM batches WHERE status < 4 AND (status = 2 OR status = 3
-                   OR (status = 1 AND expires_at <= $1)) ORDER BY id LIMIT $2",
-                &[&seconds(now), &BATCHES],
-                |row| Ok(row.try_get(0)?),
-            )
-            .await?;
-        let mut may_end = Vec::new();
-        for batch in batches {
-            if self.may_end(batch, now).await? {
-                may_end.push(batch);
-            }
-        }
-        Ok(may_end)
+        let sql = format!(
+            "SELECT id FROM batches WHERE status < 4 AND (status <> 1 OR expires_at <= $1) AND {MAY_END}
+             ORDER BY id LIMIT $3"
+        );
+        let params: &[Param<'_>] = &[&seconds(now), &now.timestamp_millis(), &BATCHES];
+        self.all(&sql, params, |row| Ok(row.try_get(0)?)).await
     }
 
-    /// Whether a batch can end now: nothing of it runs any more, and nothing more may.
+    /// Whether a batch can end now.
     pub(super) async fn may_end(&self, batch: i64, now: DateTime<Utc>) -> Result<bool> {
-        self.value(
-            "SELECT CASE WHEN status = 2 THEN true
-               WHEN status = 3 OR (status = 1 AND expires_at <= $2) THEN NOT EXISTS
-                 (SELECT 1 FROM batch_lines WHERE batch = b.id AND state = 1 AND due > $3)
-               ELSE false END
-             FROM batches b WHERE id = $1",
-            &[&batch, &seconds(now), &now.timestamp_millis()],
-        )
-        .await
+        let sql = format!("SELECT {MAY_END} FROM batches WHERE id = $3");
+        self.value(&sql, &[&seconds(now), &now.timestamp_millis(), &batch]).await
     }
 
     /// Puts the files of a batch together; nothing when it cannot end after all.
@@ -199,29 +183,24 @@ impl Db<'_, '_> {
             &[batch, &key(output), &key(errors)],
         )
         .await?;
-        self.note_end(*batch, was.status, *becomes, now).await?;
+        self.note_end(*batch, *becomes, now).await?;
         Ok(true)
     }
 
-    /// Notes the end of a batch that has this status; how many that were. Its input file goes with its outputs, unless
-    /// another batch still needs it.
-    async fn note_end(&self, batch: i64, was: i64, becomes: i64, now: DateTime<Utc>) -> Result<u64> {
-        let ended = self
-            .run(
-                "UPDATE batches SET status = $3, ended_at = $4 WHERE id = $1 AND status = $2",
-                &[&batch, &was, &becomes, &seconds(now)],
-            )
-            .await?;
+    /// Notes the end of a batch. Its input file goes with its outputs, unless another batch still needs it.
+    async fn note_end(&self, batch: i64, becomes: i64, now: DateTime<Utc>) -> Result<()> {
+        let sql = "UPDATE batches SET status = $2, ended_at = $3 WHERE id = $1";
+        self.run(sql, &[&batch, &becomes, &seconds(now)]).await?;
         self.run(
             "UPDATE files f SET expires_at = $2
              FROM batches b
-             WHERE b.id = $1 AND b.status >= 4 AND f.public_id = b.input_file
+             WHERE b.id = $1 AND f.public_id = b.input_file
                AND NOT EXISTS (SELECT 1 FROM batches o WHERE o.project = f.project
                                AND o.input_file = f.public_id AND o.status < 4)",
             &[&batch, &seconds(now + OUTPUT_LIFETIME)],
         )
         .await?;
-        Ok(ended)
+        Ok(())
     }
 
     /// Removes lines, results and input of batches that have ended: a few at a time.

@@ -13,8 +13,8 @@ use crate::store::durable::times::seconds;
 use crate::store::{ClaimedLine, LINE_LEASE, LineLease, MOST_WAITING, Result, SOON, StoreError};
 
 impl Db<'_, '_> {
-    /// Claims lines that are due; batches that were served longest ago come first and share what there is.
-    pub(super) async fn claim_batch_lines(&self, now: DateTime<Utc>, most: u32) -> Result<Vec<Claim>> {
+    /// Claims lines that are due, with their texts; batches that were served longest ago come first and share what there is.
+    pub(super) async fn claim_batch_lines(&self, now: DateTime<Utc>, most: u32) -> Result<Vec<ClaimedLine>> {
         let (millis, near) = (now.timestamp_millis(), (now + SOON).timestamp_millis());
         let batches: Vec<i64> = self
             .all(
@@ -33,11 +33,15 @@ impl Db<'_, '_> {
             let room = share.min(most as usize - claims.len());
             claims.extend(self.claim_lines_of(*batch, now, room).await?);
         }
-        if !claims.is_empty() {
-            let sql = "UPDATE batches SET served_at = $2 WHERE id = ANY($1)";
-            self.run(sql, &[&batches, &millis]).await?;
+        if claims.is_empty() {
+            return Ok(Vec::new());
         }
-        Ok(claims)
+        // In one transaction: of lines that were claimed and could not be read nobody would know until their leases end.
+        let lines = self.read_claims(&claims).await?;
+        // Last: lines that are settled wait for these rows.
+        let sql = "UPDATE batches SET served_at = $2 WHERE id = ANY($1)";
+        self.run(sql, &[&batches, &millis]).await?;
+        Ok(lines)
     }
 
     async fn claim_lines_of(&self, batch: i64, now: DateTime<Utc>, most: usize) -> Result<Vec<Claim>> {
@@ -71,23 +75,36 @@ impl Db<'_, '_> {
         Ok(claims)
     }
 
-    /// Reads the texts of claimed lines.
-    pub(super) async fn read_claims(&self, claims: &[Claim]) -> Result<Vec<ClaimedLine>> {
-        let mut owners = HashMap::new();
-        let mut pieces = HashMap::new();
+    /// Reads the texts of claimed lines. One that is damaged waits for its lease to end, for ever, and keeps no other.
+    async fn read_claims(&self, claims: &[Claim]) -> Result<Vec<ClaimedLine>> {
+        let (mut owners, mut pieces) = (HashMap::new(), HashMap::new());
         let mut lines = Vec::with_capacity(claims.len());
         for claim in claims {
-            let owner = match owners.entry(claim.batch) {
-                Entry::Occupied(owner) => owner.into_mut(),
-                Entry::Vacant(vacant) => vacant.insert(self.owner(claim.batch).await?),
-            };
-            let piece = match pieces.entry(claim.input) {
-                Entry::Occupied(piece) => piece.into_mut(),
-                Entry::Vacant(vacant) => vacant.insert(self.open_piece(claim.input).await?),
-            };
-            lines.push(claim.read(owner, piece)?);
+            match self.read_claim(claim, &mut owners, &mut pieces).await {
+                Err(StoreError::Internal(error)) => {
+                    tracing::error!(line = claim.line, %error, "a line of a batch cannot be read");
+                }
+                line => lines.push(line?),
+            }
         }
         Ok(lines)
+    }
+
+    async fn read_claim(
+        &self,
+        claim: &Claim,
+        owners: &mut HashMap<i64, Owner>,
+        pieces: &mut HashMap<i64, Vec<u8>>,
+    ) -> Result<ClaimedLine> {
+        let owner = match owners.entry(claim.batch) {
+            Entry::Occupied(owner) => owner.into_mut(),
+            Entry::Vacant(vacant) => vacant.insert(self.owner(claim.batch).await?),
+        };
+        let piece = match pieces.entry(claim.input) {
+            Entry::Occupied(piece) => piece.into_mut(),
+            Entry::Vacant(vacant) => vacant.insert(self.open_piece(claim.input).await?),
+        };
+        claim.read(owner, piece)
     }
 
     async fn owner(&self, batch: i64) -> Result<Owner> {

@@ -8,7 +8,7 @@ use zumik_types::{Batch, BatchId, CreateBatchRequest};
 
 use super::PostgresStore;
 use crate::blocking::blocking;
-use crate::store::durable::batches::{Claim, SealedBatch, SealedOutcome};
+use crate::store::durable::batches::{SealedBatch, SealedOutcome};
 use crate::store::{
     Advanced, BatchPage, BatchStore, ClaimedLine, Idempotency, LineLease, LineOutcome, Page, ProjectCtx,
     Result, StoreError, Written,
@@ -68,19 +68,7 @@ impl BatchStore for PostgresStore {
     }
 
     async fn claim_batch_lines(&self, now: DateTime<Utc>, most: u32) -> Result<Vec<ClaimedLine>> {
-        let claims = &self.write(|db| Box::pin(db.claim_batch_lines(now, most))).await?;
-        if claims.is_empty() {
-            return Ok(Vec::new());
-        }
-        let lines = self.read(|db| Box::pin(db.read_claims(claims))).await;
-        if let Err(StoreError::Unavailable(_)) = lines {
-            // Nobody would run them until their leases end.
-            let leases = claims.iter().map(Claim::lease).collect();
-            if let Err(error) = self.release_batch_lines(leases).await {
-                tracing::warn!(%error, "claimed lines wait for their leases to end");
-            }
-        }
-        lines
+        self.write(|db| Box::pin(db.claim_batch_lines(now, most))).await
     }
 
     async fn renew_batch_lines(&self, leases: Vec<LineLease>, now: DateTime<Utc>) -> Result<Vec<LineLease>> {

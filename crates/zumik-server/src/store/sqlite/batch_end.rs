@@ -10,13 +10,22 @@ use super::sweep::STEP;
 use super::{Db, SqliteStore};
 use crate::store::batch_results::Unanswered;
 use crate::store::durable::batch_end::{Files, State, Texts};
-use crate::store::durable::batches::{line_state, read_line, result_place, status};
+use crate::store::durable::batches::{line_state, read_line, result_place};
 use crate::store::durable::ids::PublicId;
 use crate::store::durable::times::seconds;
 use crate::store::{Advanced, BATCH_LIFETIME, OUTPUT_LIFETIME, Result, StoreError};
 
 /// Batches that one step moves on at most.
 const BATCHES: u32 = 64;
+
+/// Whether a batch can end at a time, `?1` in seconds and `?2` in milliseconds: nothing of it runs any more, and nothing
+/// more may.
+const MAY_END: &str = "CASE
+    WHEN status = 0 THEN errors IS NOT NULL
+    WHEN status = 2 THEN 1
+    WHEN status = 3 OR (status = 1 AND expires_at <= ?1) THEN NOT EXISTS
+      (SELECT 1 FROM batch_lines WHERE batch = batches.id AND state = 1 AND due > ?2)
+    ELSE 0 END";
 
 /// A batch that can end, with its files sealed.
 pub(super) struct Ending {
@@ -31,71 +40,55 @@ impl SqliteStore {
     pub(super) async fn advance(&self, now: DateTime<Utc>) -> Result<Advanced> {
         let mut advanced = Advanced::default();
         if self.readers.read(|db| db.has_batch_to_start()).await? {
-            advanced = self.writer.write(move |db| db.start_batches(now)).await?;
+            advanced.started = self.writer.write(move |db| db.start_batches(now)).await?;
         }
+        let mut failed = Ok(());
         for batch in self.readers.read(move |db| db.batches_that_may_end(now)).await? {
-            let ending = self.readers.read(move |db| db.assemble_batch(batch, now)).await?;
-            let Some(ending) = ending else { continue };
-            let ended = self.writer.write(move |db| db.end_batch(&ending, now)).await?;
-            advanced.ended += u64::from(ended);
+            // What keeps one from its end keeps no other from it.
+            match self.end_if_it_may(batch, now).await {
+                Ok(ended) => advanced.ended += u64::from(ended),
+                Err(error) => failed = failed.and(Err(error)),
+            }
         }
-        Ok(advanced)
+        failed.map(|()| advanced)
+    }
+
+    async fn end_if_it_may(&self, batch: i64, now: DateTime<Utc>) -> Result<bool> {
+        let ending = self.readers.read(move |db| db.assemble_batch(batch, now)).await?;
+        let Some(ending) = ending else { return Ok(false) };
+        self.writer.write(move |db| db.end_batch(&ending, now)).await
     }
 }
 
 impl Db<'_> {
     fn has_batch_to_start(&self) -> Result<bool> {
-        self.value("SELECT EXISTS (SELECT 1 FROM batches WHERE status = 0 AND status < 4)", [])
+        let sql = "SELECT EXISTS (SELECT 1 FROM batches WHERE status = 0 AND status < 4 AND errors IS NULL)";
+        self.value(sql, [])
     }
 
-    /// Lets the lines of new batches run; a batch whose input has faults ends.
-    fn start_batches(&self, now: DateTime<Utc>) -> Result<Advanced> {
-        let mut advanced = Advanced::default();
-        let failed = self.all(
-            "SELECT id FROM batches WHERE status = 0 AND status < 4 AND errors IS NOT NULL LIMIT ?1",
-            [BATCHES],
-            |row| row.get::<_, i64>(0),
-        )?;
-        for batch in failed {
-            self.note_end(batch, status::FAILED, now)?;
-            advanced.ended += 1;
-        }
+    /// Lets the lines of new batches run. Gives how many batches those were.
+    fn start_batches(&self, now: DateTime<Utc>) -> Result<u64> {
         let started = self.run(
             "UPDATE batches SET status = 1, in_progress_at = ?1
              WHERE status = 0 AND status < 4 AND errors IS NULL",
             [seconds(now)],
         )?;
-        advanced.started = started as u64;
-        Ok(advanced)
+        Ok(started as u64)
     }
 
-    /// Batches that have every result, and those that are to end without, oldest first.
+    /// Batches that can end, oldest first.
     fn batches_that_may_end(&self, now: DateTime<Utc>) -> Result<Vec<i64>> {
-        let batches = self.all(
-            "SELECT id FROM batches WHERE status < 4 AND (status = 2 OR status = 3
-               OR (status = 1 AND expires_at <= ?1)) ORDER BY id LIMIT ?2",
-            params![seconds(now), BATCHES],
-            |row| row.get(0),
-        )?;
-        let mut may_end = Vec::new();
-        for batch in batches {
-            if self.may_end(batch, now)? {
-                may_end.push(batch);
-            }
-        }
-        Ok(may_end)
+        let sql = format!(
+            "SELECT id FROM batches WHERE status < 4 AND (status <> 1 OR expires_at <= ?1) AND {MAY_END}
+             ORDER BY id LIMIT ?3"
+        );
+        self.all(&sql, params![seconds(now), now.timestamp_millis(), BATCHES], |row| row.get(0))
     }
 
-    /// Whether a batch can end now: nothing of it runs any more, and nothing more may.
+    /// Whether a batch can end now.
     pub(super) fn may_end(&self, batch: i64, now: DateTime<Utc>) -> Result<bool> {
-        self.value(
-            "SELECT CASE WHEN status = 2 THEN 1
-               WHEN status = 3 OR (status = 1 AND expires_at <= ?2) THEN NOT EXISTS
-                 (SELECT 1 FROM batch_lines WHERE batch = batches.id AND state = 1 AND due > ?3)
-               ELSE 0 END
-             FROM batches WHERE id = ?1",
-            params![batch, seconds(now), now.timestamp_millis()],
-        )
+        let sql = format!("SELECT {MAY_END} FROM batches WHERE id = ?3");
+        self.value(&sql, params![seconds(now), now.timestamp_millis(), batch])
     }
 
     /// Puts the files of a batch together; nothing when it cannot end after all.

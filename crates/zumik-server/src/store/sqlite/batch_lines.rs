@@ -63,23 +63,36 @@ impl Db<'_> {
         Ok(claims)
     }
 
-    /// Reads the texts of claimed lines.
+    /// Reads the texts of claimed lines. One that is damaged waits for its lease to end, for ever, and keeps no other.
     pub(super) fn read_claims(&self, claims: &[Claim]) -> Result<Vec<ClaimedLine>> {
-        let mut owners = HashMap::new();
-        let mut pieces = HashMap::new();
+        let (mut owners, mut pieces) = (HashMap::new(), HashMap::new());
         let mut lines = Vec::with_capacity(claims.len());
         for claim in claims {
-            let owner = match owners.entry(claim.batch) {
-                Entry::Occupied(owner) => owner.into_mut(),
-                Entry::Vacant(vacant) => vacant.insert(self.owner(claim.batch)?),
-            };
-            let piece = match pieces.entry(claim.input) {
-                Entry::Occupied(piece) => piece.into_mut(),
-                Entry::Vacant(vacant) => vacant.insert(self.open_piece(claim.input)?),
-            };
-            lines.push(claim.read(owner, piece)?);
+            match self.read_claim(claim, &mut owners, &mut pieces) {
+                Err(StoreError::Internal(error)) => {
+                    tracing::error!(line = claim.line, %error, "a line of a batch cannot be read");
+                }
+                line => lines.push(line?),
+            }
         }
         Ok(lines)
+    }
+
+    fn read_claim(
+        &self,
+        claim: &Claim,
+        owners: &mut HashMap<i64, Owner>,
+        pieces: &mut HashMap<i64, Vec<u8>>,
+    ) -> Result<ClaimedLine> {
+        let owner = match owners.entry(claim.batch) {
+            Entry::Occupied(owner) => owner.into_mut(),
+            Entry::Vacant(vacant) => vacant.insert(self.owner(claim.batch)?),
+        };
+        let piece = match pieces.entry(claim.input) {
+            Entry::Occupied(piece) => piece.into_mut(),
+            Entry::Vacant(vacant) => vacant.insert(self.open_piece(claim.input)?),
+        };
+        claim.read(owner, piece)
     }
 
     fn owner(&self, batch: i64) -> Result<Owner> {

@@ -42,3 +42,23 @@ async fn a_line_that_is_taken_over_while_it_is_settled_is_not_settled() {
         tokio::time::timeout(Duration::from_secs(9), both).await.expect("it waits for the one that takes it");
     assert!(matches!(settled, Err(StoreError::LeaseLost)), "the line is another server's: {settled:?}");
 }
+
+#[tokio::test]
+async fn a_batch_that_is_damaged_keeps_no_other_from_its_end() {
+    let Some(Replicas { one, stores, .. }) = Replicas::start().await else { return };
+    let batches = two_answered(&one).await;
+    let connection = stores[1].connection().await.unwrap();
+    let damage = "UPDATE batch_results SET sealed = '' WHERE id = (SELECT min(id) FROM batch_results)";
+    assert_eq!(connection.execute(damage, &[]).await.unwrap(), 1);
+    only_the_second_ends(&one, batches).await;
+}
+
+#[tokio::test]
+async fn a_line_that_is_damaged_keeps_no_other_from_being_claimed() {
+    let Some(Replicas { one, stores, .. }) = Replicas::start().await else { return };
+    let batches = two_started(&one).await;
+    let connection = stores[1].connection().await.unwrap();
+    let damage = "UPDATE batch_inputs SET sealed = '' WHERE id = (SELECT min(id) FROM batch_inputs)";
+    assert_eq!(connection.execute(damage, &[]).await.unwrap(), 1);
+    only_the_second_is_claimed(&one, batches).await;
+}

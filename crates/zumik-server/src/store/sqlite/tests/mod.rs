@@ -17,7 +17,9 @@ use super::purge::Begun;
 use super::*;
 use crate::clock::FixedClock;
 use crate::domain::{Scopes, key_hash};
-use crate::store::conformance::{World, fresh};
+use crate::store::conformance::{
+    World, fresh, only_the_second_ends, only_the_second_is_claimed, two_answered, two_started,
+};
 use crate::store::{Idempotency, Kind, Limit, MAX_FILE_BYTES, NewFile, NewKey, Store, StoreError};
 
 /// A durable store that a test can look into.
@@ -355,4 +357,22 @@ async fn a_closed_store_is_unavailable() {
     assert!(matches!(written, Err(StoreError::Unavailable(_))), "{written:?}");
     let read = opened.store.list_artifacts(&ctx).await;
     assert!(matches!(read, Err(StoreError::Unavailable(_))), "{read:?}");
+}
+
+#[tokio::test]
+async fn a_batch_that_is_damaged_keeps_no_other_from_its_end() {
+    let Opened { world, store, .. } = Opened::new().await;
+    let batches = two_answered(&world).await;
+    let damage = "UPDATE batch_results SET sealed = x'' WHERE id = (SELECT min(id) FROM batch_results)";
+    store.writer.write(move |db| db.run(damage, [])).await.unwrap();
+    only_the_second_ends(&world, batches).await;
+}
+
+#[tokio::test]
+async fn a_line_that_is_damaged_keeps_no_other_from_being_claimed() {
+    let Opened { world, store, .. } = Opened::new().await;
+    let batches = two_started(&world).await;
+    let damage = "UPDATE batch_inputs SET sealed = x'' WHERE id = (SELECT min(id) FROM batch_inputs)";
+    store.writer.write(move |db| db.run(damage, [])).await.unwrap();
+    only_the_second_is_claimed(&world, batches).await;
 }
