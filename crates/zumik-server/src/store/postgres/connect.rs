@@ -10,7 +10,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::BuilderVerifierExt as _;
-use tokio_postgres::NoTls;
+use tokio_postgres::{Config, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::OpenError;
@@ -22,13 +22,29 @@ use crate::store::{Result, StoreError};
 /// How long an operation waits for a connection that is free, or for a new one; and `/readyz` for an answer.
 const WAIT: Duration = Duration::from_secs(5);
 
+/// How long the machine of the database may leave what is sent to it unacknowledged. Left to the system, a machine that
+/// vanishes is waited for a quarter of an hour, and what waits is a request or a line of a batch.
+const SILENCE: Duration = Duration::from_secs(30);
+
+/// The pause of a connection after which its other end is asked for a sign of life.
+const IDLE: Duration = Duration::from_secs(15);
+
+/// The time between such questions. With three of them, silence is as long as [`SILENCE`].
+const PROBE: Duration = Duration::from_secs(5);
+const PROBES: u32 = 3;
+
 /// Settings of every connection.
 ///
+/// The database asks a server for signs of life as it is asked itself, so that the locks of a machine that vanishes end.
 /// A commit waits until it is on disk, also where the server is set to be careless; where it waits for standbys that
 /// stays. A replica that stops in the middle of a transaction, paused or cut off, holds its locks for 10 seconds. All
 /// queries are walks along indexes, made for that: the planner, who cannot know the length of a walk, is kept from
 /// reading whole tables.
 const SETTINGS: &str = "
+    SET tcp_keepalives_idle = 15;
+    SET tcp_keepalives_interval = 5;
+    SET tcp_keepalives_count = 3;
+    SET tcp_user_timeout = '30s';
     SET lock_timeout = '10s';
     SET statement_timeout = '60s';
     SET idle_in_transaction_session_timeout = '10s';
@@ -62,14 +78,7 @@ pub(super) fn pool(
     connections: usize,
     purpose: Use,
 ) -> Result<Pool, OpenError> {
-    let mut config = address.config();
-    if config.get_application_name().is_none() {
-        config.application_name("zumik");
-    }
-    if config.get_connect_timeout().is_none() {
-        config.connect_timeout(WAIT);
-    }
-    config.keepalives_idle(Duration::from_secs(15));
+    let config = config(address);
     let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
     let manager = if address.is_encrypted() {
         Manager::from_config(config, MakeRustlsConnect::new(tls(address.authorities())?), recycling)
@@ -105,6 +114,22 @@ pub(super) fn pool(
         }))
         .build()
         .map_err(|error| OpenError::Setup(error.into()))
+}
+
+/// How a connection is made: what the address says, and what it leaves open.
+pub(super) fn config(address: &Address) -> Config {
+    let mut config = address.config();
+    if config.get_application_name().is_none() {
+        config.application_name("zumik");
+    }
+    if config.get_connect_timeout().is_none() {
+        config.connect_timeout(WAIT);
+    }
+    if config.get_tcp_user_timeout().is_none() {
+        config.tcp_user_timeout(SILENCE);
+    }
+    config.keepalives_idle(IDLE).keepalives_interval(PROBE).keepalives_retries(PROBES);
+    config
 }
 
 /// Whether the database answers and takes writes.

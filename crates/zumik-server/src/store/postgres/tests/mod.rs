@@ -3,6 +3,7 @@
 mod batches;
 mod groups;
 mod reports;
+mod silence;
 mod tls;
 
 use std::collections::HashSet;
@@ -19,7 +20,9 @@ use zumik_types::{
 use super::*;
 use crate::clock::FixedClock;
 use crate::domain::{Scopes, key_hash};
-use crate::store::conformance::{World, fresh};
+use crate::store::conformance::{
+    World, fresh, only_the_second_ends, only_the_second_is_claimed, two_answered, two_started,
+};
 use crate::store::{
     Answer, Generation, Idempotency, LEASE, NewKey, ProjectCtx, Reserved, Store, StoredResponse, Written,
 };
