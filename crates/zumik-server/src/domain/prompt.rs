@@ -1,6 +1,7 @@
 //! The prompt compiler, revision `pc_1` (contract `concepts.md`, "Prompt compiler"): from the blocks that
 //! a request's state leads to, to the messages that a model is given. It never sorts, merges or drops.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use thiserror::Error;
@@ -15,6 +16,14 @@ pub struct Prompt {
     pub branch_id: Option<BranchId>,
     /// The blocks in prompt order.
     pub blocks: Vec<Block>,
+}
+
+impl Prompt {
+    /// The artifacts whose text is in it, each once.
+    pub fn artifacts(&self) -> Vec<ArtifactId> {
+        let artifacts: BTreeSet<_> = self.blocks.iter().map(|block| &block.artifact_id).collect();
+        artifacts.into_iter().cloned().collect()
+    }
 }
 
 /// One artifact of a prompt, with its text.

@@ -127,7 +127,7 @@ impl Generation {
         let past = app.reuse.past(&ctx.project).await;
         let prompt = app.store.read_prompt(ctx, std::mem::take(&mut self.state)).await?;
         let mut eligible = eligible(&prompt.blocks);
-        let materialized = prompt.blocks.iter().map(|block| block.artifact_id.clone()).collect();
+        let materialized = prompt.artifacts();
         let mut messages = compile(prompt.blocks)?;
         for part in std::mem::take(&mut self.own) {
             messages.push(part.message);

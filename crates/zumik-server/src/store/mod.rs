@@ -14,6 +14,7 @@ mod error;
 mod hints;
 pub mod memory;
 pub mod postgres;
+mod prompt_rules;
 mod receipt;
 mod records;
 mod rules;
@@ -46,6 +47,7 @@ pub use batches::{
 };
 pub use error::{Guard, Kind, Limit, StoreError};
 pub use hints::HintStore;
+pub use prompt_rules::MAX_PROMPT_BYTES;
 pub use records::{
     Caller, Continued, EventPage, FilePage, Generation, KeyRecord, MAX_FILE_BYTES, MAX_FILES,
     MAX_MERGED_EVENTS, NewFile, NewKey, Page, Project, ProjectCtx, PromptState, StoredResponse, Swept,
@@ -273,7 +275,8 @@ pub trait Store: AliasStore + BatchStore + HintStore + UsageStore + Send + Sync 
     // Generations
 
     /// The state that a generation reads, its contents opened, as of one moment. An unknown, contradictory
-    /// or deleted part gives [`StoreError::Reference`] with the field of [`PromptState`] that led to it.
+    /// or deleted part gives [`StoreError::Reference`] with the field of [`PromptState`] that led to it, as does what would
+    /// make the prompt longer than [`MAX_PROMPT_BYTES`]; then no content was opened.
     ///
     /// # Errors
     /// [`StoreError::SessionNotActive`].

@@ -111,6 +111,13 @@ async fn the_first_field_in_the_order_of_the_table_is_named() {
         ),
         ("/v2/diagnostics", json!({ "traces": too_many(trace.clone(), 5_001) }), "traces"),
         ("/v2/purge-jobs", json!({ "artifact_ids": too_many(json!("art_none"), 1_001) }), "artifact_ids"),
+        ("/v2/bundles", json!({ "items": too_many(json!({ "artifact_id": "art_none" }), 1_001) }), "items"),
+        ("/v2/sessions", json!({ "base_bundle_ids": too_many(json!("bnd_none"), 101) }), "base_bundle_ids"),
+        (
+            &snapshots,
+            json!({ "ordered_block_manifest": too_many(json!("blk_a"), 10_001) }),
+            "ordered_block_manifest",
+        ),
         ("/v2/token-counts", json!({ "input": ["a"] }), "input"),
         ("/v1/responses", json!({ "model": "auto", "input": { "a": 1 } }), "input"),
     ];

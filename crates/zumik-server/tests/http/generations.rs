@@ -176,3 +176,22 @@ async fn what_cannot_be_in_a_prompt_is_told_with_the_field_that_led_to_it() {
     host.make(&format!("/v2/sessions/{session}"), json!({ "status": "archived" })).await;
     host.post("/v2/responses", body).await.refused(409, "session_not_active", "");
 }
+
+#[tokio::test]
+async fn a_state_that_is_too_long_for_a_prompt_is_refused_whoever_names_it() {
+    let host = Host::start().await;
+    let artifact = host.artifact(&"x".repeat(1 << 20)).await;
+    let (session, _) = host.session(&[artifact.as_str(); 8]).await;
+    let body = json!({ "model": "auto", "input": "Hi", "session_id": session });
+    host.post("/v2/responses", body).await.refused(400, "", "session_id");
+    let attached = [("Agent-Session-Ref", session.as_str())];
+    let messages = json!([{ "role": "user", "content": "Hi" }]);
+    for (path, body) in [
+        ("/v1/responses", json!({ "model": "auto", "input": "Hi" })),
+        ("/v1/chat/completions", json!({ "model": "auto", "messages": messages })),
+    ] {
+        host.post_with(path, body, &attached).await.refused(400, "", "Agent-Session-Ref");
+    }
+    let (session, _) = host.session(&[artifact.as_str(); 7]).await;
+    host.make("/v2/responses", json!({ "model": "auto", "input": "Hi", "session_id": session })).await;
+}

@@ -7,6 +7,9 @@ use crate::http::input::{Fields, Item};
 use crate::http::{ApiError, Reply};
 use crate::store::Kind;
 
+/// Most items of a bundle.
+const MOST_ITEMS: usize = 1_000;
+
 /// Most characters of a role.
 const LONGEST_ROLE: usize = 64;
 
@@ -32,7 +35,7 @@ pub(crate) async fn delete(call: &mut Call) -> Result<Reply, ApiError> {
 
 fn read(fields: &Fields<'_, '_>) -> Result<CreateBundleRequest, ApiError> {
     let bundle_type = fields.optional_text("bundle_type")?;
-    let items = fields.filled_items("items", usize::MAX)?.map(item)?;
+    let items = fields.filled_items("items", MOST_ITEMS)?.map(item)?;
     let mut request = CreateBundleRequest::new(items);
     if let Some(bundle_type) = bundle_type {
         request = request.bundle_type(bundle_type);

@@ -94,7 +94,7 @@ pub(super) async fn session_prefix(
 ) -> Result<Prefix, ApiError> {
     let state = PromptState { session_id: Some(session.clone()), ..PromptState::default() };
     let prompt = app.store.read_prompt(ctx, state).await.map_err(|error| in_session_ref(error.into()))?;
-    let materialized = prompt.blocks.iter().map(|block| block.artifact_id.clone()).collect();
+    let materialized = prompt.artifacts();
     let messages = compile(prompt.blocks).map_err(|error| in_session_ref(error.into()))?;
     Ok(Prefix { messages, branch_id: prompt.branch_id, materialized })
 }

@@ -91,7 +91,7 @@ fn read_session(fields: &Fields<'_, '_>) -> Result<HintSession, ApiError> {
 }
 
 fn read_state(fields: &Fields<'_, '_>) -> Result<HintState, ApiError> {
-    let bundles = fields.optional_items("bundle_refs")?;
+    let bundles = fields.optional_items("bundle_refs", usize::MAX)?;
     Ok(HintState {
         bundle_refs: bundles.map(|items| items.map(|item| item.id::<BundleId>())).transpose()?,
         placement_preference: owned(fields, "placement_preference")?,
@@ -109,7 +109,7 @@ fn read_reuse(fields: &Fields<'_, '_>) -> Result<HintReuse, ApiError> {
 }
 
 fn read_routing(fields: &Fields<'_, '_>) -> Result<HintRouting, ApiError> {
-    let profiles = fields.optional_items("execution_profiles")?;
+    let profiles = fields.optional_items("execution_profiles", usize::MAX)?;
     Ok(HintRouting {
         region_policy: owned(fields, "region_policy")?,
         execution_profiles: profiles

@@ -13,11 +13,14 @@ use crate::store::Kind;
 /// What a caller may set; `tombstoned` is for a purge to set.
 const SETTABLE: &[SessionStatus] = &[SessionStatus::Active, SessionStatus::Archived];
 
+/// Most bundles that a session begins with.
+const MOST_BUNDLES: usize = 100;
+
 /// `POST /v2/sessions`
 pub(crate) async fn create(call: &mut Call) -> Result<Reply, ApiError> {
     let body = call.optional_json()?;
     let fields = Fields::of(&body);
-    let bundles = fields.optional_items("base_bundle_ids")?;
+    let bundles = fields.optional_items("base_bundle_ids", MOST_BUNDLES)?;
     let bundles = bundles.map(|items| items.map(|item| item.id::<BundleId>())).transpose()?;
     let request = CreateSessionRequest::new().base_bundle_ids(bundles.unwrap_or_default());
     Ok(call.app.store.create_session(&call.ctx, request, call.key.take()).await?.into())

@@ -7,6 +7,9 @@ use crate::http::input::Fields;
 use crate::http::{ApiError, Reply};
 use crate::store::Kind;
 
+/// Most entries of a manifest.
+const MOST_ENTRIES: usize = 10_000;
+
 /// `POST /v2/sessions/{session_id}/branches/{branch_id}/snapshots`
 pub(crate) async fn create(call: &mut Call) -> Result<Reply, ApiError> {
     let request = read(&Fields::of(&call.optional_json()?))?;
@@ -35,7 +38,7 @@ fn read(fields: &Fields<'_, '_>) -> Result<CreateSnapshotRequest, ApiError> {
     if let Some(revision) = fields.optional_text("prompt_compiler_revision")? {
         request = request.prompt_compiler_revision(revision);
     }
-    if let Some(manifest) = fields.optional_items("ordered_block_manifest")? {
+    if let Some(manifest) = fields.optional_items("ordered_block_manifest", MOST_ENTRIES)? {
         request = request.ordered_block_manifest(manifest.map(|entry| entry.text())?);
     }
     Ok(request)

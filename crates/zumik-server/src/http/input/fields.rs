@@ -188,21 +188,27 @@ impl<'v> Fields<'_, 'v> {
         let items = self.items(name)?;
         match items.values.len() {
             0 => Err(self.invalid(name, "must be a non-empty array")),
-            len if len > most => {
-                Err(self.invalid(name, format_args!("must have at most {most} entries, not {len}")))
-            }
-            _ => Ok(items),
+            _ => items.at_most(most),
         }
     }
 
-    /// An array, if there is one.
-    pub(crate) fn optional_items<'s>(&'s self, name: &'s str) -> Result<Option<Items<'s, 'v>>> {
+    /// An array with at most `most` entries, if there is one.
+    pub(crate) fn optional_items<'s>(&'s self, name: &'s str, most: usize) -> Result<Option<Items<'s, 'v>>> {
         let path = Path::Member(&self.path, name);
-        self.value(name).map(|value| Ok(Items { path, values: array(path, value)? })).transpose()
+        self.value(name).map(|value| Items { path, values: array(path, value)? }.at_most(most)).transpose()
     }
 }
 
 impl<'v> Items<'_, 'v> {
+    fn at_most(self, most: usize) -> Result<Self> {
+        match self.values.len() {
+            len if len > most => {
+                Err(invalid(self.path, format_args!("must have at most {most} entries, not {len}")))
+            }
+            _ => Ok(self),
+        }
+    }
+
     /// What `read` makes of every entry, in order.
     pub(crate) fn map<T>(&self, mut read: impl FnMut(Item<'_, 'v>) -> Result<T>) -> Result<Vec<T>> {
         self.values
@@ -359,7 +365,7 @@ mod tests {
         assert_eq!(fields.optional_text("a").unwrap(), None);
         assert_eq!(fields.optional_count("a", 1..=9).unwrap(), None);
         assert_eq!(fields.optional_flag("a").unwrap(), None);
-        assert!(fields.optional_items("a").unwrap().is_none());
+        assert!(fields.optional_items("a", 9).unwrap().is_none());
         assert!(fields.optional_object("a").unwrap().is_none());
         assert_eq!(fields.patch_id::<EventId>("a").unwrap(), Patch::Null);
         assert_eq!(fields.patch_id::<EventId>("b").unwrap(), Patch::Absent);

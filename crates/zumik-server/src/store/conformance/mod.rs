@@ -126,6 +126,7 @@ laws! {
         a_snapshot_prompt_is_exactly_its_manifest,
         unknown_and_contradictory_state_names_its_field,
         deleted_content_names_the_field_that_led_to_it,
+        a_prompt_that_is_too_long_names_the_field_that_led_to_it,
         a_generation_needs_an_active_session;
     responses:
         a_response_is_kept_until_it_expires,

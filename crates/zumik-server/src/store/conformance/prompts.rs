@@ -1,11 +1,11 @@
 use zumik_types::{
-    AppendEventRequest, BranchId, BundleId, CreateSessionRequest, CreateSnapshotRequest, EventType, NewEvent,
-    Session, SessionId, SessionStatus, SnapshotId, UpdateSessionRequest,
+    AppendEventRequest, ArtifactId, BranchId, BundleId, CreateSessionRequest, CreateSnapshotRequest,
+    EventType, NewEvent, Session, SessionId, SessionStatus, SnapshotId, UpdateSessionRequest,
 };
 
 use super::world::{World, fresh, not_active, reference};
 use crate::domain::{Prompt, Source};
-use crate::store::PromptState;
+use crate::store::{MAX_PROMPT_BYTES, PromptState};
 
 fn texts(prompt: &Prompt) -> Vec<&str> {
     prompt.blocks.iter().map(|block| block.text.as_str()).collect()
@@ -128,4 +128,53 @@ pub(super) async fn a_generation_needs_an_active_session(world: World) {
     fresh(world.store.update_session(&world.ctx(), &session.id, archive, None).await);
     not_active(world.store.read_prompt(&world.ctx(), of_session(&session.id)).await);
     not_active(world.store.read_prompt(&world.ctx(), of_branch(&session.default_branch_id)).await);
+}
+
+pub(super) async fn a_prompt_that_is_too_long_names_the_field_that_led_to_it(world: World) {
+    const BLOCK: usize = 64;
+    const TEXT: usize = 1 << 20;
+    let text = "x".repeat(TEXT);
+    let long = world.document(&text).await;
+    // Seven times the same one, and what is left.
+    let left = MAX_PROMPT_BYTES - 7 * (TEXT + BLOCK) - BLOCK;
+    let (fits, exceeds) = (world.document(&text[..left]).await, world.document(&text[..=left]).await);
+    let (seven, empty) = ([&long; 7], world.document("").await);
+    let bundle = async |last: &[&ArtifactId]| world.bundle(&[&seven, last].concat()).await;
+    let read = async |state| world.store.read_prompt(&world.ctx(), state).await;
+    let of_bundle = |id: &BundleId| PromptState { bundle_id: Some(id.clone()), ..PromptState::default() };
+
+    let full = bundle(&[&fits]).await;
+    let prompt = read(of_bundle(&full)).await.unwrap();
+    assert_eq!(prompt.blocks.iter().map(|block| block.text.len()).sum::<usize>(), 7 * TEXT + left);
+    assert!(prompt.blocks.iter().all(|block| text.starts_with(&block.text)));
+    assert_eq!(prompt.artifacts().len(), 2);
+    reference(read(of_bundle(&bundle(&[&exceeds]).await)).await, "bundle_id");
+    reference(read(of_bundle(&bundle(&[&fits, &empty]).await)).await, "bundle_id");
+
+    let session = based_session(&world, &[&full]).await;
+    let (id, root) = (&session.id, &session.default_branch_id);
+    assert_eq!(read(of_session(id)).await.unwrap().blocks.len(), 8);
+    let state = PromptState { bundle_id: Some(full.clone()), ..of_session(id) };
+    reference(read(state).await, "session_id");
+    let first = world.append(id, root, Some(&empty)).await.id;
+    reference(read(of_session(id)).await, "session_id");
+    reference(read(of_branch(root)).await, "branch_id");
+
+    for (last, is_refused) in [(&fits, false), (&exceeds, true)] {
+        let mut manifest = vec![long.as_str(); 7];
+        manifest.push(last.as_str());
+        let request = CreateSnapshotRequest::new().ordered_block_manifest(manifest.clone());
+        let snapshot = fresh(world.store.create_snapshot(&world.ctx(), id, root, request, None).await).id;
+        let state = PromptState { snapshot_id: Some(snapshot), ..PromptState::default() };
+        if is_refused {
+            reference(read(state).await, "snapshot_id");
+        } else {
+            assert_eq!(read(state).await.unwrap().blocks.len(), 8);
+            manifest.push(first.as_str());
+            let request = CreateSnapshotRequest::new().ordered_block_manifest(manifest);
+            let snapshot = fresh(world.store.create_snapshot(&world.ctx(), id, root, request, None).await).id;
+            let state = PromptState { snapshot_id: Some(snapshot), ..PromptState::default() };
+            reference(read(state).await, "snapshot_id");
+        }
+    }
 }

@@ -5,10 +5,18 @@ use zumik_types::{ArtifactId, BundleId, Event, Snapshot, V1ResponseId};
 
 use super::state::{ResponseEntry, ResponseKey, State};
 use crate::domain::{Block, Prompt, Source};
+use crate::store::prompt_rules::{Room, deleted};
 use crate::store::rules::{check_active, named_artifact, named_event, whole_seconds};
 use crate::store::{
     ANSWER_LIFETIME, Generation, Kind, Lease, ProjectCtx, PromptState, Result, StoreError, StoredResponse,
 };
+
+/// The blocks of a prompt so far.
+#[derive(Default)]
+struct Blocks {
+    room: Room,
+    all: Vec<Block>,
+}
 
 impl State {
     pub(super) fn read_prompt(&self, ctx: &ProjectCtx, state: PromptState) -> Result<Prompt> {
@@ -54,7 +62,7 @@ impl State {
             pinned = Some(snapshot);
         }
 
-        let mut blocks = Vec::new();
+        let mut blocks = Blocks::default();
         if let Some(id) = &bundle_id {
             self.bundle_blocks(ctx, id, "bundle_id", &mut blocks)?;
         }
@@ -69,13 +77,16 @@ impl State {
                         self.bundle_blocks(ctx, bundle, "session_id", &mut blocks)?;
                     }
                     let param = if named.1.is_some() { "branch_id" } else { "session_id" };
-                    for event in &self.branch(ctx, id, branch_id)?.history {
-                        blocks.extend(self.event_block(ctx, &self.events[event], param)?);
+                    // The newest event first, as the other stores walk.
+                    let first = blocks.all.len();
+                    for event in self.branch(ctx, id, branch_id)?.history.iter().rev() {
+                        self.event_block(ctx, &self.events[event], param, &mut blocks)?;
                     }
+                    blocks.all[first..].reverse();
                 }
             }
         }
-        Ok(Prompt { session_id: session, branch_id: branch, blocks })
+        Ok(Prompt { session_id: session, branch_id: branch, blocks: blocks.all })
     }
 
     fn bundle_blocks(
@@ -83,46 +94,62 @@ impl State {
         ctx: &ProjectCtx,
         id: &BundleId,
         param: &'static str,
-        blocks: &mut Vec<Block>,
+        blocks: &mut Blocks,
     ) -> Result<()> {
         let bundle = self.live_bundle(ctx, id).ok_or_else(|| {
             StoreError::reference(param, format!("its base bundle '{id}' has been deleted"))
         })?;
         for item in &bundle.items {
-            blocks.push(self.block(ctx, &item.artifact_id, Source::Bundle(item.role.clone()), param)?);
+            self.block(ctx, &item.artifact_id, Source::Bundle(item.role.clone()), param, blocks)?;
         }
         Ok(())
     }
 
-    fn manifest_blocks(&self, ctx: &ProjectCtx, snapshot: &Snapshot, blocks: &mut Vec<Block>) -> Result<()> {
+    fn manifest_blocks(&self, ctx: &ProjectCtx, snapshot: &Snapshot, blocks: &mut Blocks) -> Result<()> {
         const PARAM: &str = "snapshot_id";
         for entry in &snapshot.ordered_block_manifest {
             if let Some(id) = named_artifact(entry) {
-                blocks.push(self.block(ctx, &id, Source::Manifest, PARAM)?);
+                self.block(ctx, &id, Source::Manifest, PARAM, blocks)?;
             } else if let Some(id) = named_event(entry) {
                 let event = self.project_event(ctx, &id).ok_or_else(|| deleted(PARAM, entry))?;
-                blocks.extend(self.event_block(ctx, event, PARAM)?);
+                self.event_block(ctx, event, PARAM, blocks)?;
             }
         }
         Ok(())
     }
 
-    fn event_block(&self, ctx: &ProjectCtx, event: &Event, param: &'static str) -> Result<Option<Block>> {
-        let artifact = event.payload_ref.as_deref().and_then(named_artifact);
-        let source = Source::Event(event.event_type.clone());
-        artifact.map(|id| self.block(ctx, &id, source, param)).transpose()
+    fn event_block(
+        &self,
+        ctx: &ProjectCtx,
+        event: &Event,
+        param: &'static str,
+        blocks: &mut Blocks,
+    ) -> Result<()> {
+        match event.payload_ref.as_deref().and_then(named_artifact) {
+            Some(id) => self.block(ctx, &id, Source::Event(event.event_type.clone()), param, blocks),
+            None => Ok(()),
+        }
     }
 
-    fn block(&self, ctx: &ProjectCtx, id: &ArtifactId, source: Source, param: &'static str) -> Result<Block> {
+    fn block(
+        &self,
+        ctx: &ProjectCtx,
+        id: &ArtifactId,
+        source: Source,
+        param: &'static str,
+        blocks: &mut Blocks,
+    ) -> Result<()> {
         let entry = self.live_artifact(ctx, id).ok_or_else(|| deleted(param, id.as_str()))?;
         let content = entry.content.as_ref().ok_or_else(|| deleted(param, id.as_str()))?;
-        Ok(Block {
+        blocks.room.take(content.len(), param)?;
+        blocks.all.push(Block {
             source,
             artifact_id: id.clone(),
             artifact_type: entry.artifact.artifact_type.clone(),
             text: content.to_string(),
             param,
-        })
+        });
+        Ok(())
     }
 
     pub(super) fn commit_generation(
@@ -232,8 +259,4 @@ fn missing(key: &ResponseKey) -> StoreError {
 
 pub(super) fn is_kept(entry: &ResponseEntry, ctx: &ProjectCtx) -> bool {
     entry.project == ctx.project && entry.expires_at > whole_seconds(ctx.now)
-}
-
-fn deleted(param: &'static str, id: &str) -> StoreError {
-    StoreError::reference(param, format!("the content of '{id}', which the prompt needs, has been deleted"))
 }

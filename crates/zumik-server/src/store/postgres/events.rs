@@ -5,7 +5,7 @@ use zumik_types::{BranchId, Event, EventId, Extra, MergedFrom, ObjectType, Sessi
 
 use super::branches::BranchRow;
 use super::db::{Db, count, id, optional_id, optional_text, stored, text};
-use super::history::{Node, broken, seek};
+use super::history::{Node, broken};
 use crate::store::durable::history::jump_sequence;
 use crate::store::durable::times::{seconds, time};
 use crate::store::{EventPage, Page, ProjectCtx, Result, StoreError};
@@ -28,19 +28,29 @@ pub(super) struct EventRow {
     pub(super) event: Event,
 }
 
-/// The events from sequence `$3` up to the ancestor of `$1` with sequence `$2`, in order. It goes from branch to branch,
-/// and within a branch along its index.
+/// The branches that hold the events from sequence `$3` up to the ancestor of `$1` with sequence `$2`, each with its last of
+/// these. The events themselves are then found along the index of each branch.
+macro_rules! segments {
+    () => {
+        concat!(
+            "WITH RECURSIVE ",
+            $crate::store::postgres::history::seek!(),
+            ", segment AS (
+               SELECT branch, sequence AS top FROM seek WHERE sequence = $2
+               UNION ALL
+               SELECT p.branch, p.sequence FROM segment s
+               CROSS JOIN LATERAL (SELECT parent FROM events WHERE branch = s.branch ORDER BY sequence LIMIT 1) f
+               JOIN events p ON p.id = f.parent
+               WHERE p.sequence >= $3)"
+        )
+    };
+}
+pub(super) use segments;
+
+/// The events from sequence `$3` up to the ancestor of `$1` with sequence `$2`, in order.
 const BETWEEN: &str = concat!(
-    "WITH RECURSIVE ",
-    seek!(),
-    ", segment AS (
-       SELECT branch, sequence AS top FROM seek WHERE sequence = $2
-       UNION ALL
-       SELECT p.branch, p.sequence FROM segment s
-       CROSS JOIN LATERAL (SELECT parent FROM events WHERE branch = s.branch ORDER BY sequence LIMIT 1) f
-       JOIN events p ON p.id = f.parent
-       WHERE p.sequence >= $3)
-     SELECT e.id, e.public_id, b.public_id, p.public_id, e.sequence, e.event_type, e.payload_ref, e.artifact,
+    segments!(),
+    " SELECT e.id, e.public_id, b.public_id, p.public_id, e.sequence, e.event_type, e.payload_ref, e.artifact,
        e.created_at, mb.public_id, me.public_id
      FROM segment s
      JOIN events e ON e.branch = s.branch AND e.sequence BETWEEN $3 AND s.top

@@ -242,7 +242,8 @@ impl Store for PostgresStore {
 
     async fn read_prompt(&self, ctx: &ProjectCtx, state: PromptState) -> Result<Prompt> {
         let state = &state;
-        self.read(|db| Box::pin(db.read_prompt(ctx, state))).await
+        let sealed = self.read(|db| Box::pin(db.sealed_prompt(ctx, state))).await?;
+        self.opened(move |env| sealed.open(&env.vault)).await
     }
 
     async fn commit_generation(

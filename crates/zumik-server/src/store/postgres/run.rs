@@ -166,8 +166,17 @@ impl PostgresStore {
         ctx: &ProjectCtx,
         seal: impl FnOnce(&Env, &ProjectCtx) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let (env, ctx) = (Arc::clone(&self.env), ctx.clone());
-        blocking(move || seal(&env, &ctx)).await?
+        let ctx = ctx.clone();
+        self.opened(move |env| seal(env, &ctx)).await
+    }
+
+    /// Opens what was read, on a thread that may take its time.
+    pub(super) async fn opened<T: Send + 'static>(
+        &self,
+        open: impl FnOnce(&Env) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let env = Arc::clone(&self.env);
+        blocking(move || open(&env)).await?
     }
 }
 

@@ -109,26 +109,21 @@ impl Db<'_, '_> {
     }
 
     /// An event of the project.
-    pub(super) async fn project_event(
-        &self,
-        ctx: &ProjectCtx,
-        event: &EventId,
-    ) -> Result<Option<NamedEvent>> {
+    async fn project_event(&self, ctx: &ProjectCtx, event: &EventId) -> Result<Option<NamedEvent>> {
         self.one(
-            "SELECT e.event_type, e.artifact FROM events e
+            "SELECT e.artifact FROM events e
              JOIN branches b ON b.id = e.branch JOIN sessions s ON s.id = b.session
              WHERE e.public_id = $1 AND s.project = $2 AND s.status < 3",
             &[&key(event), &self.project(ctx).await?],
-            |row| Ok(NamedEvent { event_type: text(row, 0)?, artifact: row.try_get(1)? }),
+            |row| Ok(NamedEvent { artifact: row.try_get(0)? }),
         )
         .await
     }
 }
 
 /// An event that a manifest names.
-pub(super) struct NamedEvent {
-    pub(super) event_type: String,
-    pub(super) artifact: Option<i64>,
+struct NamedEvent {
+    artifact: Option<i64>,
 }
 
 fn read(session: &SessionId, branch: &BranchId, row: &Row) -> Result<Snapshot> {

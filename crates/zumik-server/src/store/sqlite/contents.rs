@@ -55,9 +55,13 @@ fn blank(sealed: usize) -> (Vec<u8>, Range<usize>) {
 
 /// The sealed text in a record.
 pub(super) fn sealed(record: &[u8]) -> Option<&[u8]> {
-    let start = LOCAL.checked_sub(2 + varint_bytes(12 + 2 * record.len()))?;
-    let (length, text) = record.get(start..)?.split_first_chunk::<LENGTH>()?;
+    let (length, text) = record.get(start(record.len())?..)?.split_first_chunk::<LENGTH>()?;
     text.get(..usize::try_from(u64::from_le_bytes(*length)).ok()?)
+}
+
+/// Where in a record of this length the length of the sealed text stands.
+fn start(record: usize) -> Option<usize> {
+    LOCAL.checked_sub(2 + varint_bytes(12 + 2 * record))
 }
 
 /// Bytes of SQLite's variable-length integer.
@@ -84,6 +88,16 @@ impl Db<'_> {
     /// Seals and stores a text.
     pub(super) fn seal_content(&self, place: &[u8], text: &[u8]) -> Result<i64> {
         self.insert_content(&seal(self.env, place, text)?)
+    }
+
+    /// Bytes of a stored text. It is not read.
+    pub(super) fn content_length(&self, id: i64) -> Result<usize> {
+        let record = self.conn.blob_open("main", "contents", "record", id, true)?;
+        let damaged = || StoreError::internal(format!("content {id} is damaged"));
+        let mut length = [0; LENGTH];
+        record.read_at_exact(&mut length, start(record.len()).ok_or_else(damaged)?)?;
+        let sealed = usize::try_from(u64::from_le_bytes(length)).map_err(|_| damaged())?;
+        sealed.checked_sub(SEAL_BYTES).ok_or_else(damaged)
     }
 
     /// Opens a stored text.

@@ -1,15 +1,15 @@
 //! The state that a generation reads, with its contents opened.
 
 use rusqlite::params;
-use zumik_types::{ArtifactId, BranchId, BundleId, SessionId, SnapshotId};
+use zumik_types::{BranchId, BundleId, SessionId, SnapshotId};
 
 use super::Db;
 use super::branches::BranchRow;
-use super::events::EventRow;
-use crate::domain::{Block, Prompt, Source};
+use crate::domain::{Prompt, Source};
 use crate::store::durable::ids::PublicId;
-use crate::store::durable::place;
+use crate::store::durable::prompts::{Content, Measured, Outline};
 use crate::store::durable::times::seconds;
+use crate::store::prompt_rules::deleted;
 use crate::store::rules::{check_active, named_artifact, named_event};
 use crate::store::{ProjectCtx, PromptState, Result, StoreError};
 
@@ -23,6 +23,13 @@ struct Pinned {
     session: SessionId,
     branch: BranchId,
     manifest: Vec<String>,
+}
+
+/// An event as a prompt needs it.
+struct Turn {
+    parent: Option<i64>,
+    event_type: String,
+    artifact: Option<i64>,
 }
 
 impl Db<'_> {
@@ -55,24 +62,25 @@ impl Db<'_> {
                 Some(pinned)
             }
         };
-        let mut blocks = Vec::new();
+        let mut outline = Outline::default();
         if let Some(bundle) = bundle {
-            self.bundle_blocks(ctx, bundle, BUNDLE, &mut blocks)?;
+            self.outline_bundle(ctx, bundle, BUNDLE, &mut outline)?;
         }
         if let Some(session_id) = &session {
             let retrieved = self.retrieve_session(ctx, session_id)?;
             check_active(&retrieved.status)?;
             let branch_id = branch.get_or_insert(retrieved.default_branch_id);
             match &pinned {
-                Some(pinned) => self.manifest_blocks(ctx, &pinned.manifest, &mut blocks)?,
+                Some(pinned) => self.outline_manifest(ctx, &pinned.manifest, &mut outline)?,
                 None => {
                     let param = if state.branch_id.is_some() { BRANCH } else { SESSION };
-                    self.session_blocks(ctx, &retrieved.base_bundle_ids, &mut blocks)?;
+                    self.outline_session(ctx, &retrieved.base_bundle_ids, &mut outline)?;
                     let row = self.branch(ctx, session_id, branch_id)?;
-                    self.history_blocks(ctx, &row, param, &mut blocks)?;
+                    self.outline_history(ctx, &row, param, &mut outline)?;
                 }
             }
         }
+        let blocks = outline.open(|content, place| self.open_content(content, place))?;
         Ok(Prompt { session_id: session, branch_id: branch, blocks })
     }
 
@@ -118,88 +126,108 @@ impl Db<'_> {
             .transpose()
     }
 
-    fn session_blocks(&self, ctx: &ProjectCtx, bundles: &[BundleId], blocks: &mut Vec<Block>) -> Result<()> {
+    fn outline_session(&self, ctx: &ProjectCtx, bundles: &[BundleId], outline: &mut Outline) -> Result<()> {
         for id in bundles {
             let bundle = self.live_bundle(ctx, id)?.ok_or_else(|| {
                 StoreError::reference(SESSION, format!("its base bundle '{id}' has been deleted"))
             })?;
-            self.bundle_blocks(ctx, bundle, SESSION, blocks)?;
+            self.outline_bundle(ctx, bundle, SESSION, outline)?;
         }
         Ok(())
     }
 
-    fn bundle_blocks(
+    fn outline_bundle(
         &self,
         ctx: &ProjectCtx,
         bundle: i64,
         param: &'static str,
-        blocks: &mut Vec<Block>,
+        outline: &mut Outline,
     ) -> Result<()> {
-        let items = self.all(
-            "SELECT artifact, role FROM bundle_items WHERE bundle = ?1 ORDER BY position",
-            [bundle],
-            |row| Ok((row.get(0)?, row.get(1)?)),
-        )?;
-        for (artifact, role) in items {
-            blocks.push(self.block(ctx, artifact, Source::Bundle(role), param)?);
-        }
-        Ok(())
+        let sql = "SELECT artifact, role FROM bundle_items WHERE bundle = ?1 ORDER BY position";
+        self.for_each(sql, [bundle], |row| {
+            self.outline(ctx, row.get(0)?, Source::Bundle(row.get(1)?), param, outline)
+        })
     }
 
-    fn history_blocks(
+    /// The newest event first, so that a history that is too long is not walked to its begin.
+    fn outline_history(
         &self,
         ctx: &ProjectCtx,
         branch: &BranchRow,
         param: &'static str,
-        blocks: &mut Vec<Block>,
+        outline: &mut Outline,
     ) -> Result<()> {
-        for event in self.event_rows_between(branch.head, 1, branch.state.version)? {
-            blocks.extend(self.event_block(ctx, event, param)?);
+        let first = outline.len();
+        let mut next = branch.head.map(|head| head.row);
+        while let Some(event) = next {
+            let turn = self.turn(event)?;
+            next = turn.parent;
+            self.outline_turn(ctx, turn, param, outline)?;
         }
+        outline.reverse_from(first);
         Ok(())
     }
 
-    fn manifest_blocks(&self, ctx: &ProjectCtx, manifest: &[String], blocks: &mut Vec<Block>) -> Result<()> {
+    fn outline_manifest(&self, ctx: &ProjectCtx, manifest: &[String], outline: &mut Outline) -> Result<()> {
         for entry in manifest {
             if let Some(id) = named_artifact(entry) {
                 let artifact = self.live_artifact(ctx, &id)?.ok_or_else(|| deleted(SNAPSHOT, entry))?;
-                blocks.push(self.block(ctx, artifact, Source::Manifest, SNAPSHOT)?);
+                self.outline(ctx, artifact, Source::Manifest, SNAPSHOT, outline)?;
             } else if let Some(id) = named_event(entry) {
                 let event = self.project_event(ctx, id.key())?.ok_or_else(|| deleted(SNAPSHOT, entry))?;
-                blocks.extend(self.event_block(ctx, self.event_row(event)?, SNAPSHOT)?);
+                self.outline_turn(ctx, self.turn(event)?, SNAPSHOT, outline)?;
             }
         }
         Ok(())
     }
 
-    fn event_block(&self, ctx: &ProjectCtx, event: EventRow, param: &'static str) -> Result<Option<Block>> {
-        event
-            .artifact
-            .map(|artifact| self.block(ctx, artifact, Source::Event(event.event_type.into()), param))
-            .transpose()
+    fn turn(&self, event: i64) -> Result<Turn> {
+        self.one("SELECT parent, event_type, artifact FROM events WHERE id = ?1", [event], |row| {
+            Ok(Turn { parent: row.get(0)?, event_type: row.get(1)?, artifact: row.get(2)? })
+        })?
+        .ok_or_else(|| StoreError::internal("an event is missing"))
     }
 
-    fn block(&self, ctx: &ProjectCtx, artifact: i64, source: Source, param: &'static str) -> Result<Block> {
+    fn outline_turn(
+        &self,
+        ctx: &ProjectCtx,
+        turn: Turn,
+        param: &'static str,
+        outline: &mut Outline,
+    ) -> Result<()> {
+        match turn.artifact {
+            Some(artifact) => {
+                self.outline(ctx, artifact, Source::Event(turn.event_type.into()), param, outline)
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn outline(
+        &self,
+        ctx: &ProjectCtx,
+        artifact: i64,
+        source: Source,
+        param: &'static str,
+        outline: &mut Outline,
+    ) -> Result<()> {
+        outline.push(artifact, source, param, || self.measured(ctx, artifact))
+    }
+
+    fn measured(&self, ctx: &ProjectCtx, artifact: i64) -> Result<Measured> {
         let (key, artifact_type, content) = self
             .one(
                 "SELECT public_id, artifact_type,
                    iif(state = 0 AND (expires_at IS NULL OR expires_at > ?2), content, NULL)
                  FROM artifacts WHERE id = ?1",
                 params![artifact, seconds(ctx.now)],
-                |row| {
-                    let content: Option<i64> = row.get(2)?;
-                    Ok((row.get::<_, [u8; 16]>(0)?, row.get::<_, String>(1)?, content))
-                },
+                |row| Ok((row.get(0)?, row.get::<_, String>(1)?, row.get::<_, Option<i64>>(2)?)),
             )?
             .ok_or_else(|| StoreError::internal("an artifact is missing"))?;
-        let artifact_id = ArtifactId::from_key(key);
-        let content = content.ok_or_else(|| deleted(param, artifact_id.as_str()))?;
-        let text = self.open_content(content, &place("artifact", &key))?;
-        let text = String::from_utf8(text).map_err(StoreError::internal)?;
-        Ok(Block { source, artifact_id, artifact_type: artifact_type.into(), text, param })
+        let content = match content {
+            Some(row) => Some(Content { row, bytes: self.content_length(row)? }),
+            None => None,
+        };
+        Ok(Measured { key, artifact_type: artifact_type.into(), content })
     }
-}
-
-fn deleted(param: &'static str, id: &str) -> StoreError {
-    StoreError::reference(param, format!("the content of '{id}', which the prompt needs, has been deleted"))
 }

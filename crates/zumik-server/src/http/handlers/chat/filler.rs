@@ -68,7 +68,7 @@ fn refuse(fields: &Fields<'_, '_>) -> Result<(), ApiError> {
     if fields.optional_flag("logprobs")? == Some(true) {
         return Err(fields.invalid("logprobs", "must be false: no model is there to weigh its words"));
     }
-    if let Some(modalities) = fields.optional_items("modalities")? {
+    if let Some(modalities) = fields.optional_items("modalities", usize::MAX)? {
         let texts = modalities.map(|item| Ok(item.text()? == "text"))?;
         if texts.contains(&false) {
             return Err(fields.invalid("modalities", "must be [\"text\"]: no model is there to speak"));

@@ -7,10 +7,7 @@ use crate::domain::CompactionKey;
 use crate::http::ApiError;
 use crate::http::call::Call;
 use crate::mint::Mint;
-use crate::store::Continued;
-
-/// Most bytes of earlier items, as JSON: four times a request body.
-const MOST: usize = 8 * 1024 * 1024;
+use crate::store::{Continued, MAX_PROMPT_BYTES};
 
 /// The items of a request, as a model is to be given them.
 pub(super) struct Items {
@@ -36,7 +33,7 @@ impl Items {
     ) -> Result<Self, ApiError> {
         let before_param = continues.as_ref().map_or("input", Continued::param);
         let before = match continues {
-            Some(of) => call.app.store.read_history(&call.ctx, of, MOST).await?,
+            Some(of) => call.app.store.read_history(&call.ctx, of, MAX_PROMPT_BYTES).await?,
             None => Vec::new(),
         };
         let before = before.into_iter().filter_map(replayed).collect();

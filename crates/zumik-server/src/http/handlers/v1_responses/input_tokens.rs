@@ -20,7 +20,7 @@ pub(crate) async fn input_tokens(call: &mut Call) -> Result<Reply, ApiError> {
     fields.optional_text("model")?;
     let items = input(&fields)?;
     fields.optional_text("instructions")?;
-    fields.optional_items("tools")?;
+    fields.optional_items("tools", usize::MAX)?;
     let continues = continued(&fields)?;
     let text = fields.optional_object("text")?;
     let format = text.and_then(|text| text.value("format").filter(|format| format["type"] != "text"));

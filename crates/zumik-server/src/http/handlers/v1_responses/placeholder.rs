@@ -29,7 +29,7 @@ pub(super) fn check(members: &Map<String, Value>) -> Result<(), ApiError> {
     fields.optional_number("temperature", 0.0..=2.0)?;
     fields.optional_number("top_p", 0.0..=1.0)?;
     fields.optional_count("max_output_tokens", 1..=u64::MAX)?;
-    if let Some(items) = fields.optional_items("tools")? {
+    if let Some(items) = fields.optional_items("tools", usize::MAX)? {
         items.map(|item| {
             let tool = item.object()?;
             tool.filled_text("type")?;
@@ -41,7 +41,7 @@ pub(super) fn check(members: &Map<String, Value>) -> Result<(), ApiError> {
     text(&fields)?;
     fields.optional_object("reasoning")?;
     fields.optional_text("truncation")?;
-    if let Some(include) = fields.optional_items("include")? {
+    if let Some(include) = fields.optional_items("include", usize::MAX)? {
         include.map(|name| name.text())?;
     }
     fields.optional_text("service_tier")?;
