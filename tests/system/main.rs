@@ -14,6 +14,7 @@ mod linearizable;
 mod migrate;
 mod owner;
 mod power;
+mod purge;
 mod race;
 mod replicas;
 mod responses;

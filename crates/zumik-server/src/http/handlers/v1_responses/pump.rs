@@ -44,7 +44,7 @@ pub(super) async fn stream(
     let headers = headers(&answer.target, &answer.meter.outcome());
     let mut first = Vec::new();
     let writer = Writer::begin(&call.app, spoken, response, &mut first);
-    let open = Open { writer, meter: answer.meter, kept: store.then_some(kept) };
+    let open = Open { writer, meter: answer.meter, kept };
     let (app, ctx, provider) = (Arc::clone(&call.app), call.ctx.clone(), answer.target.provider);
     let (model, open) = (*model, Some(open));
     let mut pump = Pump { app, ctx, first, model, provider, open, _stream: stream, listed: None };
@@ -97,8 +97,8 @@ struct Pump {
 struct Open {
     writer: Writer,
     meter: Meter,
-    /// What is to be kept at the end; nothing when the response is not kept.
-    kept: Option<Kept>,
+    /// What is to be kept at the end. The response is not, unless it was when it began.
+    kept: Kept,
 }
 
 /// Makes events of ours from those of one of a provider's APIs.
@@ -201,12 +201,12 @@ impl Pump {
     }
 
     /// The last piece. What ended well is kept together with the recorded stream.
-    async fn close(&mut self, response: ResponseObject, kept: Option<Kept>, out: Vec<u8>) -> Piece {
+    async fn close(&mut self, response: ResponseObject, mut kept: Kept, out: Vec<u8>) -> Piece {
         if response.is_complete() {
-            let kept = kept.map(|kept| Kept { response: Some(stored(&response)), ..kept });
-            return Piece::Last(out.into(), kept.unwrap_or_default());
+            kept.response = kept.begun.then(|| stored(&response));
+            return Piece::Last(out.into(), kept);
         }
-        if kept.is_some() {
+        if kept.begun {
             // A client that goes away now must not leave the response as it began. One that stays need not wait for a store
             // that cannot be written.
             let (app, ctx) = (Arc::clone(&self.app), self.ctx.clone());
@@ -224,7 +224,7 @@ impl Pump {
 
 impl Drop for Pump {
     fn drop(&mut self) {
-        let Some(Open { writer, kept: Some(_), .. }) = self.open.take() else { return };
+        let Some(Open { writer, kept: Kept { begun: true, .. }, .. }) = self.open.take() else { return };
         let response = writer.cancel(&mut Vec::new());
         let (app, ctx) = (Arc::clone(&self.app), self.ctx.clone());
         // Where it cannot begin any more, the process ends, and the next one finds the response open.
