@@ -5,7 +5,7 @@
 /// Only ids that a program makes up or reads from its own input are checked. An id that the API sends is taken as it
 /// is, because ids are opaque.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} is not a valid {type_name}: {problem}")]
+#[error("{text:?} is not a valid {}: {problem}", words(type_name))]
 pub struct InvalidId {
     type_name: &'static str,
     text: String,
@@ -43,6 +43,19 @@ pub(crate) fn check(
         },
     };
     Err(InvalidId { type_name, text: text.to_owned(), problem })
+}
+
+/// A type of ids in the words of the API: `ArtifactId` is an `artifact id`.
+pub(crate) fn words(type_name: &str) -> String {
+    let mut words = String::new();
+    // What `/v1` calls a response is one, although `/v2` has another.
+    for c in type_name.trim_start_matches("V1").chars() {
+        if c.is_uppercase() && !words.is_empty() {
+            words.push(' ');
+        }
+        words.extend(c.to_lowercase());
+    }
+    words
 }
 
 fn is_forbidden(c: char) -> bool {
@@ -134,8 +147,9 @@ macro_rules! id {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 let crate::text::Text(text) = serde::Deserialize::deserialize(deserializer)?;
                 if text.is_empty() {
-                    let expected = concat!("a non-empty ", stringify!($name));
-                    return Err(serde::de::Error::invalid_value(serde::de::Unexpected::Str(""), &expected));
+                    let expected = format!("a non-empty {}", crate::id::words(stringify!($name)));
+                    let found = serde::de::Unexpected::Str("");
+                    return Err(serde::de::Error::invalid_value(found, &expected.as_str()));
                 }
                 Ok(Self(text.into()))
             }
@@ -174,7 +188,7 @@ pub(crate) use id;
 mod tests {
     use serde_json::json;
 
-    use crate::{ArtifactId, BundleId, FileId};
+    use crate::{ArtifactId, BundleId, FileId, PurgeJobId, V1ResponseId};
 
     fn refusal(text: &str) -> String {
         text.parse::<ArtifactId>().unwrap_err().to_string()
@@ -191,8 +205,16 @@ mod tests {
 
     #[test]
     fn a_text_that_is_no_id_is_refused_with_the_reason() {
-        assert_eq!(refusal("ses_1"), r#""ses_1" is not a valid ArtifactId: it must begin with "art_""#);
-        assert_eq!(refusal("art_"), r#""art_" is not a valid ArtifactId: nothing follows the prefix"#);
+        assert_eq!(refusal("ses_1"), r#""ses_1" is not a valid artifact id: it must begin with "art_""#);
+        assert_eq!(refusal("art_"), r#""art_" is not a valid artifact id: nothing follows the prefix"#);
+        let words = |error: crate::InvalidId| error.to_string();
+        assert!(
+            words("x".parse::<PurgeJobId>().unwrap_err()).starts_with(r#""x" is not a valid purge job id: "#)
+        );
+        assert!(
+            words("x".parse::<V1ResponseId>().unwrap_err())
+                .starts_with(r#""x" is not a valid response id: "#)
+        );
         let both = "x".parse::<BundleId>().unwrap_err().to_string();
         assert!(both.ends_with(r#"it must begin with "bnd_" or "bun_""#), "{both}");
         for text in ["art_a/b", "art_a?b", "art_a#b", "art_a b", "art_a\n", "art_\u{7f}"] {
@@ -205,7 +227,7 @@ mod tests {
         let odd: ArtifactId = serde_json::from_value(json!("legacy/7")).unwrap();
         assert_eq!(odd.as_str(), "legacy/7");
         let error = serde_json::from_value::<ArtifactId>(json!("")).unwrap_err();
-        assert_eq!(error.to_string(), "invalid value: string \"\", expected a non-empty ArtifactId");
+        assert_eq!(error.to_string(), "invalid value: string \"\", expected a non-empty artifact id");
     }
 
     #[test]
