@@ -4,7 +4,7 @@
 mod support;
 
 use rustix::process::Signal;
-use support::{Serving, json, output, refused, stdout, zumik};
+use support::{Serving, json, output, refused, stderr, stdout, zumik};
 use zumik_client::ErrorKind;
 use zumik_client::types::ArtifactType;
 
@@ -64,8 +64,18 @@ async fn a_key_may_do_what_its_scopes_allow() {
     let wrong = output(zumik(["keys", "create", "--scopes", "root", "--data"]).arg(folder.path()));
     assert_eq!(wrong.status.code(), Some(2));
     // As from a variable that is not set: it would make a project without a name.
-    let wrong = output(zumik(["keys", "create", "--project", "", "--data"]).arg(folder.path()));
-    assert_eq!(wrong.status.code(), Some(2));
+    let long = "x".repeat(129);
+    for (option, name, said) in [
+        ("--project", "", "must not be blank"),
+        ("--project", " ", "must not be blank"),
+        ("--project", &*long, "at most 128 characters, and this one 129"),
+        ("--name", &*long, "at most 128 characters, and this one 129"),
+        ("--name", "a\nb", "control characters"),
+    ] {
+        let wrong = output(zumik(["keys", "create", option, name, "--data"]).arg(folder.path()));
+        assert_eq!(wrong.status.code(), Some(2), "{option} {name:?}");
+        assert!(stderr(&wrong).contains(said), "{option} {name:?}: {}", stderr(&wrong));
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! `zumik keys` and `zumik receipt-keys`.
 
-use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand, ValueEnum};
+use zumik_server::domain::{InvalidName, check_name};
 
 use super::{DataArgs, StoreArgs};
 
@@ -40,11 +40,11 @@ pub(crate) struct CreateKeyArgs {
     /// Project that the key opens, by its name; one that does not exist yet is made
     ///
     /// A key sees its own project only. `default` is the project that the first start made.
-    #[arg(long, value_name = "NAME", default_value = "default", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = "NAME", default_value = "default", value_parser = name)]
     pub project: String,
 
     /// A name for the key itself, to know it by in `zumik keys list`
-    #[arg(long, value_name = "NAME", default_value = "cli", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = "NAME", default_value = "cli", value_parser = name)]
     pub name: String,
 
     /// What the key may do, comma-separated
@@ -82,6 +82,11 @@ impl Scope {
             Self::Admin => "admin",
         }
     }
+}
+
+/// A name of a project or a key.
+fn name(text: &str) -> Result<String, InvalidName> {
+    check_name(text).map(|()| text.to_owned())
 }
 
 /// Show every key of every project, revoked ones too; never the keys themselves

@@ -2,7 +2,12 @@
 
 use sha2::{Digest as _, Sha256};
 
+use thiserror::Error;
+
 use crate::mint::Mint;
+
+/// Most characters of the name of a key (contract `v2.md`, "API keys") or a project.
+pub const LONGEST_NAME: usize = 128;
 
 /// The prefix of a new key.
 const PREFIX: &str = "zk_live_";
@@ -21,6 +26,38 @@ pub fn mint_key(mint: &dyn Mint) -> String {
     mint.fill(&mut bytes);
     let suffix = bytes.iter().map(|byte| char::from(ALPHABET[usize::from(byte & 63)]));
     PREFIX.chars().chain(suffix).collect()
+}
+
+/// What cannot be the name of a key or a project.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum InvalidName {
+    /// Nobody could see it.
+    #[error("a name must not be blank")]
+    Blank,
+    /// It is too long.
+    #[error("a name has at most {LONGEST_NAME} characters, and this one {0}")]
+    TooLong(usize),
+    /// It could do harm where it is shown.
+    #[error("a name must not have control characters, such as a line break")]
+    Control,
+}
+
+/// Checks the name of a key or a project.
+///
+/// # Errors
+/// It is blank, too long, or has control characters.
+pub fn check_name(name: &str) -> Result<(), InvalidName> {
+    let length = name.chars().count();
+    if name.trim().is_empty() {
+        Err(InvalidName::Blank)
+    } else if length > LONGEST_NAME {
+        Err(InvalidName::TooLong(length))
+    } else if name.contains(char::is_control) {
+        Err(InvalidName::Control)
+    } else {
+        Ok(())
+    }
 }
 
 /// A key for people to recognize: its prefix, the first and the last four characters behind it.
@@ -55,6 +92,21 @@ mod tests {
     #[test]
     fn a_masked_key_shows_four_characters_at_each_end() {
         assert_eq!(masked_key("zk_live_4ab2Qn8xVc1pLm7sRtZk9wUe3yHd0fGcdef"), "zk_live_4ab2…cdef");
+    }
+
+    #[test]
+    fn a_name_is_seen_and_not_too_long() {
+        for name in ["ci", " ci ", "Łódź 7", &"ä".repeat(LONGEST_NAME)] {
+            assert_eq!(check_name(name), Ok(()), "{name}");
+        }
+        for (name, problem) in [
+            ("", InvalidName::Blank),
+            (" \t\u{a0}", InvalidName::Blank),
+            ("a\nb", InvalidName::Control),
+            (&*"ä".repeat(LONGEST_NAME + 1), InvalidName::TooLong(LONGEST_NAME + 1)),
+        ] {
+            assert_eq!(check_name(name), Err(problem), "{name:?}");
+        }
     }
 
     #[test]
