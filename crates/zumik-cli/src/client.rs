@@ -20,6 +20,11 @@ pub(crate) fn client(args: &ClientArgs) -> Result<Zumik, Failure> {
         Some(url) => builder.base_url(url),
         None => builder,
     };
+    built(builder)
+}
+
+/// The client that is set up so.
+pub(crate) fn built(builder: Builder) -> Result<Zumik, Failure> {
     builder.build().map_err(|error| match error.kind() {
         ErrorKind::Config => Failure::usage(error),
         _ => Failure::call(error),

@@ -4,6 +4,7 @@ use zumik_client::Zumik;
 use zumik_client::types::{DiagnosticTrace, ReuseComponents};
 
 use crate::args::DiagnoseArgs;
+use crate::client;
 use crate::failure::Failure;
 use crate::input;
 use crate::logging::{self, Log};
@@ -24,7 +25,7 @@ pub(crate) async fn run(args: DiagnoseArgs, log: Log) -> Result<(), Failure> {
                 Some(url) => builder.base_url(url),
                 None => builder,
             };
-            let zk = builder.build().map_err(Failure::call)?;
+            let zk = client::built(builder)?;
             let diagnostic = zk.diagnostics().create(traces).await.map_err(Failure::call)?;
             if args.json {
                 return term::print_json(&diagnostic);

@@ -9,7 +9,7 @@ use std::io::Write;
 use std::process::Stdio;
 
 use serde_json::{Value, json};
-use support::{Serving, output, refused, stdout, zumik};
+use support::{Serving, output, refused, stderr, stdout, zumik};
 
 /// The three traces of `POST /v2/diagnostics` in the contract.
 fn traces() -> String {
@@ -75,6 +75,27 @@ fn traces_that_cannot_be_read_or_scored_are_one_clear_line() {
             .contains("traces[0]")
     );
     refused(&output(&mut zumik(["diagnose", "nowhere.jsonl"])), 1);
+}
+
+#[test]
+fn a_report_of_a_server_is_asked_for_with_a_key_that_can_be_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("traces.jsonl");
+    fs::write(&file, traces()).unwrap();
+    for (arguments, said) in [
+        (&["--api-key", ""][..], "--api-key"),
+        (&["--base-url", "http://127.0.0.1:1"], "--api-key"),
+        (&["--api-key", "a b"], "the API key has characters that no key has"),
+        (&["--api-key", "zk_live_0123456789abcdef", "--base-url", "nowhere"], "the base URL"),
+    ] {
+        let ended = output(zumik(["diagnose"]).arg(&file).args(arguments));
+        assert_eq!(ended.status.code(), Some(2), "{arguments:?}");
+        assert!(
+            ended.stdout.is_empty() && stderr(&ended).contains(said),
+            "{arguments:?}: {}",
+            stderr(&ended)
+        );
+    }
 }
 
 #[test]

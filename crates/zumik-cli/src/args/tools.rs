@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
 
 /// The tour: an agent's state from artifacts to a purge receipt, over your own files
 ///
@@ -66,18 +67,20 @@ POST /v2/diagnostics takes them.
 
 Examples:
   zumik diagnose zumik-traces.jsonl
-  zumik diagnose zumik-traces.jsonl --json | jq .workload_reuse_score")]
+  zumik diagnose zumik-traces.jsonl --json | jq .workload_reuse_score
+
+Exit code 0 when there is a report, whatever it says; 1 when there is none.")]
 pub(crate) struct DiagnoseArgs {
     /// File of traces; - is standard input
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
 
     /// Have the report made and signed by a server
-    #[arg(long, value_name = "KEY")]
+    #[arg(long, value_name = "KEY", value_parser = NonEmptyStringValueParser::new())]
     pub api_key: Option<String>,
 
-    /// The server for --api-key [default: the hosted one, api.zumik.ai]
-    #[arg(long, value_name = "URL", env = "ZUMIK_BASE_URL")]
+    /// The server for --api-key [env: ZUMIK_BASE_URL] [default: the hosted one, api.zumik.ai]
+    #[arg(long, value_name = "URL", requires = "api_key")]
     pub base_url: Option<String>,
 
     /// Print the report as JSON
