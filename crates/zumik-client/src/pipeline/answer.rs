@@ -21,7 +21,7 @@ use crate::error::{
 };
 use crate::options::IDEMPOTENCY_KEY;
 use crate::response::Meta;
-use crate::transport::{HttpResponse, ResponseBody, TransportError};
+use crate::transport::{HttpResponse, ResponseBody, TransportError, wrong_scheme};
 
 /// What came back of one attempt: a success and its body as far as it is taken, or something else.
 pub(crate) type Attempt<B> = Result<(Meta, B), Failure>;
@@ -167,6 +167,10 @@ fn lost(server: &str, error: TransportError) -> Error {
         (ErrorKind::Interrupted, format!("the connection to {server} broke: {error}"))
     } else {
         (ErrorKind::Connect, format!("cannot connect to {server}: {error}"))
+    };
+    let message = match wrong_scheme(&error) {
+        Some(hint) => format!("{message}; {hint}"),
+        None => message,
     };
     Error::new(kind, message).with_cause(error)
 }

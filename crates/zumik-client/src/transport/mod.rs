@@ -19,6 +19,7 @@ use tokio::time::{Instant, timeout_at};
 pub use ::reqwest::{Error as ReqwestError, Url};
 
 pub use self::reqwest::ReqwestTransport;
+pub(crate) use self::reqwest::wrong_scheme;
 
 /// A boxed future that can move between threads.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::future::Future;
+use std::io;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -88,6 +89,35 @@ fn failure(error: reqwest::Error) -> TransportError {
     } else {
         TransportError::interrupted(error)
     }
+}
+
+/// What may be wrong with the scheme of a base URL, by what came back of a connection.
+pub(crate) fn wrong_scheme(error: &TransportError) -> Option<&'static str> {
+    let mut next: Option<&(dyn StdError + 'static)> = Some(error.cause());
+    while let Some(cause) = next {
+        if !error.may_have_been_sent() && cause.downcast_ref().is_some_and(is_no_tls) {
+            return Some("TLS was not answered there; the base URL may have to begin with http://");
+        }
+        if cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse) {
+            return Some("no HTTP is spoken there; the base URL may have to begin with https://");
+        }
+        next = cause.source();
+    }
+    None
+}
+
+/// Whether a handshake got no answer, or one that is none of TLS.
+fn is_no_tls(error: &io::Error) -> bool {
+    // What an error of this type holds is no source of it.
+    let inner = error.get_ref();
+    if let Some(inner) = inner.and_then(|inner| inner.downcast_ref::<io::Error>()) {
+        return is_no_tls(inner);
+    }
+    #[cfg(feature = "rustls-no-provider")]
+    if let Some(inner) = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+        return matches!(inner, rustls::Error::InvalidMessage(_));
+    }
+    error.kind() == io::ErrorKind::UnexpectedEof
 }
 
 /// hyper reports a request as canceled only when the connection ended before it took the request up.

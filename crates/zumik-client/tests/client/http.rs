@@ -126,12 +126,29 @@ async fn a_name_that_does_not_resolve_is_not_sent() {
 
 #[tokio::test]
 async fn a_server_that_speaks_no_tls_is_not_sent() {
+    for answer in [&b"HTTP/1.1 400 Bad Request\r\n\r\n"[..], b""] {
+        let url = listen(move |mut stream| async move {
+            // Unread bytes would make the end of the connection a reset.
+            let _ = stream.read(&mut [0; 4_096]).await;
+            let _ = stream.write_all(answer).await;
+        })
+        .await;
+        let error = failure(&url.replace("http://", "https://")).await;
+        assert_eq!((error.kind(), error.outcome()), (ErrorKind::Connect, Outcome::NotSent), "{error}");
+        assert!(error.to_string().contains("may have to begin with http://"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_speaks_tls_alone_is_told_by_its_alert() {
     let url = listen(|mut stream| async move {
-        let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+        read_head(&mut stream).await;
+        let _ = stream.write_all(b"\x15\x03\x03\x00\x02\x02\x46").await;
     })
     .await;
-    let error = failure(&url.replace("http://", "https://")).await;
-    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Connect, Outcome::NotSent), "{error}");
+    let error = failure(&url).await;
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Interrupted, Outcome::Ambiguous), "{error}");
+    assert!(error.to_string().contains("may have to begin with https://"), "{error}");
 }
 
 #[tokio::test]
