@@ -24,12 +24,7 @@ pub(crate) async fn back_up(args: BackupArgs, log: Log) -> Result<(), Failure> {
     let data = data::folder(&args.data)?;
     data::is_all(&data, "back it up with PostgreSQL's own tools, such as pg_dump")?;
     let target = absolute(&args.folder)?;
-    if target == data {
-        return Err(Failure::usage(format_args!(
-            "{} is the data folder itself; name another folder for the backup",
-            shown(&target)
-        )));
-    }
+    data::are_apart(&data, &target)?;
     let mut contents = Contents::default();
     contents.master_key = data::master_key()?;
     contents.with_master_key = args.with_master_key;
@@ -54,6 +49,7 @@ pub(crate) async fn restore(args: RestoreArgs, log: Log) -> Result<(), Failure> 
         return check(source, key, args.json).await;
     }
     let data = data::folder(&args.data)?;
+    data::are_apart(&source, &data)?;
     let work = {
         let data = data.clone();
         move |watch: Watch<'_>| backup::restore(&source, &data, &key, watch)

@@ -57,6 +57,35 @@ pub(crate) fn folder(args: &DataArgs) -> Result<PathBuf, Failure> {
     }
 }
 
+/// Refuses two folders of which one is the other or lies in it: a copy there would become part of what it was made of.
+pub(crate) fn are_apart(source: &Path, target: &Path) -> Result<(), Failure> {
+    let (real_source, real_target) = (real(source), real(target));
+    let shown = |folder: &Path| term::printable(&folder.display().to_string());
+    let (source, target) = (shown(source), shown(target));
+    if real_source == real_target {
+        Err(Failure::usage(format_args!("{source} and {target} are the same folder; name another")))
+    } else if real_target.starts_with(&real_source) {
+        Err(Failure::usage(format_args!(
+            "{target} lies in {source}, which is copied; name a folder outside of it"
+        )))
+    } else if real_source.starts_with(&real_target) {
+        Err(Failure::usage(format_args!(
+            "{source}, which is copied, lies in {target}; name a folder beside it"
+        )))
+    } else {
+        Ok(())
+    }
+}
+
+/// Where a folder is, or would be, by whatever way it is named.
+fn real(folder: &Path) -> PathBuf {
+    let there = folder.ancestors().find_map(|above| {
+        let real = std::fs::canonicalize(above).ok()?;
+        Some(real.join(folder.strip_prefix(above).ok()?))
+    });
+    there.unwrap_or_else(|| folder.to_owned())
+}
+
 /// The key of `ZUMIK_MASTER_KEY`, if it is set.
 pub(crate) fn master_key() -> Result<Option<MasterKey>, Failure> {
     match env::var("ZUMIK_MASTER_KEY") {

@@ -1,6 +1,5 @@
 //! `zumik migrate`: everything from one store to another, compared.
 
-use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
@@ -11,6 +10,7 @@ use zumik_server::store::transfer::{Place, Progress, Report, TransferError, tran
 
 use crate::args::MigrateArgs;
 use crate::backup;
+use crate::data;
 use crate::failure::{self, Failure};
 use crate::logging::{self, Log};
 use crate::signals::Signals;
@@ -26,8 +26,12 @@ pub(crate) async fn run(args: MigrateArgs, log: Log) -> Result<(), Failure> {
         _ => None,
     };
     let (source, target) = (shown(&from), shown(&to));
-    if is_same(&from, &to) {
-        return Err(Failure::usage(format_args!("--from and --to are the same: {source}")));
+    match (&from, &to) {
+        (Place::Folder(from), Place::Folder(to)) => data::are_apart(from, to)?,
+        _ if from == to => {
+            return Err(Failure::usage(format_args!("--from and --to are the same: {source}")));
+        }
+        _ => {}
     }
 
     let stop = Arc::new(AtomicBool::new(false));
@@ -70,15 +74,6 @@ fn place(text: &str, option: &str) -> Result<Place, Failure> {
         )));
     }
     backup::absolute(Path::new(folder)).map(Place::Folder)
-}
-
-/// Whether two places are one, however their folders are spelled.
-fn is_same(one: &Place, other: &Place) -> bool {
-    let real = |folder: &Path| fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
-    match (one, other) {
-        (Place::Folder(one), Place::Folder(other)) => real(one) == real(other),
-        _ => one == other,
-    }
 }
 
 fn shown(place: &Place) -> String {

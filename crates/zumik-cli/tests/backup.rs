@@ -197,5 +197,9 @@ fn a_folder_whose_server_keeps_everything_in_a_database_is_no_data_to_back_up() 
     check(&mut about(&["backup"], &backup, &data));
     fs::remove_file(data.join("zumik.toml")).unwrap();
     let said = refused(&output(&mut about(&["backup"], &data, &data)), 2);
-    assert!(said.contains("the data folder itself"), "{said}");
+    assert!(said.contains("the same folder"), "{said}");
+    for (command, folder) in [("backup", data.join("copies/1")), ("restore", data.join("copies"))] {
+        let said = refused(&output(&mut about(&[command], &folder, &data)), 2);
+        assert!(said.contains("lies in") && !data.join("copies").exists(), "{said}");
+    }
 }

@@ -63,6 +63,12 @@ async fn what_cannot_be_moved_is_refused_with_the_way_out() {
         let said = refused(&output(&mut migrate(&from, &spelled)), 2);
         assert!(said.contains("the same"), "{said}");
     }
+    let inner = data.join("a/b");
+    for (from, to) in [(&data, &inner), (&inner, &data), (&link, &inner), (&data, &link.join("a"))] {
+        let [from, to] = [from, to].map(|path| path.display().to_string());
+        let said = refused(&output(&mut migrate(&from, &to)), 2);
+        assert!(said.contains("lies in") && !data.join("a").exists(), "{said}");
+    }
     let said = refused(&output(&mut migrate(&from, "postgres://u:secret@127.0.0.1:1/x")), 1);
     assert!(said.contains("postgres://u@127.0.0.1:1/x") && !said.contains("secret"), "{said}");
 
