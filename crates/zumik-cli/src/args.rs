@@ -140,7 +140,7 @@ More settings in the environment:
   METRICS_TOKEN                asks for this token at --metrics, as in
                                Authorization: Bearer TOKEN
   ZUMIK_CONNECTIONS            most connections of clients [default: 4096]
-  ZUMIK_STORE_CONNECTIONS      most connections to the database [default: 20]
+  ZUMIK_STORE_CONNECTIONS      most connections to the database, at least 2 [default: 20]
   ZUMIK_DRAIN_SECONDS          most time a stop waits for requests [default: 30]
   ZUMIK_UPSTREAM_REGION        where the provider runs, such as us [default: unknown]
   ZUMIK_BATCH_LINES            lines of batches that run at a time [default: 8]

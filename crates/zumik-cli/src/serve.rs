@@ -182,6 +182,9 @@ fn refusal(error: StartError, folder: &Path, settings: &Settings) -> Failure {
         }
         StartError::Open(error) => data::refusal(&error, folder),
         StartError::Address(error) => Failure::usage(format_args!("the store cannot be used: {error}")),
+        StartError::StoreConnections => Failure::usage(format_args!(
+            "ZUMIK_STORE_CONNECTIONS, or store_connections in zumik.toml: {error}"
+        )),
         StartError::Upstream(error) => Failure::misuse("the upstreams cannot be used", &error),
         other => Failure::because("cannot start the server", &other),
     }

@@ -65,7 +65,7 @@ pub struct Settings {
     /// A PostgreSQL database to keep everything in, `ZUMIK_STORE`, instead of the data folder. Other servers may use it
     /// at the same time.
     pub store: Option<StoreUrl>,
-    /// Connections to that database at most, `ZUMIK_STORE_CONNECTIONS`.
+    /// Connections to that database at most, `ZUMIK_STORE_CONNECTIONS`; at least 2, 20 when nothing is said.
     pub store_connections: Option<NonZeroUsize>,
     /// How long a shutdown waits for running requests, in seconds, `ZUMIK_DRAIN_SECONDS`.
     pub drain_seconds: Option<u64>,

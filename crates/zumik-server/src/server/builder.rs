@@ -95,6 +95,9 @@ pub enum StartError {
     /// What was given as the store is none.
     #[error(transparent)]
     Address(#[from] AddressError),
+    /// One connection to the database is too few.
+    #[error("the store needs 2 connections at least: a report may keep one for as long as it runs")]
+    StoreConnections,
     /// The PostgreSQL database cannot be used as a store.
     #[error("cannot use {address} as the store")]
     Database {
@@ -284,8 +287,10 @@ impl Builder {
                 let mut options = postgres::Options::new(address?)
                     .clock(Arc::clone(&self.clock))
                     .mint(Arc::clone(&self.mint));
-                if let Some(most) = self.store_connections {
-                    options = options.connections(most.get());
+                match self.store_connections.map(NonZeroUsize::get) {
+                    Some(1) => return Err(StartError::StoreConnections),
+                    Some(most) => options = options.connections(most),
+                    None => {}
                 }
                 open_database(options, self.keep, self.master_key).await?
             }
@@ -401,6 +406,17 @@ fn is_key(key: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_report_is_not_given_the_only_connection() {
+        let settings = Settings {
+            store: Some(StoreUrl::new("postgres://nobody@127.0.0.1:1/none")),
+            store_connections: NonZeroUsize::new(1),
+            ..Settings::default()
+        };
+        let error = Server::builder().settings(&settings).build().await.unwrap_err();
+        assert!(matches!(error, StartError::StoreConnections), "{error:?}");
+    }
 
     #[tokio::test]
     async fn settings_as_the_environment_gives_them_add_to_what_was_set() {
