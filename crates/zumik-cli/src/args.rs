@@ -245,6 +245,21 @@ mod tests {
     }
 
     #[test]
+    fn the_help_of_a_command_speaks_of_its_own_arguments() {
+        let help = |name: &str| {
+            let mut cli = Cli::command();
+            let batch = cli.find_subcommand_mut("batch").unwrap();
+            batch.find_subcommand_mut(name).unwrap().render_long_help().to_string()
+        };
+        for name in ["run", "resume", "status", "cancel"] {
+            assert_eq!(help(name).matches("Environment:").count(), 1, "{name}");
+        }
+        assert!(help("run").contains("[default: FILE with the ending .output.jsonl]"));
+        let resume = help("resume");
+        assert!(resume.contains("[default: ID.output.jsonl]") && !resume.contains("FILE with"), "{resume}");
+    }
+
+    #[test]
     fn an_address_needs_host_and_port() {
         assert_eq!(socket_address("127.0.0.1:0").unwrap().port(), 0);
         assert!(socket_address("[::1]:8787").unwrap().is_ipv6());

@@ -4,6 +4,18 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+/// What the help of a command ends with: its examples, and the variables that name the server.
+fn with_environment(examples: &str) -> String {
+    let environment = "\
+Environment:
+  ZUMIK_API_KEY    the key; zumik serve shows one, zumik keys create makes one
+  ZUMIK_BASE_URL   the server";
+    match examples {
+        "" => environment.to_owned(),
+        examples => format!("{examples}\n\n{environment}"),
+    }
+}
+
 /// Which server. The key is in the environment only: other users of a machine can see the arguments of a command.
 #[derive(Debug, Args)]
 pub(crate) struct ClientArgs {
@@ -17,18 +29,14 @@ pub(crate) struct ClientArgs {
 /// On a terminal this is a conversation: answers are shown as they come, Ctrl-C ends an answer, Ctrl-D the program.
 /// With a PROMPT, or a text piped in, there is one answer, and it is all that standard output gets.
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(after_help = with_environment("\
 Examples:
   zumik chat
   zumik chat --model code.fast --system 'Be terse.'
   zumik chat 'What is a monad?'
   git diff | zumik chat 'Review this patch.' > review.md
 
-Environment:
-  ZUMIK_API_KEY    the key; zumik serve shows one, zumik keys create makes one
-  ZUMIK_BASE_URL   the server
-
-What ran (model, tokens, time) is told on standard error.")]
+What ran (model, tokens, time) is told on standard error."))]
 pub(crate) struct ChatArgs {
     /// Ask this and end; a text piped in follows it
     #[arg(value_name = "PROMPT")]
@@ -58,14 +66,10 @@ pub(crate) struct ChatArgs {
 
 /// List the models and aliases of a server
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(after_help = with_environment("\
 Examples:
   zumik models
-  zumik models --json | jq -r '.data[].id'
-
-Environment:
-  ZUMIK_API_KEY    the key; zumik serve shows one, zumik keys create makes one
-  ZUMIK_BASE_URL   the server")]
+  zumik models --json | jq -r '.data[].id'"))]
 pub(crate) struct ModelsArgs {
     #[command(flatten)]
     pub client: ClientArgs,
@@ -100,7 +104,7 @@ pub(crate) enum BatchCommand {
 ///
 /// Exit code 0 when every request was answered, 1 when one was not, or the batch failed.
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(after_help = with_environment("\
 FILE has one JSON object a line: a chat request as POST /v1/chat/completions
 takes it, which is named by its line (line-1, line-2, ...), or a whole batch
 line with custom_id, method, url and body.
@@ -108,11 +112,7 @@ line with custom_id, method, url and body.
 Examples:
   zumik batch run questions.jsonl
   zumik batch run questions.jsonl --out answers.jsonl --errors failed.jsonl
-  zumik batch run questions.jsonl --out - | jq -r .response.body.choices[0].message.content
-
-Environment:
-  ZUMIK_API_KEY    the key; zumik serve shows one, zumik keys create makes one
-  ZUMIK_BASE_URL   the server")]
+  zumik batch run questions.jsonl --out - | jq -r .response.body.choices[0].message.content"))]
 pub(crate) struct RunBatchArgs {
     /// File of requests; - is standard input
     #[arg(value_name = "FILE")]
@@ -128,13 +128,11 @@ pub(crate) struct RunBatchArgs {
 
 /// Wait for a batch that was begun before, and write its results
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(after_help = with_environment("\
 Example:
-  zumik batch resume batch_01jy7n0b5d9n3v7w0r4xsyz8ce --out answers.jsonl
-
-Environment:
-  ZUMIK_API_KEY    the key; zumik serve shows one, zumik keys create makes one
-  ZUMIK_BASE_URL   the server")]
+  zumik batch resume batch_01jy7n0b5d9n3v7w0r4xsyz8ce --out answers.jsonl"))]
+// It has no FILE.
+#[command(mut_arg("out", |out| out.help("File for the answers; - is standard output [default: ID.output.jsonl]")))]
 pub(crate) struct ResumeBatchArgs {
     /// Id of the batch, `batch_…`
     #[arg(value_name = "ID")]
@@ -146,7 +144,7 @@ pub(crate) struct ResumeBatchArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ResultArgs {
-    /// File for the answers; - is standard output [default: FILE.output.jsonl, or ID.output.jsonl]
+    /// File for the answers; - is standard output [default: FILE with the ending .output.jsonl]
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
 
@@ -169,10 +167,7 @@ pub(crate) struct ResultArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "\
-Environment:
-  ZUMIK_API_KEY    the key; zumik serve shows one, zumik keys create makes one
-  ZUMIK_BASE_URL   the server")]
+#[command(after_help = with_environment(""))]
 pub(crate) struct BatchIdArgs {
     /// Id of the batch, `batch_…`
     #[arg(value_name = "ID")]
