@@ -393,6 +393,15 @@ mod tests {
             let error = Settings::from_folder(folder.path()).unwrap_err().to_string();
             assert!(error.contains(FILE_NAME), "{error}");
         }
+        for (file, form) in [
+            ("[aliases]\nauto = 'gpt-4o'", "{ targets = [{ upstream ="),
+            ("[aliases.auto]\ntargets = ['gpt-4o']", "{ upstream = \"a\", model = \"b\", weight = 100 }"),
+            ("[upstreams]\nlocal = 'http://host/v1'", "{ url = \"http://host/v1\" }"),
+        ] {
+            fs::write(folder.path().join(FILE_NAME), file).unwrap();
+            let error = Settings::from_folder(folder.path()).unwrap_err().to_string();
+            assert!(error.contains(form) && error.contains("line 2"), "{file}: {error}");
+        }
         let error = Settings::from_environment(|name| (name == "ZUMIK_LISTEN").then(|| "here".to_owned()));
         let error = error.unwrap_err().to_string();
         assert!(error.contains("ZUMIK_LISTEN=\"here\""), "{error}");

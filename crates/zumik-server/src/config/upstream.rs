@@ -21,7 +21,10 @@ pub(crate) const MOST_TARGETS: usize = 16;
 /// region = "us"
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a table with the url of a provider, such as { url = \"http://host/v1\" }"
+)]
 #[non_exhaustive]
 pub struct UpstreamSettings {
     /// Base URL in OpenAI's convention, with the version: `http://host:port/v1`.
@@ -108,7 +111,10 @@ impl UnnamedUpstream {
 /// ]
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a table with targets, such as { targets = [{ upstream = \"a\", model = \"b\" }] }"
+)]
 #[non_exhaustive]
 pub struct AliasSettings {
     /// The targets, 1 to 16. Their weights add up to 100.
@@ -117,7 +123,10 @@ pub struct AliasSettings {
 
 /// A target of an alias.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a target, such as { upstream = \"a\", model = \"b\", weight = 100 }"
+)]
 #[non_exhaustive]
 pub struct TargetSettings {
     /// Name of an upstream.
