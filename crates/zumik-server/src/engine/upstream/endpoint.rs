@@ -23,6 +23,12 @@ const TOTAL: Duration = Duration::from_secs(3_600);
 /// Most seconds of a limit (a year); more would overflow the timer.
 const MOST_SECONDS: u64 = 366 * 24 * 60 * 60;
 
+/// Most characters of a variable's name that is told.
+const LONGEST_VARIABLE: usize = 64;
+
+/// Most characters of each word of it.
+const LONGEST_WORD: usize = 12;
+
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("zumik/", env!("CARGO_PKG_VERSION")));
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
@@ -178,14 +184,25 @@ fn authorization(
     Ok(Some(value))
 }
 
-/// The variable is not set. Its name is told only if it looks like one: a key in its place must not be shown.
+/// The variable is not set. Its name is told only where it cannot be a key that stands in its place.
 fn no_key(name: &str, variable: &str) -> UpstreamError {
     let upstream = name.to_owned();
-    let is_name = variable.bytes().all(|byte| matches!(byte, b'A'..=b'Z' | b'0'..=b'9' | b'_'));
-    match is_name && !variable.is_empty() {
+    match is_name_of_a_key(variable) {
         true => UpstreamError::NoKey { upstream, variable: variable.to_owned() },
         false => UpstreamError::NoKeyName { upstream },
     }
+}
+
+/// Whether this is the name of a variable for a key, and no key: words that say so at their end, none of them as long as what
+/// is hard to guess.
+fn is_name_of_a_key(text: &str) -> bool {
+    let is_word = |word: &str| {
+        (1..=LONGEST_WORD).contains(&word.len())
+            && word.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
+    };
+    ["_KEY", "_TOKEN", "_SECRET"].iter().any(|end| text.ends_with(end))
+        && text.len() <= LONGEST_VARIABLE
+        && text.split('_').all(is_word)
 }
 
 fn invalid(name: &str, problem: &'static str) -> UpstreamError {
@@ -248,9 +265,22 @@ mod tests {
             assert!(endpoint(&settings).is_ok());
         }
         let mut settings = UpstreamSettings::new("http://host/v1");
-        settings.key_env = Some("NOT_SET".to_owned());
-        assert!(endpoint(&settings).unwrap_err().to_string().contains("NOT_SET, which is not set"));
-        for key in ["sk-canary", "gsk_canary", "AIzaCANARYcanary", ""] {
+        for name in ["NOT_SET_KEY", "HF_TOKEN", "AZURE_2_CLIENT_SECRET", "HUGGINGFACE_KEY"] {
+            settings.key_env = Some(name.to_owned());
+            let error = endpoint(&settings).unwrap_err().to_string();
+            assert!(error.contains(&format!("{name}, which is not set")), "{error}");
+        }
+        for key in [
+            "sk-canary",
+            "gsk_canary",
+            "AIzaCANARYcanary",
+            "CANARY7CANARY7CANARY7",
+            "CANARY_1234",
+            "CANARYCANARY7_KEY",
+            "_KEY",
+            "canary_KEY",
+            "",
+        ] {
             settings.key_env = Some(key.to_owned());
             let error = endpoint(&settings).unwrap_err();
             assert!(!format!("{error} {error:?}").to_lowercase().contains("canary"), "{error}");
