@@ -92,7 +92,11 @@ async fn a_generation_whose_provider_tells_no_models_leaves_a_usage_event() {
             (502, &json!("provider_error")),
             "{path}: {answer:?}"
         );
-        assert_eq!(answer.error()["message"], "The provider of this model cannot be reached.", "{path}");
+        assert_eq!(
+            answer.error()["message"],
+            "The provider of this model cannot be reached: the connection was refused.",
+            "{path}"
+        );
         let event = event(&http, header(&answer, "agent-trace-id")).await;
         assert_eq!(
             (&event["status"], &event["requested_model"]),

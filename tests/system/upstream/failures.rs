@@ -1,9 +1,13 @@
 //! A model that fails: each row of the contract's table, and never a placeholder in the place of an answer.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 use zumik_tests::http::Answer;
+use zumik_tests::server::configured;
 use zumik_tests::upstream::{Behaviour, Fault, Upstream};
 
 use super::{CHAT, NATIVE, RESPONSES, ask, header, input, question, served, streamed, usage};
@@ -122,13 +126,13 @@ async fn a_response_that_failed_at_the_provider_is_answered_as_an_error() {
             ended("in_progress", &Value::Null),
             502,
             "provider_error",
-            "The provider of this model gave an answer that is not valid.",
+            "The provider of this model gave an answer that is not valid: the response has not ended.",
         ),
         (
             Behaviour { body: Some("{}".to_owned()), ..Behaviour::default() },
             502,
             "provider_error",
-            "The provider of this model gave an answer that is not valid.",
+            "The provider of this model gave an answer that is not valid: it has no output.",
         ),
     ] {
         let upstream = Upstream::start().await;
@@ -168,8 +172,52 @@ async fn a_provider_that_is_not_there_is_a_bad_gateway() {
     let upstream = Upstream::start().await;
     let server = served(&upstream).await;
     drop(upstream);
-    let answer = ask(&server.http(), CHAT, &question("gpt-test")).await;
-    assert_error("nobody listens", &answer, 502, "api_error", &json!("provider_error"));
+    let refused = "The provider of this model cannot be reached: the connection was refused.";
+    let alone = format!("{refused} It has failed several times in a row and is left alone for a while.");
+    let mut told = Vec::new();
+    // Each asks twice, so that the third is the first to be told that it is left alone.
+    for _ in 0..4 {
+        let answer = ask(&server.http(), CHAT, &question("gpt-test")).await;
+        assert_error("nobody listens", &answer, 502, "api_error", &json!("provider_error"));
+        told.push(answer.error()["message"].clone());
+    }
+    assert_eq!(told, [refused, refused, &alone, &alone]);
+}
+
+#[tokio::test]
+async fn a_base_url_that_cannot_work_is_told_from_a_provider_that_is_down() {
+    let (upstream, alert) = (Upstream::start().await, alert().await);
+    let plain = upstream.url();
+    // No resolver is asked for a name that cannot be one.
+    let nowhere = format!("http://{}.invalid/v1", "a".repeat(64));
+    for (url, said) in [
+        (
+            plain.replace("http:", "https:"),
+            "TLS was not answered there; its URL may have to begin with http://",
+        ),
+        (alert, "if the provider takes TLS alone, its URL begins with https://"),
+        (nowhere, "the name of its host is not known"),
+    ] {
+        let server = configured(&format!("[upstreams.test]\nurl = \"{url}\"\nmodels = [\"m\"]\n")).await;
+        let answer = ask(&server.http(), CHAT, &question("m")).await;
+        assert_error(&url, &answer, 502, "api_error", &json!("provider_error"));
+        let message = answer.error()["message"].to_string();
+        assert!(message.contains(said), "{url}: {message}");
+    }
+}
+
+/// The base URL of a server that answers whatever is no TLS with an alert of it.
+async fn alert() -> String {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a loopback port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            // Unread bytes would make the end of the connection a reset.
+            let _ = stream.read(&mut [0; 4_096]).await;
+            let _ = stream.write_all(b"\x15\x03\x03\x00\x02\x02\x46").await;
+        }
+    });
+    format!("http://{address}/v1")
 }
 
 #[tokio::test]

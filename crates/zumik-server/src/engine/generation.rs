@@ -14,7 +14,7 @@ use super::reuse::of_messages;
 use super::upstream::times;
 use super::{
     Api, Asked, Generated, Measured, Meter, ModelBody, ModelCall, ModelStream, Prompted, ProviderError,
-    Route, Routing, Settled, Surface, Target, Wanted, count_tokens,
+    ProviderFailure, Route, Routing, Settled, Surface, Target, Wanted, count_tokens,
 };
 use crate::app::App;
 use crate::blocking::BrokenOff;
@@ -95,7 +95,7 @@ pub(crate) enum Failure {
     Deadline(u64),
     /// No provider answered.
     #[error(transparent)]
-    Provider(#[from] ProviderError),
+    Provider(ProviderFailure),
     /// No target may be asked but such that speak chat completions only, which cannot express this member.
     #[error("the member '{param}' cannot be expressed in a chat completion")]
     Untranslatable {
@@ -110,6 +110,22 @@ pub(crate) enum Failure {
     /// A fault of this server.
     #[error("the engine failed")]
     Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl Failure {
+    /// That of this provider, unless another was named.
+    pub(crate) fn of(mut self, provider: &Arc<str>) -> Self {
+        if let Self::Provider(failure) = &mut self {
+            failure.provider.get_or_insert_with(|| Arc::clone(provider));
+        }
+        self
+    }
+}
+
+impl From<ProviderError> for Failure {
+    fn from(error: ProviderError) -> Self {
+        Self::Provider(error.into())
+    }
 }
 
 impl Generation {
@@ -181,7 +197,7 @@ impl Prepared {
             Ok(collected) => collected,
             Err(failure) => {
                 answer.meter.fail(&failure);
-                return Err(failure);
+                return Err(failure.of(&answer.target.provider));
             }
         };
         let Settled { reuse, evidence, output_tokens, qos } = answer.meter.complete_and_settle().await?;

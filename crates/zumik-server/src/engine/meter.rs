@@ -10,7 +10,7 @@ use super::call::{Asked, Sent};
 use super::event::Measured;
 use super::target::{Route, Target};
 use super::usage::Usage;
-use super::{Failure, ProviderError};
+use super::{Failure, ProviderError, ProviderFailure};
 
 /// The account of one generation. It is closed once: by what it is told last, or as cancelled when it is dropped.
 pub(crate) struct Meter {
@@ -168,13 +168,15 @@ impl Meter {
         }
         let end = match failure {
             Failure::Deadline(_) => End::Expired,
-            Failure::Provider(error) if error.is_unasked() => End::Rejected("provider_unavailable"),
-            Failure::Provider(ProviderError::NoTarget) => End::Rejected("provider_unavailable"),
-            Failure::Provider(ProviderError::Refused(_)) => End::Failed(None),
-            Failure::Provider(_) => End::Failed(Some("provider_unavailable")),
+            Failure::Provider(ProviderFailure { error, .. }) => match error {
+                ProviderError::NoTarget => End::Rejected("provider_unavailable"),
+                unasked if unasked.is_unasked() => End::Rejected("provider_unavailable"),
+                ProviderError::Refused(_) => End::Failed(None),
+                _ => End::Failed(Some("provider_unavailable")),
+            },
             _ => End::Failed(None),
         };
-        let unasked = matches!(failure, Failure::Provider(error) if error.is_unasked());
+        let unasked = matches!(failure, Failure::Provider(failed) if failed.error.is_unasked());
         if let Some(account) = self.close(end).filter(|account| !(unasked && account.asked.comes_again)) {
             self.accounts.settle_later(account);
         }

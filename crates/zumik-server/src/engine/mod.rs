@@ -46,7 +46,7 @@ pub(crate) use reuse::ReuseWindow;
 pub(crate) use routing::Routing;
 pub(crate) use target::{Route, Target};
 pub(crate) use tokens::count as count_tokens;
-pub(crate) use upstream::{Frame, Gathered, ModelStream, ProviderError, Upstreams};
+pub(crate) use upstream::{Frame, Gathered, ModelStream, ProviderError, ProviderFailure, Trouble, Upstreams};
 pub(crate) use usage::Usage;
 
 use crate::aliases::ProjectAliases;

@@ -94,6 +94,7 @@ fn profiles_of(name: &str) -> Vec<ExecutionProfile> {
 mod tests {
     use zumik_types::ExecutionMode;
 
+    use super::super::ProviderFailure;
     use super::*;
 
     fn target(region: &str, profile: ExecutionProfile) -> (Target, u32) {
@@ -142,7 +143,10 @@ mod tests {
         assert_eq!(regions(&routing(&["managed_provider", "byoc"]), &targets).unwrap(), ["a", "b"]);
         assert_eq!(regions(&routing(&[]), &targets).unwrap(), ["a", "b"]);
         let none = regions(&routing(&["subscription", "of_another_time"]), &targets);
-        assert!(matches!(none, Err(Failure::Provider(ProviderError::NoTarget))));
+        assert!(matches!(
+            none,
+            Err(Failure::Provider(ProviderFailure { error: ProviderError::NoTarget, .. }))
+        ));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The one error type of the HTTP side, and the contract's envelope that it becomes.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use axum::body::Body;
 use http::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -28,6 +29,7 @@ struct Parts {
     branch: Option<BranchState>,
     retry_after: Option<u64>,
     unasked: bool,
+    provider: Option<Arc<str>>,
     allow: Option<HeaderValue>,
     cause: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
@@ -43,6 +45,7 @@ impl ApiError {
             branch: None,
             retry_after: None,
             unasked: false,
+            provider: None,
             allow: None,
             cause: None,
         }))
@@ -292,6 +295,17 @@ impl ApiError {
     /// Whether no model was asked, and one may be asked later.
     pub(crate) fn is_unasked(&self) -> bool {
         self.0.unasked
+    }
+
+    /// Whose failure it is, for the log.
+    pub(crate) fn of(mut self, provider: Option<Arc<str>>) -> Self {
+        self.0.provider = provider;
+        self
+    }
+
+    /// The provider whose failure it is, if it is that of one: for the log.
+    pub(crate) fn of_provider(&self) -> Option<&str> {
+        self.0.provider.as_deref()
     }
 
     /// How many seconds to wait before the request is sent again, if that is known.

@@ -88,7 +88,8 @@ where
         }
         Err(error) => {
             if let Some(cause) = error.cause() {
-                tracing::error!(trace = %visit.trace, route = visit.route, cause = chain(cause), "request failed");
+                let (route, provider) = (visit.route, error.of_provider());
+                tracing::error!(trace = %visit.trace, route, provider, cause = chain(cause), "request failed");
             }
             let mut response = error.into_response();
             stamp_trace(response.headers_mut(), &visit.trace);

@@ -10,6 +10,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use super::trouble::Trouble;
+
 /// So many failures in a row open the circuit.
 const FAILURES: u32 = 5;
 
@@ -89,6 +91,13 @@ impl Circuit {
     }
 }
 
+/// A target that failed, and how it did the last time.
+#[derive(Debug)]
+struct Troubled {
+    circuit: Circuit,
+    last: Trouble,
+}
+
 /// What a call is for a circuit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Role {
@@ -104,7 +113,7 @@ pub(crate) struct Breaker(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
-    circuits: Mutex<HashMap<Arc<str>, Circuit>>,
+    circuits: Mutex<HashMap<Arc<str>, Troubled>>,
     /// How many there are, to be read without the lock.
     count: AtomicUsize,
 }
@@ -119,31 +128,37 @@ pub(crate) struct Permit {
 }
 
 impl Breaker {
-    /// Asks for leave to call a target; none while its circuit is open.
-    pub(crate) fn admit(&self, target: &Arc<str>, now: Instant) -> Option<Permit> {
+    /// Asks for leave to call a target.
+    ///
+    /// # Errors
+    /// None while its circuit is open; how the target failed the last time.
+    pub(crate) fn admit(&self, target: &Arc<str>, now: Instant) -> Result<Permit, Trouble> {
         let mut role = Role::Call;
         if self.0.count.load(Ordering::Acquire) > 0
-            && let Some(circuit) = self.0.circuits.lock().get_mut(target)
+            && let Some(Troubled { circuit, last }) = self.0.circuits.lock().get_mut(target)
         {
-            role = circuit.admit(now)?;
+            role = circuit.admit(now).ok_or(*last)?;
         }
-        Some(Permit { shared: Arc::clone(&self.0), target: Arc::clone(target), role, reported: false })
+        Ok(Permit { shared: Arc::clone(&self.0), target: Arc::clone(target), role, reported: false })
     }
 }
 
 impl Shared {
-    fn fault(&self, target: &Arc<str>, role: Role, now: Instant) {
+    fn fault(&self, target: &Arc<str>, role: Role, trouble: Trouble, now: Instant) {
         let mut circuits = self.circuits.lock();
         if circuits.len() >= MOST && !circuits.contains_key(target) {
             return;
         }
-        let circuit = circuits.entry(Arc::clone(target)).or_insert(Circuit::Closed { failures: 0 });
+        let new = || Troubled { circuit: Circuit::Closed { failures: 0 }, last: trouble };
+        let Troubled { circuit, last } = circuits.entry(Arc::clone(target)).or_insert_with(new);
+        *last = trouble;
         let was_open = matches!(circuit, Circuit::Open { .. });
         circuit.fail(role, now);
         if let (false, Circuit::Open { pause, .. }) = (was_open, *circuit) {
             tracing::warn!(
                 provider = provider(target),
                 pause_s = pause.as_secs(),
+                cause = trouble.to_string(),
                 "a model of a provider fails and is left alone for a while"
             );
         }
@@ -160,9 +175,9 @@ impl Permit {
     /// The target began to answer; whether it comes to an end is not known yet.
     pub(crate) fn begin(&self) {
         if self.role == Role::Probe
-            && let Some(circuit) = self.shared.circuits.lock().get_mut(&self.target)
+            && let Some(target) = self.shared.circuits.lock().get_mut(&self.target)
         {
-            circuit.begin();
+            target.circuit.begin();
         }
     }
 
@@ -171,12 +186,11 @@ impl Permit {
         self.reported = true;
         if self.shared.count.load(Ordering::Acquire) > 0 {
             let mut circuits = self.shared.circuits.lock();
-            if !circuits.get(&self.target).is_some_and(|circuit| circuit.is_closed_by(self.role)) {
+            if !circuits.get(&self.target).is_some_and(|target| target.circuit.is_closed_by(self.role)) {
                 return;
             }
-            if let Some(Circuit::Open { .. } | Circuit::Probing { .. } | Circuit::Trial { .. }) =
-                circuits.remove(&self.target)
-            {
+            let removed = circuits.remove(&self.target);
+            if removed.is_some_and(|target| !matches!(target.circuit, Circuit::Closed { .. })) {
                 tracing::info!(provider = provider(&self.target), "a provider answers again");
             }
             self.shared.count.store(circuits.len(), Ordering::Release);
@@ -184,9 +198,17 @@ impl Permit {
     }
 
     /// The target failed.
-    pub(crate) fn fail(mut self, now: Instant) {
+    pub(crate) fn fail(mut self, trouble: Trouble, now: Instant) {
         self.reported = true;
-        self.shared.fault(&self.target, self.role, now);
+        self.shared.fault(&self.target, self.role, trouble, now);
+    }
+
+    /// The call came to no answer that can be used, with what of that speaks against the target.
+    pub(crate) fn end(self, trouble: Option<Trouble>) {
+        match trouble {
+            Some(trouble) => self.fail(trouble, Instant::now()),
+            None => self.succeed(),
+        }
     }
 }
 
@@ -194,9 +216,9 @@ impl Drop for Permit {
     fn drop(&mut self) {
         if !self.reported
             && self.role == Role::Probe
-            && let Some(circuit) = self.shared.circuits.lock().get_mut(&self.target)
+            && let Some(target) = self.shared.circuits.lock().get_mut(&self.target)
         {
-            circuit.abandon(Instant::now());
+            target.circuit.abandon(Instant::now());
         }
     }
 }
@@ -204,6 +226,8 @@ impl Drop for Permit {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const BROKEN: Trouble = Trouble::BrokeOff;
 
     /// What happens to a target, and when, in seconds.
     enum Step {
@@ -224,10 +248,10 @@ mod tests {
             let now = start + Duration::from_secs(*at);
             let permit = breaker.admit(&target, now);
             match (step, permit) {
-                (Fails(_), Some(permit)) => permit.fail(now),
-                (Answers(_), Some(permit)) => permit.succeed(),
-                (Ends(_), Some(permit)) => drop(permit),
-                (Refused(_), None) => {}
+                (Fails(_), Ok(permit)) => permit.fail(BROKEN, now),
+                (Answers(_), Ok(permit)) => permit.succeed(),
+                (Ends(_), Ok(permit)) => drop(permit),
+                (Refused(_), Err(_)) => {}
                 (_, permit) => panic!("step {index} at {at} s: permit {permit:?}"),
             }
         }
@@ -276,13 +300,13 @@ mod tests {
         let target: Arc<str> = "a".into();
         let start = Instant::now();
         for _ in 0..FAILURES {
-            breaker.admit(&target, start).unwrap().fail(start);
+            breaker.admit(&target, start).unwrap().fail(BROKEN, start);
         }
         let probe = breaker.admit(&target, start + FIRST_PAUSE).unwrap();
-        assert!(breaker.admit(&target, start + FIRST_PAUSE).is_none());
-        assert!(breaker.admit(&target, start + FIRST_PAUSE + PROBE).is_some(), "a probe is over some time");
+        assert!(breaker.admit(&target, start + FIRST_PAUSE).is_err());
+        assert!(breaker.admit(&target, start + FIRST_PAUSE + PROBE).is_ok(), "a probe is over some time");
         probe.succeed();
-        assert!(breaker.admit(&target, start).is_some());
+        assert!(breaker.admit(&target, start).is_ok());
         assert_eq!(breaker.0.count.load(Ordering::Acquire), 0, "who answers is not remembered");
     }
 
@@ -293,10 +317,10 @@ mod tests {
         // In the past, so that the pause is over by the clock that a drop reads.
         let start = Instant::now();
         for _ in 0..FAILURES {
-            breaker.admit(&target, start).unwrap().fail(start);
+            breaker.admit(&target, start).unwrap().fail(BROKEN, start);
         }
         drop(breaker.admit(&target, start + FIRST_PAUSE).unwrap());
-        assert!(breaker.admit(&target, start + FIRST_PAUSE).is_some());
+        assert!(breaker.admit(&target, start + FIRST_PAUSE).is_ok());
         play(&[Ends(0), Ends(0), Ends(0), Ends(0), Ends(0), Answers(0)]);
     }
 
@@ -307,21 +331,18 @@ mod tests {
         let start = Instant::now();
         let seconds = Duration::from_secs;
         for _ in 0..FAILURES {
-            breaker.admit(&target, start).unwrap().fail(start);
+            breaker.admit(&target, start).unwrap().fail(BROKEN, start);
         }
         let probe = breaker.admit(&target, start + FIRST_PAUSE).unwrap();
         probe.begin();
         let now = start + FIRST_PAUSE;
         let others = [(); 3].map(|()| breaker.admit(&target, now).unwrap());
         for other in others {
-            other.fail(now);
+            other.fail(BROKEN, now);
         }
-        assert!(breaker.admit(&target, now + seconds(9)).is_none(), "the pause is twice as long, once");
+        assert!(breaker.admit(&target, now + seconds(9)).is_err(), "the pause is twice as long, once");
         probe.begin();
-        assert!(
-            breaker.admit(&target, now + seconds(9)).is_none(),
-            "what has begun before tells nothing new"
-        );
+        assert!(breaker.admit(&target, now + seconds(9)).is_err(), "what has begun before tells nothing new");
         let second = breaker.admit(&target, now + seconds(10)).unwrap();
         second.begin();
         breaker.admit(&target, now + seconds(10)).unwrap().succeed();
@@ -335,16 +356,31 @@ mod tests {
         let start = Instant::now();
         let [succeeds, fails, ends] = [(); 3].map(|()| breaker.admit(&target, start).unwrap());
         for _ in 0..FAILURES {
-            breaker.admit(&target, start).unwrap().fail(start);
+            breaker.admit(&target, start).unwrap().fail(BROKEN, start);
         }
         succeeds.succeed();
-        assert!(breaker.admit(&target, start).is_none(), "it is open");
+        assert!(breaker.admit(&target, start).is_err(), "it is open");
         let probe = breaker.admit(&target, start + FIRST_PAUSE).unwrap();
-        fails.fail(start + FIRST_PAUSE);
+        fails.fail(BROKEN, start + FIRST_PAUSE);
         drop(ends);
-        assert!(breaker.admit(&target, start + FIRST_PAUSE).is_none(), "the probe is under way");
+        assert!(breaker.admit(&target, start + FIRST_PAUSE).is_err(), "the probe is under way");
         probe.succeed();
-        assert!(breaker.admit(&target, start + FIRST_PAUSE).is_some());
+        assert!(breaker.admit(&target, start + FIRST_PAUSE).is_ok());
+    }
+
+    #[test]
+    fn a_target_that_is_left_alone_is_told_with_its_last_failure() {
+        let breaker = Breaker::default();
+        let target: Arc<str> = "a".into();
+        let now = Instant::now();
+        for failed in 1..FAILURES {
+            breaker.admit(&target, now).unwrap().fail(Trouble::Failed(500 + failed as u16), now);
+        }
+        breaker.admit(&target, now).unwrap().fail(Trouble::BrokeOff, now);
+        assert_eq!(breaker.admit(&target, now).unwrap_err(), Trouble::BrokeOff);
+        let again = now + FIRST_PAUSE;
+        breaker.admit(&target, again).unwrap().fail(Trouble::Failed(503), again);
+        assert_eq!(breaker.admit(&target, again).unwrap_err(), Trouble::Failed(503));
     }
 
     #[test]
@@ -352,7 +388,7 @@ mod tests {
         let breaker = Breaker::default();
         let now = Instant::now();
         for n in 0..MOST * 2 {
-            breaker.admit(&n.to_string().into(), now).unwrap().fail(now);
+            breaker.admit(&n.to_string().into(), now).unwrap().fail(BROKEN, now);
         }
         assert_eq!(breaker.0.circuits.lock().len(), MOST);
     }

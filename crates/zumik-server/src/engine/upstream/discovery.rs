@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::error::ProviderError;
+use super::error::{ProviderError, ProviderFailure};
 use super::forward::simple;
 use super::times::Times;
 use super::{Endpoint, Http, Upstreams};
@@ -160,7 +160,7 @@ impl Upstreams {
     /// # Errors
     /// No upstream can be asked, or none has a model.
     pub(crate) async fn first_model(&self) -> Result<(Arc<Endpoint>, Arc<str>), Failure> {
-        let mut failure = ProviderError::NoTarget;
+        let mut failure = Failure::from(ProviderError::NoTarget);
         for (endpoint, discovery) in &self.endpoints {
             match self.models_of(endpoint, discovery).await {
                 Ok(models) => {
@@ -168,10 +168,10 @@ impl Upstreams {
                         return Ok((Arc::clone(endpoint), Arc::clone(model)));
                     }
                 }
-                Err(error) => failure = error,
+                Err(error) => failure = Failure::from(error).of(&endpoint.name),
             }
         }
-        Err(failure.into())
+        Err(failure)
     }
 
     async fn models_of(
@@ -194,8 +194,8 @@ impl Upstreams {
             let endpoint = Arc::clone(endpoint);
             ask(self.http.clone(), Arc::clone(&endpoint)).map(move |answer| {
                 answer.inspect_err(|failure| {
-                    let cause = chain(failure);
-                    tracing::warn!(provider = %endpoint.name, cause, "the models of a provider are not known");
+                    let (provider, cause) = (&*endpoint.name, chain(failure));
+                    tracing::warn!(provider, cause, "the models of a provider are not known");
                 })
             })
         })
@@ -206,7 +206,7 @@ async fn ask(http: Http, endpoint: Arc<Endpoint>) -> Result<List, ProviderError>
     let times = Times::new(None, TIME, TIME);
     let body = async { simple(times.within(http.request(endpoint.list())).await?, times).await }.await;
     let body = body.map_err(|failure| match failure {
-        Failure::Provider(error) => error,
+        Failure::Provider(ProviderFailure { error, .. }) => error,
         // It is asked without a deadline, so nothing else ends it.
         _ => ProviderError::Endless(TIME),
     })?;

@@ -1,5 +1,6 @@
 //! What can go wrong with a provider, and what a caller is told of it (contract `common.md`, "Errors").
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -8,12 +9,14 @@ use serde::Deserialize;
 use thiserror::Error;
 use zumik_types::V1ResponseError;
 
+use super::trouble::{Obstacle, Trouble};
+
 /// Why a provider gave no answer. What it sent is in here only where it is meant for the caller, never in the log.
 #[derive(Debug, Error)]
 pub(crate) enum ProviderError {
     /// No connection could be opened.
-    #[error("the provider cannot be reached")]
-    Unreachable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error("the provider cannot be reached: {0}")]
+    Unreachable(Obstacle, #[source] Box<dyn std::error::Error + Send + Sync>),
     /// The connection broke off before the answer was complete.
     #[error("the provider broke its answer off")]
     BrokeOff(#[source] Option<Box<dyn std::error::Error + Send + Sync>>),
@@ -44,9 +47,9 @@ pub(crate) enum ProviderError {
     /// The provider reported an error within an answer that began as a success.
     #[error("the provider reported an error within its answer")]
     Reported(Box<Refusal>),
-    /// It failed too often lately.
-    #[error("the provider has failed several times in a row and is left alone for a while")]
-    LeftAlone,
+    /// It failed too often lately, the last time so.
+    #[error("the provider {0}; it has failed several times in a row and is left alone for a while")]
+    LeftAlone(Trouble),
     /// It did not tell which models it has, so none of them could be called; why, where it is known.
     #[error("the models of the provider are not known")]
     Unlisted(#[source] Option<Arc<ProviderError>>),
@@ -142,31 +145,61 @@ impl ProviderError {
 
     /// Whether no model was asked, and one may be some time later.
     pub(crate) fn is_unasked(&self) -> bool {
-        matches!(self, Self::LeftAlone | Self::Unlisted(_))
+        matches!(self, Self::LeftAlone(_) | Self::Unlisted(_))
     }
 
     /// Whether the same target might do better in a moment.
     pub(crate) fn may_pass_soon(&self) -> bool {
-        matches!(self, Self::Unreachable(_) | Self::BrokeOff(_) | Self::Failed(500 | 502 | 503))
+        matches!(self, Self::Unreachable(..) | Self::BrokeOff(_) | Self::Failed(500 | 502 | 503))
     }
 
-    /// Whether it speaks against the target, so that it counts for its circuit. Who refuses, for whatever reason, is well.
-    pub(crate) fn is_fault(&self) -> bool {
-        match self {
-            Self::Unreachable(_)
-            | Self::BrokeOff(_)
-            | Self::Silent(_)
-            | Self::Endless(_)
-            | Self::Malformed(_)
-            | Self::Failed(_)
-            | Self::Reported(_) => true,
+    /// What of it speaks against the target, so that it counts for its circuit. Who refuses, for whatever reason, is well.
+    pub(crate) fn trouble(&self) -> Option<Trouble> {
+        Some(match *self {
+            Self::Unreachable(obstacle, _) => Trouble::Unreachable(obstacle),
+            Self::BrokeOff(_) => Trouble::BrokeOff,
+            Self::Silent(time) => Trouble::Silent(time),
+            Self::Endless(time) => Trouble::Endless(time),
+            Self::Malformed(problem) => Trouble::Malformed(problem),
+            Self::Failed(status) => Trouble::Failed(status),
+            Self::Reported(_) => Trouble::Reported,
             Self::Credential(_)
             | Self::Limited { .. }
             | Self::Refused(_)
-            | Self::LeftAlone
+            | Self::LeftAlone(_)
             | Self::Unlisted(_)
-            | Self::NoTarget => false,
-        }
+            | Self::NoTarget => return None,
+        })
+    }
+
+    /// Whether it speaks against the target.
+    pub(crate) fn is_fault(&self) -> bool {
+        self.trouble().is_some()
+    }
+}
+
+/// What went wrong with a provider, and with which, where it was one: the log names it.
+#[derive(Debug)]
+pub(crate) struct ProviderFailure {
+    pub(crate) error: ProviderError,
+    pub(crate) provider: Option<Arc<str>>,
+}
+
+impl From<ProviderError> for ProviderFailure {
+    fn from(error: ProviderError) -> Self {
+        Self { error, provider: None }
+    }
+}
+
+impl fmt::Display for ProviderFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl std::error::Error for ProviderFailure {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.error.source()
     }
 }
 

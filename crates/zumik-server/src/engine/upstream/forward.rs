@@ -1,6 +1,7 @@
 //! From a call to an answer: the body as the target gets it, the attempts, and what each came to.
 
 use std::borrow::Cow;
+use std::error::Error as _;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -12,10 +13,11 @@ use serde::Deserialize;
 use tokio::time::Instant;
 use zumik_types::{DegradePolicy, TraceId};
 
-use super::error::{self, ProviderError};
+use super::error::{self, ProviderError, ProviderFailure};
 use super::retry::{Attempts, Next};
 use super::stream::ModelStream;
 use super::times::{self, Times};
+use super::trouble::Obstacle;
 use super::{Endpoint, Upstreams};
 use crate::chain::chain;
 use crate::engine::Failure;
@@ -71,7 +73,8 @@ impl Upstreams {
                 },
                 Err(failure) => failure,
             };
-            let Failure::Provider(error) = &failure else { return Err(failure) };
+            let failure = failure.of(&target.provider);
+            let Failure::Provider(ProviderFailure { error, .. }) = &failure else { return Err(failure) };
             tell(call.trace, target, error);
             match (attempts.after(error, others.len()), deadline) {
                 (Next::GiveUp, _) => return Err(failure),
@@ -107,7 +110,7 @@ impl Upstreams {
                     endpoint.dialect.learn(true);
                     return Ok(answered);
                 }
-                Err(Failure::Provider(error)) if known.is_none() && error.denies_api() => {}
+                Err(Failure::Provider(failed)) if known.is_none() && failed.error.denies_api() => {}
                 Err(failure) => return Err(failure),
             }
         }
@@ -131,13 +134,13 @@ impl Upstreams {
     ) -> Result<ModelBody, Failure> {
         let body = body(call, sent, target, endpoint)?;
         let circuit: Arc<str> = format!("{}/{}", target.provider, target.model).into();
-        let permit = self.breaker.admit(&circuit, Instant::now()).ok_or(ProviderError::LeftAlone)?;
+        let permit = self.breaker.admit(&circuit, Instant::now()).map_err(ProviderError::LeftAlone)?;
         let times = Times::new(deadline, endpoint.idle, endpoint.total);
         let mut answered = self.ask(sent.api, call.stream, endpoint, body, times).await;
         match &mut answered {
             Ok(ModelBody::Stream(stream)) => stream.reports(permit),
-            Err(Failure::Provider(error)) if error.is_fault() => permit.fail(Instant::now()),
-            Ok(ModelBody::Whole(_)) | Err(Failure::Provider(_)) => permit.succeed(),
+            Ok(ModelBody::Whole(_)) => permit.succeed(),
+            Err(Failure::Provider(ProviderFailure { error, .. })) => permit.end(error.trouble()),
             // The caller's deadline says nothing about the target.
             Err(_) => drop(permit),
         }
@@ -247,8 +250,13 @@ async fn whole(body: Incoming, most: usize) -> Option<Bytes> {
 }
 
 fn unanswered(error: hyper_util::client::legacy::Error) -> ProviderError {
+    let hyper = error.source().and_then(|source| source.downcast_ref::<hyper::Error>());
     if error.is_connect() {
-        ProviderError::Unreachable(error.into())
+        ProviderError::Unreachable(Obstacle::of(&error), error.into())
+    } else if hyper.is_some_and(hyper::Error::is_parse) {
+        ProviderError::Malformed(
+            "it is no HTTP; if the provider takes TLS alone, its URL begins with https://",
+        )
     } else {
         ProviderError::BrokeOff(Some(error.into()))
     }

@@ -1,5 +1,5 @@
 //! The providers whose models answer: what they are called at (`endpoint`, `tls`, `dialect`), how a call goes to them (`forward`,
-//! `times`, `stream`, `sse`), what happens when they fail (`error`, `retry`, `breaker`), and which models they have
+//! `times`, `stream`, `sse`), what happens when they fail (`error`, `trouble`, `retry`, `breaker`), and which models they have
 //! (`discovery`).
 
 mod breaker;
@@ -13,6 +13,7 @@ pub(crate) mod sse;
 mod stream;
 pub(crate) mod times;
 mod tls;
+mod trouble;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,10 +29,11 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 pub(crate) use endpoint::Endpoint;
-pub(crate) use error::ProviderError;
+pub(crate) use error::{ProviderError, ProviderFailure};
 pub(crate) use forward::{Forward, Forwarded};
 pub(crate) use sse::Frame;
 pub(crate) use stream::{Gathered, ModelStream};
+pub(crate) use trouble::Trouble;
 
 use crate::config::{UpstreamError, UpstreamSettings, check_name};
 use crate::engine::Routing;

@@ -46,6 +46,7 @@ impl Attempts {
 
 #[cfg(test)]
 mod tests {
+    use super::super::trouble::Trouble;
     use super::*;
 
     fn play(mut others: usize, error: fn() -> ProviderError) -> Vec<Next> {
@@ -65,7 +66,7 @@ mod tests {
         let failed = || ProviderError::Failed(503);
         let refused = || ProviderError::refused(400, b"");
         let limited = || ProviderError::Limited { retry_after: 1 };
-        let open = || ProviderError::LeftAlone;
+        let open = || ProviderError::LeftAlone(Trouble::BrokeOff);
         assert_eq!(play(0, failed), [Again(PAUSE), GiveUp]);
         assert_eq!(play(1, failed), [Other, GiveUp]);
         assert_eq!(play(16, failed), [Other, Other, Other, GiveUp]);

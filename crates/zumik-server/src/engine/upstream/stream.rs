@@ -6,10 +6,9 @@ use futures_util::FutureExt;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::runtime::Handle;
-use tokio::time::Instant;
 
 use super::breaker::Permit;
-use super::error::ProviderError;
+use super::error::{ProviderError, ProviderFailure};
 use super::forward::LONGEST;
 use super::sse::{Frame, Frames};
 use super::times::Times;
@@ -107,7 +106,7 @@ impl ModelStream {
             return Ok(Some(first));
         }
         let read = self.read().await;
-        if let Err(Failure::Provider(error)) = &read {
+        if let Err(Failure::Provider(ProviderFailure { error, .. })) = &read {
             self.body = None;
             self.fail(error);
         }
@@ -135,11 +134,8 @@ impl ModelStream {
     /// Tells that what came in the stream cannot be used: it counts against the provider, as what [`next`](Self::next)
     /// itself finds wrong does.
     pub(crate) fn fail(&mut self, error: &ProviderError) {
-        let Some(permit) = self.permit.take() else { return };
-        if error.is_fault() {
-            permit.fail(Instant::now());
-        } else {
-            permit.succeed();
+        if let Some(permit) = self.permit.take() {
+            permit.end(error.trouble());
         }
     }
 

@@ -56,6 +56,7 @@ impl Times {
 mod tests {
     use std::future::pending;
 
+    use super::super::error::ProviderFailure;
     use super::*;
 
     #[tokio::test(start_paused = true)]
@@ -66,11 +67,17 @@ mod tests {
         let failure = cut(Times::new(deadline(1), seconds(5), seconds(60))).await;
         assert!(matches!(failure, Failure::Deadline(1_000)), "{failure:?}");
         let failure = cut(Times::new(deadline(10), seconds(5), seconds(60))).await;
-        assert!(matches!(failure, Failure::Provider(ProviderError::Silent(_))), "{failure:?}");
+        assert!(
+            matches!(failure, Failure::Provider(ProviderFailure { error: ProviderError::Silent(_), .. })),
+            "{failure:?}"
+        );
         let times = Times::new(None, seconds(5), seconds(8));
         tokio::time::advance(seconds(4)).await;
         let failure = cut(times).await;
-        assert!(matches!(failure, Failure::Provider(ProviderError::Endless(_))), "{failure:?}");
+        assert!(
+            matches!(failure, Failure::Provider(ProviderFailure { error: ProviderError::Endless(_), .. })),
+            "{failure:?}"
+        );
     }
 
     #[test]

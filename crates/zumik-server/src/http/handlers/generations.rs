@@ -13,7 +13,7 @@ use crate::app::App;
 use crate::domain::{Message, compile};
 use crate::engine::members::Members;
 use crate::engine::upstream::error::Refusal;
-use crate::engine::{ChatMessage, Failure, Held, ProviderError, Target};
+use crate::engine::{ChatMessage, Failure, Held, ProviderError, ProviderFailure, Target, Trouble};
 use crate::http::call::Call;
 use crate::http::error::excerpt;
 use crate::http::{ApiError, Reply};
@@ -242,7 +242,7 @@ impl From<Failure> for ApiError {
             Failure::UnknownModel(model) => Self::model_not_found(&model),
             Failure::Region(region) => Self::region_not_allowed(&region),
             Failure::Deadline(deadline) => Self::deadline_exceeded(deadline),
-            Failure::Provider(error) => error.into(),
+            Failure::Provider(ProviderFailure { error, provider }) => Self::from(error).of(provider),
             Failure::Untranslatable { param, message } => Self::invalid(param, message),
             Failure::Internal(cause) => Self::internal(cause),
             Failure::Count(error) => Self::internal(error),
@@ -274,25 +274,27 @@ impl From<ProviderError> for ApiError {
 }
 
 /// What a caller is told of a failure that is not told in the provider's words.
-fn sentence(error: &ProviderError) -> &'static str {
+fn sentence(error: &ProviderError) -> Cow<'static, str> {
+    let of = |trouble: Trouble| format!("The provider of this model {trouble}.");
     match error {
-        ProviderError::Unreachable(_) => "The provider of this model cannot be reached.",
-        ProviderError::BrokeOff(_) => "The provider of this model broke its answer off.",
-        ProviderError::Silent(_) => "The provider of this model did not answer in time.",
-        ProviderError::Endless(_) => "The provider of this model took too long.",
-        ProviderError::Malformed(_) => "The provider of this model gave an answer that is not valid.",
-        ProviderError::Failed(_) | ProviderError::Reported(_) => "The provider of this model failed.",
-        ProviderError::Credential(_) => "The provider of this model refused the credential of this server.",
-        ProviderError::LeftAlone => {
-            "The provider of this model has failed several times in a row and is left alone for a while."
+        ProviderError::Credential(status) => {
+            format!("The provider of this model refused the credential of this server with status {status}.")
+                .into()
         }
-        ProviderError::Limited { .. } => "The provider of this model is at its rate limit.",
+        ProviderError::LeftAlone(trouble) => {
+            format!("{} It has failed several times in a row and is left alone for a while.", of(*trouble))
+                .into()
+        }
+        ProviderError::Limited { .. } => "The provider of this model is at its rate limit.".into(),
         // A provider without such a list refuses the question for it.
         ProviderError::Unlisted(None) | ProviderError::Refused(_) => {
-            "The provider does not tell which models it has."
+            "The provider does not tell which models it has.".into()
         }
         ProviderError::Unlisted(Some(cause)) => sentence(cause),
-        ProviderError::NoTarget => "No permitted provider serves this model.",
+        ProviderError::NoTarget => "No permitted provider serves this model.".into(),
+        fault => {
+            fault.trouble().map_or("The provider of this model failed.".into(), |trouble| of(trouble).into())
+        }
     }
 }
 
@@ -332,7 +334,7 @@ mod tests {
     #[test]
     fn only_a_failure_that_asked_no_model_and_may_pass_is_said_to_be_one() {
         for (error, is_unasked) in [
-            (ProviderError::LeftAlone, true),
+            (ProviderError::LeftAlone(Trouble::BrokeOff), true),
             (ProviderError::Unlisted(None), true),
             (ProviderError::NoTarget, false),
             (ProviderError::Limited { retry_after: 7 }, false),

@@ -198,7 +198,7 @@ impl Chat<'_> {
             Err(error) => {
                 let failure = Failure::from(error);
                 meter.fail(&failure);
-                Err(failure.into())
+                Err(failure.of(&target.provider).into())
             }
         }
     }

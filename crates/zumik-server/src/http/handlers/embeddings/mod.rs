@@ -103,7 +103,8 @@ async fn forward(
     let members = match Members::of(&body) {
         Ok(members) if members.value("data").is_some_and(|data| data.starts_with(b"[")) => members,
         _ => {
-            let failure = ProviderError::Malformed("it has no embeddings").into();
+            let failure =
+                Failure::from(ProviderError::Malformed("it has no embeddings")).of(&target.provider);
             meter.fail(&failure);
             return Err(failure.into());
         }

@@ -82,7 +82,7 @@ pub(super) async fn ask(
             Ok(Answered { response, target: answer.target, qos: meter.complete() })
         }
         Err(problem) => {
-            let failure = Failure::from(ProviderError::Malformed(problem));
+            let failure = Failure::from(ProviderError::Malformed(problem)).of(&answer.target.provider);
             meter.fail(&failure);
             Err(failure.into())
         }
