@@ -82,7 +82,7 @@ struct Untyped {
 impl Adoption {
     /// A stream that has just begun, of a response that shall be like `ours`.
     pub(crate) fn new(ours: ResponseObject) -> Self {
-        let fault = Fault::malformed();
+        let fault = Fault::malformed("the response has not ended");
         Self { ours, done: Vec::new(), last: None, ended: None, fault, told: Told::default() }
     }
 
@@ -90,9 +90,10 @@ impl Adoption {
     pub(crate) fn event(&mut self, data: &[u8], out: &mut Vec<u8>) -> Told {
         let Ok(head) = serde_json::from_slice::<Head<'_>>(data) else {
             // It may have been a part of the answer: what comes behind it would not be the whole of it.
-            if let Ok(Untyped { error: Some(error) }) = serde_json::from_slice(data) {
-                self.fault = Fault::reported(&error);
-            }
+            self.fault = match serde_json::from_slice(data) {
+                Ok(Untyped { error: Some(error) }) => Fault::reported(&error),
+                _ => Fault::malformed("an event is none of a response"),
+            };
             return Told { is_last: true, ..Told::default() };
         };
         self.last = head.sequence_number.or(self.last);
@@ -114,12 +115,17 @@ impl Adoption {
         Told { is_last: self.ended.is_some(), ..std::mem::take(&mut self.told) }
     }
 
+    /// What is wrong with what came, when that ends the response.
+    pub(crate) fn malformed(&self) -> Option<&'static str> {
+        if self.ended.is_some() { None } else { self.fault.malformed }
+    }
+
     /// The response: all of it has come.
     pub(crate) fn end(mut self, out: &mut Vec<u8>) -> ResponseObject {
         match self.ended.take() {
             Some(response) => response,
             None => {
-                let Fault { code, message } = self.fault.clone();
+                let Fault { code, message, .. } = self.fault.clone();
                 self.break_off(&code, &message, out)
             }
         }
@@ -186,7 +192,7 @@ impl Adoption {
         let event: Value = serde_json::from_slice(data).unwrap_or_default();
         // Some providers put what they say into an envelope.
         let error = event.get("error").filter(|error| error.is_object()).unwrap_or(&event);
-        let Fault { code, message } = Fault::reported(error);
+        let Fault { code, message, .. } = Fault::reported(error);
         let mut response = self.partial();
         response.fail(&code, &message);
         response
@@ -277,7 +283,8 @@ mod tests {
     #[test]
     fn an_event_that_cannot_be_read_ends_the_response_as_failed() {
         let reported = r#"{"error":{"message":"The model broke down.","code":null}}"#;
-        let invalid = "The provider of this model gave an answer that is not valid.";
+        let invalid =
+            "The provider of this model gave an answer that is not valid: an event is none of a response.";
         for (data, message) in [
             ("data", invalid),
             ("[]", invalid),
@@ -287,6 +294,7 @@ mod tests {
             let mut adoption = Adoption::new(ours());
             let mut out = Vec::new();
             assert!(adoption.event(data.as_bytes(), &mut out).is_last, "{data}");
+            assert_eq!(adoption.malformed().is_some(), message == invalid, "{data}");
             let response = adoption.end(&mut out);
             let last = events(&out).pop().unwrap();
             assert_eq!((&last["type"], response.is_complete()), (&json!("response.failed"), false), "{data}");

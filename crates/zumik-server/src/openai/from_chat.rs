@@ -69,8 +69,8 @@ impl ChatStream {
             Ok(chunk) => self.chunk(&chunk, out),
             Err(_) => Err(Malformed("an event is not JSON")),
         };
-        if read.is_err() {
-            self.error = Some(Fault::malformed());
+        if let Err(Malformed(problem)) = read {
+            self.error = Some(Fault::malformed(problem));
         }
         Told { is_last: self.error.is_some(), ..std::mem::take(&mut self.told) }
     }
@@ -80,10 +80,15 @@ impl ChatStream {
         self.ending.is_some() && self.error.is_none()
     }
 
+    /// What is wrong with what came, when that ends the response.
+    pub(crate) fn malformed(&self) -> Option<&'static str> {
+        self.error.as_ref()?.malformed
+    }
+
     /// Ends the response: all of it has come, or what came told of a failure.
     pub(crate) fn end(self, out: &mut Vec<u8>) -> ResponseObject {
         match self.error {
-            Some(Fault { code, message }) => self.draft.fail(&code, &message, out),
+            Some(Fault { code, message, .. }) => self.draft.fail(&code, &message, out),
             None => self.draft.finish(self.ending.unwrap_or(Ending::Completed), self.usage, out),
         }
     }

@@ -158,16 +158,15 @@ impl Pump {
     /// All of it has come.
     async fn end(&mut self, mut out: Vec<u8>) -> Piece {
         let Some(Open { writer, meter, kept }) = self.open.take() else { return Piece::Broken(out.into()) };
+        let malformed = writer.malformed();
         let response = writer.end(&mut out);
         if response.is_complete() {
             meter.complete();
         } else {
-            let error = response.members().get("error");
-            let text = |name: &str| error?.get(name)?.as_str();
-            let error = ProviderError::of_response(text("code"), text("message"));
+            let error = malformed.map_or_else(|| reported(&response), ProviderError::Malformed);
             if error.is_fault() {
-                let provider = &*self.provider;
-                tracing::warn!(trace = %self.ctx.trace, provider, "the stream of a provider ended as failed");
+                let (provider, cause) = (&*self.provider, chain(&error));
+                tracing::warn!(trace = %self.ctx.trace, provider, cause, "the stream of a provider ended as failed");
             }
             self.model.fail(&error);
             meter.fail(&error.into());
@@ -222,6 +221,13 @@ impl Pump {
     }
 }
 
+/// What a response that failed says of it.
+fn reported(response: &ResponseObject) -> ProviderError {
+    let error = response.members().get("error");
+    let text = |name: &str| error?.get(name)?.as_str();
+    ProviderError::of_response(text("code"), text("message"))
+}
+
 impl Drop for Pump {
     fn drop(&mut self) {
         let Some(Open { writer, kept: Kept { begun: true, .. }, .. }) = self.open.take() else { return };
@@ -271,6 +277,14 @@ impl Writer {
             // The stream ends with the event that says so.
             Self::Responses(_) => false,
             Self::Chat(writer) => writer.is_whole(),
+        }
+    }
+
+    /// What is wrong with what came, when that ends the response.
+    fn malformed(&self) -> Option<&'static str> {
+        match self {
+            Self::Responses(writer) => writer.malformed(),
+            Self::Chat(writer) => writer.malformed(),
         }
     }
 
