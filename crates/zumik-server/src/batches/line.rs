@@ -53,16 +53,16 @@ async fn attempt(shop: &Shop, line: &ClaimedLine) -> LineOutcome {
         now,
     };
     let answer = shop.runner.run(&ctx, line.body.clone()).await;
-    let after = |pause: Duration| {
+    let after = |pause: Duration, what: &str| {
         tracing::debug!(
             trace = %answer.trace, batch = %line.batch, status = answer.status, attempt = line.attempt,
-            "a line of a batch is tried again"
+            pause_s = pause.as_secs(), "a line of a batch {what}"
         );
         shop.clock.now() + TimeDelta::from_std(pause).unwrap_or(TimeDelta::zero())
     };
     match verdict(&answer, line.attempt, shop.chance()) {
-        Verdict::Rests(pause) => LineOutcome::Rests(after(pause)),
-        Verdict::Again(pause) => LineOutcome::Again(after(pause)),
+        Verdict::Rests(pause) => LineOutcome::Rests(after(pause, "waits until a model can be asked")),
+        Verdict::Again(pause) => LineOutcome::Again(after(pause, "is tried again")),
         Verdict::Stands => {
             LineOutcome::Answered { status: answer.status, request_id: answer.trace, body: answer.body }
         }

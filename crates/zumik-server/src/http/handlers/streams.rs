@@ -12,6 +12,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use super::generations::{Kept, MOST_KEPT, commit};
 use super::v1_responses::give_up;
 use crate::app::App;
+use crate::chain::chain;
 use crate::engine::Held;
 use crate::http::call::Call;
 use crate::http::{ApiError, Reply};
@@ -135,7 +136,7 @@ impl Recorder {
         };
         let Err(error) = commit(&app, &ctx, held, kept, &answer).await else { return last };
         if let Some(cause) = error.cause() {
-            tracing::error!(trace = %ctx.trace, cause, "a stream could not be kept");
+            tracing::error!(trace = %ctx.trace, cause = chain(cause), "a stream could not be kept");
         }
         let told = fault(&error);
         if let Some(id) = begun {

@@ -20,6 +20,7 @@ use super::generations::{
 use super::hints::{self, Wishes};
 use super::streams;
 use crate::app::App;
+use crate::chain::chain;
 use crate::engine::{
     Api, Asked, Failure, Held, ModelAnswer, ModelBody, ModelCall, Outcome, ProviderError, Reservation,
     Surface, Wanted,
@@ -125,13 +126,15 @@ pub(crate) async fn line(app: &Arc<App>, ctx: &ProjectCtx, body: Bytes) -> LineA
     match complete_line(app, &ctx, &body).await {
         Ok(body) => LineAnswer { status: 200, trace, body, retry_after: None, asked: true },
         Err(error) => {
-            match error.cause() {
-                // It waits, and asks again every few seconds; what it waits for is in the log already.
-                Some(cause) if error.is_unasked() => {
-                    tracing::debug!(%trace, cause, "a line of a batch waits")
+            if let Some(cause) = error.cause() {
+                let (provider, cause) = (error.of_provider(), chain(cause));
+                match error.is_unasked() {
+                    // It is asked for every few seconds, and why it has to wait is in the log already.
+                    true => {
+                        tracing::debug!(%trace, provider, cause, "no model was asked for a line of a batch")
+                    }
+                    false => tracing::warn!(%trace, provider, cause, "a line of a batch got no answer"),
                 }
-                Some(cause) => tracing::warn!(%trace, cause, "a line of a batch failed"),
-                None => {}
             }
             LineAnswer {
                 status: error.status().as_u16(),

@@ -9,6 +9,7 @@ use zumik_types::V1ResponseId;
 use super::super::generations::{Kept, commit, headers};
 use crate::app::App;
 use crate::blocking::BrokenOff;
+use crate::chain::chain;
 use crate::domain::ResponseObject;
 use crate::engine::{Held, Target, qos};
 use crate::http::call::Call;
@@ -64,7 +65,8 @@ pub(super) fn stored(response: &ResponseObject) -> StoredResponse {
 /// A response that ends with the error that its request would have been answered with.
 fn failed(ctx: &ProjectCtx, mut response: ResponseObject, error: &ApiError) -> ResponseObject {
     if let Some(cause) = error.cause() {
-        tracing::warn!(trace = %ctx.trace, id = %response.id(), cause, "a response failed");
+        let (id, provider, cause) = (response.id(), error.of_provider(), chain(cause));
+        tracing::warn!(trace = %ctx.trace, %id, provider, cause, "a response failed");
     }
     response.fail(error.machine_code().unwrap_or("server_error"), error.message());
     response
