@@ -4,6 +4,7 @@ mod cancel;
 mod discovery;
 mod failures;
 mod forwarded;
+mod log;
 mod routing;
 mod stream;
 mod usage;

@@ -205,6 +205,11 @@ impl Engine {
         self.upstreams.is_empty() || self.upstreams.endpoint(name).is_some()
     }
 
+    /// Tells the log of providers that cannot be used.
+    pub(crate) async fn look_at_providers(&self) {
+        self.upstreams.look().await;
+    }
+
     /// The names of all aliases and of the models that the upstreams list, sorted, each once.
     pub(crate) async fn names(&self) -> Vec<String> {
         let mut names: Vec<String> = self.models.names().into_iter().map(str::to_owned).collect();

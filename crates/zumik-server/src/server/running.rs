@@ -58,6 +58,7 @@ impl RunningServer {
                 server.upkeep.usage_days,
                 closing.clone(),
             )),
+            tokio::spawn(look_at_providers(Arc::clone(&server.app), closing.clone())),
             tokio::spawn(cancelled::run(Arc::clone(&server.app), closing.clone())),
             tokio::spawn(write_usage(Arc::clone(&server.app), closing.clone())),
             tokio::spawn(run_batches(Arc::clone(&server.app), server.upkeep.batch_lines, closing.clone())),
@@ -133,6 +134,11 @@ impl RunningServer {
         app.store.close().await;
         if finished && sent { Drained::Completely } else { Drained::Partly }
     }
+}
+
+/// Nobody waits for it.
+async fn look_at_providers(app: Arc<App>, closing: CancellationToken) {
+    closing.run_until_cancelled(app.engine.look_at_providers()).await;
 }
 
 async fn write_usage(app: Arc<App>, closing: CancellationToken) {

@@ -146,6 +146,19 @@ struct Entry {
 }
 
 impl Upstreams {
+    /// Asks every upstream for its models, so that the log tells of one that cannot be used before anyone needs it. The answers
+    /// are not kept: who needs a list gets one of that time.
+    pub(crate) async fn look(&self) {
+        let all = self.endpoints.iter().map(async |(endpoint, _)| {
+            let Err(error) = ask(self.http.clone(), Arc::clone(endpoint)).await else { return };
+            if error.speaks_of_settings() {
+                let (provider, cause) = (&*endpoint.name, chain(&error));
+                tracing::warn!(provider, cause, "a provider cannot be used now");
+            }
+        });
+        futures_util::future::join_all(all).await;
+    }
+
     /// The models of every upstream, in the order of the upstreams. Those of one that does not answer are left out.
     pub(crate) async fn models(&self) -> Vec<(Arc<Endpoint>, List)> {
         let all = self.endpoints.iter().map(async |(endpoint, discovery)| {

@@ -143,6 +143,11 @@ impl ProviderError {
         }
     }
 
+    /// Whether the address or the key may be wrong. Who only has no list of models answers.
+    pub(crate) fn speaks_of_settings(&self) -> bool {
+        matches!(self, Self::Unreachable(..) | Self::Silent(_) | Self::Endless(_) | Self::Credential(_))
+    }
+
     /// Whether no model was asked, and one may be some time later.
     pub(crate) fn is_unasked(&self) -> bool {
         matches!(self, Self::LeftAlone(_) | Self::Unlisted(_))
