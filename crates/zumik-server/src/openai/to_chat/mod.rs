@@ -1,5 +1,6 @@
 //! A request for a response as one for a chat completion: the members that have another name or form there. What chat
-//! completions cannot express is refused by its name; a member that nobody here knows is passed on as it is.
+//! completions cannot express is refused by its name, as is what a chat completion alone has and this translation or its
+//! way back would trip over; a member that nobody here knows is passed on as it is.
 
 mod items;
 mod tools;
@@ -34,6 +35,23 @@ const INCLUDABLE: [&str; 7] = [
     "code_interpreter_call.outputs",
     "computer_call_output.output.image_url",
     "message.input_image.image_url",
+];
+
+/// Members of a chat completion that a response has not: those that the translation writes itself, and those that ask for
+/// an answer that no response can hold.
+const OF_CHAT: [&str; 12] = [
+    "messages",
+    "response_format",
+    "max_tokens",
+    "max_completion_tokens",
+    "reasoning_effort",
+    "verbosity",
+    "n",
+    "logprobs",
+    "audio",
+    "modalities",
+    "functions",
+    "function_call",
 ];
 
 /// The items of a request.
@@ -92,6 +110,9 @@ pub(crate) fn to_chat(
             "top_logprobs" if value == 0 => {}
             "prompt" | "top_logprobs" | "context_management" => {
                 return Err(Untranslatable::new(name, "cannot be honored"));
+            }
+            of_chat if OF_CHAT.contains(&of_chat) => {
+                return Err(Untranslatable::new(name, "is a member of chat completions, not of responses"));
             }
             _ => {
                 chat.insert(name.clone(), value.clone());

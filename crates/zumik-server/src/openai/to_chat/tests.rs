@@ -96,6 +96,18 @@ fn what_has_no_counterpart_is_refused_by_its_path() {
         ("reasoning", json!({ "summary": "detailed" }), "reasoning.summary"),
         ("reasoning", json!(3), "reasoning"),
         ("instructions", json!(["a"]), "instructions"),
+        ("messages", json!([{ "role": "user", "content": "B" }]), "messages"),
+        ("response_format", json!({ "type": "json_object" }), "response_format"),
+        ("max_tokens", json!(1), "max_tokens"),
+        ("max_completion_tokens", json!(1), "max_completion_tokens"),
+        ("reasoning_effort", json!("high"), "reasoning_effort"),
+        ("verbosity", json!("low"), "verbosity"),
+        ("n", json!(2), "n"),
+        ("logprobs", json!(true), "logprobs"),
+        ("audio", json!({ "voice": "alloy" }), "audio"),
+        ("modalities", json!(["audio"]), "modalities"),
+        ("functions", json!([{ "name": "f" }]), "functions"),
+        ("function_call", json!({ "name": "f" }), "function_call"),
     ] {
         let refused = translate(json!({ member: value }), hi()).unwrap_err();
         assert_eq!(refused.param, param, "{member}: {value}");
