@@ -248,15 +248,11 @@ impl Measured {
         let target = account.target.as_ref().map(|target| format!("{}/{}", target.provider, target.model));
         let raw = blocks.iter().map(|block| (0, block.raw));
         let observed = window.observe(&asked.past, target.as_deref().unwrap_or_default(), raw, now);
-        let candidate = observed.tokens.unwrap_or_else(|| {
-            let tokens = tokens_of(blocks.iter().take(observed.common));
-            window.counted(&observed, tokens);
-            tokens
-        });
+        let candidate = window.tokens(&observed, |range| tokens_of(blocks.get(range).into_iter().flatten()));
         let latest = tokens_of(blocks.iter().filter(|block| !block.eligible));
         let input = match account.usage {
             Some(usage) => usage.input,
-            None => latest + tokens_of(blocks.iter().filter(|block| block.eligible)),
+            None => candidate + tokens_of(blocks.iter().skip(observed.common)),
         };
         let output_tokens = account.usage.map_or_else(|| tokens(&account.delivered), |usage| usage.output);
         let eligible = if blocks.is_empty() { 0 } else { input.saturating_sub(latest) };

@@ -1,6 +1,7 @@
 //! Which prompts began alike: the candidate part of the reuse metrics.
 
 use std::collections::{HashMap, VecDeque};
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,9 +20,9 @@ use crate::store::{Store, StoreError};
 pub(crate) struct Observed {
     /// How many leading blocks an earlier prompt had in common with it.
     pub(crate) common: usize,
-    /// The tokens of these blocks, if they have been counted before.
-    pub(crate) tokens: Option<u64>,
-    /// What they are recognized by.
+    /// How many of these have been counted before, and their tokens.
+    counted: (usize, u64),
+    /// What the common blocks are recognized by.
     mark: Option<Fingerprint>,
 }
 
@@ -126,11 +127,7 @@ impl ReuseWindow {
         let beginnings = self.beginnings(&past.project, generation, target, blocks);
         let mut seen = self.seen.lock();
         seen.expire(now);
-        let known = |beginning| seen.last.get(beginning).map(|sighting| (*beginning, sighting.tokens));
-        let observed = match beginnings.iter().enumerate().rev().find_map(|(n, it)| Some((n, known(it)?))) {
-            Some((last, (mark, tokens))) => Observed { common: last + 1, tokens, mark: Some(mark) },
-            None => Observed::default(),
-        };
+        let observed = seen.longest(&beginnings);
         for beginning in beginnings {
             let tokens = seen.last.get(&beginning).and_then(|sighting| sighting.tokens);
             seen.last.insert(beginning, Sighting { at: now, tokens });
@@ -139,12 +136,16 @@ impl ReuseWindow {
         observed
     }
 
-    /// Remembers how many tokens the common blocks of an observed prompt have.
-    pub(crate) fn counted(&self, observed: &Observed, tokens: u64) {
-        let Some(mark) = observed.mark else { return };
+    /// The tokens of the common blocks of an observed prompt. `count` counts those behind the longest beginning that was
+    /// counted before, so that a conversation has each of its blocks counted once.
+    pub(crate) fn tokens(&self, observed: &Observed, count: impl FnOnce(Range<usize>) -> u64) -> u64 {
+        let (counted, tokens) = observed.counted;
+        let Some(mark) = observed.mark.filter(|_| counted < observed.common) else { return tokens };
+        let tokens = tokens + count(counted..observed.common);
         if let Some(sighting) = self.seen.lock().last.get_mut(&mark) {
             sighting.tokens = Some(tokens);
         }
+        tokens
     }
 
     /// `prefix_family_id`: what prompts share that begin with the same stable blocks; nothing without any.
@@ -203,6 +204,22 @@ impl Past {
 }
 
 impl Seen {
+    /// The longest of these beginnings that was seen, and the longest that was counted.
+    fn longest(&self, beginnings: &[Fingerprint]) -> Observed {
+        let mut observed = Observed::default();
+        for (n, beginning) in beginnings.iter().enumerate().rev() {
+            let Some(sighting) = self.last.get(beginning) else { continue };
+            if observed.mark.is_none() {
+                (observed.common, observed.mark) = (n + 1, Some(*beginning));
+            }
+            if let Some(tokens) = sighting.tokens {
+                observed.counted = (n + 1, tokens);
+                break;
+            }
+        }
+        observed
+    }
+
     /// Drops what is past the window, and the oldest when there is too much.
     fn expire(&mut self, now: DateTime<Utc>) {
         while let Some((at, beginning)) = self.order.front() {
@@ -334,17 +351,39 @@ mod tests {
         assert_eq!(measure(past, "a").await, 0, "nobody can tell");
     }
 
+    /// Tokens of the common blocks, one for each byte, and which blocks were counted for that.
+    fn tokens(window: &ReuseWindow, texts: &[&str]) -> (u64, Range<usize>) {
+        let observed = window.observe(&past("1"), "a", of_messages(&prompt(texts)), Utc::now());
+        let mut counted = 0..0;
+        let tokens = window.tokens(&observed, |range| {
+            counted = range.clone();
+            texts[range].iter().map(|text| text.len() as u64).sum()
+        });
+        (tokens, counted)
+    }
+
     #[test]
     fn common_blocks_are_counted_once() {
         let window = window();
-        let now = Utc::now();
-        let see = |texts: &[&str]| window.observe(&past("1"), "a", of_messages(&prompt(texts)), now);
-        see(&["a", "b", "c"]);
-        let second = see(&["a", "b", "d"]);
-        assert_eq!((second.common, second.tokens), (2, None));
-        window.counted(&second, 7);
-        assert_eq!(see(&["a", "b", "e"]).tokens, Some(7));
-        assert_eq!(see(&["a", "f"]).tokens, None);
+        assert_eq!(tokens(&window, &["aa", "bbb", "c"]), (0, 0..0));
+        assert_eq!(tokens(&window, &["aa", "bbb", "d"]), (5, 0..2));
+        assert_eq!(tokens(&window, &["aa", "bbb", "e"]), (5, 0..0));
+        assert_eq!(tokens(&window, &["aa", "f"]), (2, 0..1), "a shorter one has a count of its own");
+        assert_eq!(tokens(&window, &["aa", "bbb", "e", "g"]), (6, 2..3), "only what is new is counted");
+    }
+
+    #[test]
+    fn a_conversation_has_each_of_its_blocks_counted_once() {
+        let window = window();
+        let blocks: Vec<String> = (0..200).map(|n| format!("block {n}")).collect();
+        let blocks: Vec<&str> = blocks.iter().map(String::as_str).collect();
+        let mut all = Vec::new();
+        for turn in (2..=blocks.len()).step_by(2) {
+            let (sum, counted) = tokens(&window, &blocks[..turn]);
+            assert_eq!(sum, blocks[..turn - 2].iter().map(|block| block.len() as u64).sum::<u64>());
+            all.extend(counted);
+        }
+        assert_eq!(all, (0..blocks.len() - 2).collect::<Vec<_>>());
     }
 
     #[test]
