@@ -116,6 +116,27 @@ async fn a_stream_whose_usage_was_not_reported_counts_towards_the_tokens_of_its_
 }
 
 #[tokio::test]
+async fn a_usage_beyond_all_bounds_spends_all_tokens_of_its_key_and_breaks_nothing() {
+    let usage = json!({ "prompt_tokens": u64::MAX, "completion_tokens": 1, "total_tokens": 9 });
+    let message = json!({ "role": "assistant", "content": "No." });
+    let choice = json!({ "index": 0, "message": message, "finish_reason": "stop" });
+    let answer =
+        json!({ "id": "chatcmpl-1", "object": "chat.completion", "choices": [choice], "usage": usage });
+    for (path, body) in [(CHAT, question("gpt-test")), (RESPONSES, input("gpt-test"))] {
+        let upstream = Upstream::start().await;
+        let more = "responses = false\n[limits]\ntokens_per_minute = 50\n";
+        let server = configured(&format!("{}{more}", provider("test", &upstream))).await;
+        let http = server.http();
+        upstream.next(Behaviour { body: Some(answer.to_string()), ..Behaviour::default() });
+        let answered = ask(&http, path, &body).await;
+        assert_eq!(answered.status, 200, "{path}: {answered:?}");
+        let event = event(&http, header(&answered, "agent-trace-id")).await;
+        assert_eq!((&event["status"], &event["input_tokens"]), (&json!("completed"), &json!(u64::MAX)));
+        assert_eq!(ask(&http, path, &body).await.status, 429, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn a_response_that_came_whole_is_complete_although_its_stream_breaks_off() {
     let upstream = Upstream::start().await;
     let server = configured(&format!("{}responses = false\n", provider("test", &upstream))).await;

@@ -140,7 +140,7 @@ impl Accounts {
     /// and the metrics.
     fn enter(&self, account: &Account) {
         if let Some(usage) = account.usage {
-            self.limits.spend(&account.asked.ctx.key, usage.input + usage.output);
+            self.limits.spend(&account.asked.ctx.key, usage.total());
         }
         if let Some(target) = account.target.as_ref().filter(|_| account.answered) {
             self.metrics.inference(&Inference {

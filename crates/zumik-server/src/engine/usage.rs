@@ -43,6 +43,11 @@ impl Usage {
     pub(crate) fn read(usage: &Value) -> Option<Self> {
         Reported::deserialize(usage).ok()?.whole()
     }
+
+    /// Tokens of the prompt and of the answer. A provider may report any numbers.
+    pub(crate) fn total(&self) -> u64 {
+        self.input.saturating_add(self.output)
+    }
 }
 
 impl Reported {

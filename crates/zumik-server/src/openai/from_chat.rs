@@ -192,7 +192,7 @@ fn usage(usage: &Value) -> Value {
         "output_tokens_details": {
             "reasoning_tokens": count(&usage["completion_tokens_details"]["reasoning_tokens"]),
         },
-        "total_tokens": usage["total_tokens"].as_u64().unwrap_or(input + output),
+        "total_tokens": usage["total_tokens"].as_u64().unwrap_or(input.saturating_add(output)),
     })
 }
 
@@ -300,6 +300,8 @@ mod tests {
             (&short["total_tokens"], &short["input_tokens_details"]),
             (&json!(13), &json!({ "cached_tokens": 0, "cache_write_tokens": 0 }))
         );
+        let boundless = usage(&json!({ "prompt_tokens": u64::MAX, "completion_tokens": 1 }));
+        assert_eq!(boundless["total_tokens"], u64::MAX);
         assert_eq!(usage(&json!({ "prompt_tokens": "9" })), Value::Null);
     }
 
