@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::future::poll_fn;
+use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -18,11 +19,17 @@ use crate::domain::{ResponseObject, Scopes};
 use crate::engine::{Models, Placeholder, Upstreams};
 use crate::mint::RandomMint;
 use crate::store::memory::MemoryStore;
+use crate::store::sqlite::{Options, SqliteStore};
 use crate::store::{Answer, Generation, ProjectCtx, Store, StoredResponse};
 
 /// A store that keeps nothing.
 pub(crate) fn memory() -> Arc<dyn Store> {
     Arc::new(MemoryStore::new(Arc::new(SystemClock), Arc::new(RandomMint::default())))
+}
+
+/// A store in a folder.
+pub(crate) async fn sqlite(folder: &Path) -> Arc<dyn Store> {
+    Arc::new(SqliteStore::open(Options::new(folder)).await.unwrap())
 }
 
 /// A server over a store, and a request to it.

@@ -48,7 +48,8 @@ impl Bell {
         self.0.notify_one();
     }
 
-    async fn rung(&self) {
+    /// Waits until it is rung; it may have been since the last wait.
+    pub(crate) async fn rung(&self) {
         self.0.notified().await;
     }
 }

@@ -32,6 +32,16 @@ pub(crate) struct Call {
 }
 
 impl Call {
+    /// A request to a path of the API, with this body.
+    #[cfg(test)]
+    pub(crate) fn posted(app: &Arc<App>, ctx: &ProjectCtx, path: &str, body: &serde_json::Value) -> Self {
+        let head = http::Request::post(path).header("content-type", "application/json");
+        let head = head.body(()).unwrap().into_parts().0;
+        let (_, ids) = app.routes.find(&head).unwrap();
+        let (app, ctx, body) = (Arc::clone(app), ctx.clone(), body.to_string().into());
+        Self { app, ctx, key: None, form: None, head, ids, body }
+    }
+
     /// The id at `position` of the path, from 0.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! Model aliases (contract `v2.md`, "Model aliases"): the releases of the server, and over them those of the project.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use zumik_types::{
     ExecutionProfile, Extra, List, ModelAliasRelease, ModelAliasStatus, ModelTarget, ObjectType,
@@ -50,9 +51,14 @@ pub(crate) async fn retrieve(call: &mut Call) -> Result<Reply, ApiError> {
 pub(crate) async fn create(call: &mut Call) -> Result<Reply, ApiError> {
     let body = call.json()?;
     let release = read(&Fields::of(&body), |provider| call.app.engine.has_provider(provider))?;
-    let written = call.app.store.create_alias_release(&call.ctx, release, call.key.take()).await?;
-    call.app.aliases.forget(&call.ctx.project);
-    Ok(written.into())
+    let (app, ctx, key) = (Arc::clone(&call.app), call.ctx.clone(), call.key.take());
+    // A client that goes away must not leave the old release in use.
+    let installed = call.app.running.see_through(async move {
+        let written = app.store.create_alias_release(&ctx, release, key).await?;
+        app.aliases.forget(&ctx.project);
+        Ok(written.into())
+    });
+    installed.await
 }
 
 fn read(body: &Fields<'_, '_>, is_provider: impl Fn(&str) -> bool) -> Result<NewAliasRelease, ApiError> {
@@ -152,5 +158,29 @@ fn shown(release: Release) -> ModelAliasRelease {
         capability_manifest_revision: CAPABILITY_MANIFEST.to_owned(),
         targets: release.targets.into_iter().map(target).collect(),
         extra: Extra::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::fixtures;
+
+    #[tokio::test]
+    async fn a_release_counts_at_once_although_the_client_goes_away_while_it_is_installed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (app, ctx) = fixtures::app(fixtures::sqlite(folder.path()).await).await;
+        for polls in 1..4 {
+            let alias = format!("own.{polls}");
+            assert!(app.aliases.release(&ctx, &alias).await.unwrap().is_none());
+            let body = json!({ "alias": alias, "targets": [{ "provider": "a", "model": "m" }] });
+            let mut call = Call::posted(&app, &ctx, "/v2/model-aliases", &body);
+            fixtures::leave(create(&mut call), polls).await;
+            app.running.end().await;
+            let release = app.aliases.release(&ctx, &alias).await.unwrap();
+            assert!(release.is_some(), "gone after {polls} polls");
+        }
     }
 }
