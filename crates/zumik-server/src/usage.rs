@@ -26,7 +26,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// What waits here is lost when the process is killed: an answer does not wait for its usage to be written.
 pub(crate) struct UsageLog {
     store: Arc<dyn Store>,
-    /// Events that found no room.
+    /// Events that found no room, or that the store refused.
     dropped: Counter,
     waiting: Mutex<VecDeque<UsageEvent>>,
     /// One flush at a time.
@@ -65,7 +65,7 @@ impl UsageLog {
         }
     }
 
-    /// Writes everything that was recorded before.
+    /// Writes everything that was recorded before. An event that the store refuses is dropped, and counted.
     ///
     /// # Errors
     /// The store cannot be written; what could not be written goes on waiting.
@@ -77,9 +77,32 @@ impl UsageLog {
             // that it is sent twice.
             let group: Vec<_> = self.waiting.lock().iter().take(GROUP.min(left)).cloned().collect();
             let count = group.len();
-            self.store.record_usage(group).await?;
-            self.waiting.lock().drain(..count);
+            match self.store.record_usage(group.clone()).await {
+                Ok(()) => {
+                    self.waiting.lock().drain(..count);
+                }
+                Err(error @ StoreError::Unavailable(_)) => return Err(error),
+                // It is about one of them, and must not hold up the others, nor those that come.
+                Err(_) => self.write_singly(group).await?,
+            }
             left -= count;
+        }
+        Ok(())
+    }
+
+    /// Writes the events that have waited longest one by one, and drops those that the store refuses.
+    async fn write_singly(&self, group: Vec<UsageEvent>) -> Result<(), StoreError> {
+        for event in group {
+            let id = event.id.clone();
+            match self.store.record_usage(vec![event]).await {
+                Ok(()) => {}
+                Err(error @ StoreError::Unavailable(_)) => return Err(error),
+                Err(error) => {
+                    self.dropped.inc();
+                    tracing::error!(%id, %error, "a usage event is dropped: the store refuses it");
+                }
+            }
+            self.waiting.lock().pop_front();
         }
         Ok(())
     }
@@ -108,10 +131,8 @@ mod tests {
     use chrono::Utc;
 
     use super::*;
-    use crate::clock::SystemClock;
     use crate::domain::Scopes;
-    use crate::mint::RandomMint;
-    use crate::store::memory::MemoryStore;
+    use crate::fixtures;
     use crate::store::{ProjectCtx, UsageQuery, usage_event};
 
     fn event(ctx: &ProjectCtx, n: usize) -> UsageEvent {
@@ -119,8 +140,10 @@ mod tests {
     }
 
     async fn log() -> (Arc<UsageLog>, ProjectCtx) {
-        let (clock, mint) = (Arc::new(SystemClock), Arc::new(RandomMint::default()));
-        let store = Arc::new(MemoryStore::new(clock, mint));
+        over(fixtures::memory()).await
+    }
+
+    async fn over(store: Arc<dyn Store>) -> (Arc<UsageLog>, ProjectCtx) {
         let now = Utc::now();
         let project = store.ensure_project("test", now).await.unwrap().id;
         let ctx = ProjectCtx {
@@ -164,6 +187,23 @@ mod tests {
         }
         closing.cancel();
         running.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_event_that_the_store_refuses_is_dropped_and_holds_up_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let (log, ctx) = over(fixtures::sqlite(folder.path()).await).await;
+        let last = GROUP + 5;
+        for n in 0..last {
+            let mut event = event(&ctx, n);
+            if n == 3 {
+                event.project_id = zumik_types::ProjectId::with_suffix("no id of this server");
+            }
+            log.record(event);
+        }
+        log.flush().await.unwrap();
+        assert_eq!((stored(&log, &ctx).await, log.dropped.get()), (last as u64 - 1, 1));
+        assert!(log.waiting.lock().is_empty());
     }
 
     #[tokio::test]

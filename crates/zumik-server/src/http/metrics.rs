@@ -62,7 +62,7 @@ impl Metrics {
         let usage_dropped = Counter::default();
         registry.register(
             "zumik_usage_events_dropped",
-            "Usage events that found no room while the store could not be written",
+            "Usage events that found no room while the store could not be written, or that it refused",
             usage_dropped.clone(),
         );
         Self { registry, requests, durations, inference, usage_dropped }
