@@ -33,7 +33,7 @@ pub(crate) struct Generation {
     pub(crate) qos: Qos,
     /// Where the caller lets it go.
     pub(crate) routing: Routing,
-    /// Most tokens of the answer.
+    /// Most tokens of a placeholder. No operation that asks a provider this way can set a limit.
     pub(crate) max_output_tokens: Option<u64>,
 }
 
@@ -277,14 +277,11 @@ fn body(request: &Generation, messages: &[Message]) -> Result<Bytes, Failure> {
     struct Body<'a> {
         model: &'a str,
         messages: Vec<ChatMessage<'a>>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        max_completion_tokens: Option<u64>,
         stream: bool,
     }
     let body = Body {
         model: &request.model,
         messages: messages.iter().map(ChatMessage::from).collect(),
-        max_completion_tokens: request.max_output_tokens,
         stream: true,
     };
     serde_json::to_vec(&body).map(Bytes::from).map_err(|error| Failure::Internal(error.into()))
