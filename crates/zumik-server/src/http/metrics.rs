@@ -53,7 +53,7 @@ impl Metrics {
         registry.register("http_request_duration_ms", "Time to answer, in milliseconds", durations.clone());
         let inference = Family::<Inference, Counter>::default();
         registry.register("zumik_inference_requests", "Generations", inference.clone());
-        // Placeholder answers are free, so this stays at zero until a provider is charged for.
+        // The contract lists it. Billing is no part of this server, so nothing is ever charged.
         registry.register(
             "zumik_inference_charged_micros",
             "Charged for generations, in micro-USD",

@@ -260,7 +260,8 @@ fn text<'v>(path: Path<'_>, value: &'v Value) -> Result<&'v str> {
 }
 
 fn typed<T: DeserializeOwned>(path: Path<'_>, value: &Value) -> Result<T> {
-    T::deserialize(value).map_err(|error| invalid(path, format_args!("is malformed: {error}")))
+    T::deserialize(value)
+        .map_err(|error| invalid(path, format_args!("is malformed: {}", excerpt(&error.to_string()))))
 }
 
 fn object<'v>(path: Path<'_>, value: &'v Value) -> Result<&'v Map<String, Value>> {
@@ -356,6 +357,14 @@ mod tests {
             "model",
             "'model' must be a string, not null.",
         );
+    }
+
+    #[test]
+    fn what_is_malformed_is_repeated_only_in_part() {
+        let long = json!("long ".repeat(1_000));
+        let refused = typed::<u64>(Path::Member(&Path::Root, "n"), &long).unwrap_err();
+        assert!(refused.message().starts_with("'n' is malformed: invalid type: string"), "{refused:?}");
+        assert!(refused.message().chars().count() < 100, "{refused:?}");
     }
 
     #[test]

@@ -63,10 +63,8 @@ impl Form {
         };
         for part in &self.0 {
             feed(part.name.as_bytes());
-            match &part.file_name {
-                Some(file_name) => feed(file_name.as_bytes()),
-                None => feed(b"\0no file name"),
-            }
+            feed(&[u8::from(part.file_name.is_some())]);
+            feed(part.file_name.as_deref().unwrap_or_default().as_bytes());
             feed(&part.bytes);
         }
     }
@@ -149,6 +147,17 @@ mod tests {
         let three =
             Form::read(&headers("multipart/form-data; boundary=two"), body("two", other)).await.unwrap();
         assert_ne!(digest(&one), digest(&three));
+    }
+
+    #[test]
+    fn no_file_name_is_none_of_all_names() {
+        let of = |file_name: Option<&str>| {
+            let (name, file_name) = ("file".to_owned(), file_name.map(str::to_owned));
+            digest(&Form(vec![Part { name, file_name, bytes: Bytes::from_static(b"x") }]))
+        };
+        for name in ["", "\0", "\0no file name"] {
+            assert_ne!(of(Some(name)), of(None), "{name:?}");
+        }
     }
 
     #[tokio::test]
