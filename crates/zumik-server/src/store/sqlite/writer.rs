@@ -74,9 +74,10 @@ impl<T: Send, F: FnMut(&Db<'_>) -> Result<T> + Send> Write for Queued<T, F> {
     }
 
     fn answer(self: Box<Self>, failure: Option<StoreError>) {
-        let result = match (self.result, failure) {
-            (Some(Ok(_)) | None, Some(failure)) => Err(failure),
-            (Some(result), _) => result,
+        let result = match (failure, self.result) {
+            // Refusals too: what they saw went with the transaction.
+            (Some(failure), _) => Err(failure),
+            (None, Some(result)) => result,
             (None, None) => Err(StoreError::internal("a write was never run")),
         };
         // The caller may be gone; what is committed stays committed.
@@ -297,6 +298,25 @@ mod tests {
         assert!(matches!(refusing_late, Err(StoreError::KeyReused)), "{refusing_late:?}");
         assert!(matches!(refusing, Err(StoreError::InFlight)), "{refusing:?}");
         assert_eq!(names(&store), ["good", "later"]);
+    }
+
+    #[tokio::test]
+    async fn nobody_is_refused_for_what_was_never_committed() {
+        let (_folder, store, release) = held().await;
+        // The check of the foreign key comes with the commit, and fails it.
+        let doomed = store.writer.write(|db| {
+            insert(db, "doomed")?;
+            db.conn.execute_batch("PRAGMA defer_foreign_keys = ON")?;
+            db.run("INSERT INTO bundle_items (bundle, position, artifact, role) VALUES (7, 1, 7, '')", [])
+        });
+        let refused = store.writer.write(|db| -> Result<()> {
+            let found = db.one("SELECT 1 FROM projects WHERE name = 'doomed'", [], |_| Ok(()))?;
+            found.map_or(Ok(()), |()| Err(StoreError::KeyReused))
+        });
+        let (results, ()) = tokio::join!(async { tokio::join!(doomed, refused) }, async { drop(release) });
+        assert!(results.0.is_err(), "{:?}", results.0);
+        assert!(!matches!(results.1, Err(StoreError::KeyReused)), "{:?}", results.1);
+        assert!(names(&store).is_empty());
     }
 
     #[tokio::test]
