@@ -10,17 +10,18 @@ const ATTEMPTS: u32 = 30;
 /// The pause between two tries.
 pub(crate) const PAUSE: Duration = Duration::from_secs(1);
 
-/// Writes again, each second and 30 times in all, for as long as the store is unavailable.
+/// Writes again, each second and 30 times in all, for as long as the store is unavailable. What is written may have been
+/// written already, by an attempt of which nobody knows what came.
 ///
 /// # Errors
-/// What is no lack of a store, at once; [`StoreError::Unavailable`] after the last attempt.
+/// What is no lack of a store, at once; that lack after the last attempt.
 pub(crate) async fn insist<T, F>(mut write: impl FnMut() -> F) -> Result<T, StoreError>
 where
     F: Future<Output = Result<T, StoreError>>,
 {
     for _ in 1..ATTEMPTS {
         match write().await {
-            Err(error @ StoreError::Unavailable(_)) => {
+            Err(error @ (StoreError::Unavailable(_) | StoreError::OutcomeUnknown(_))) => {
                 tracing::warn!(%error, "what came of a generation waits for the store");
                 tokio::time::sleep(PAUSE).await;
             }
@@ -39,7 +40,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn only_a_store_that_cannot_be_written_is_asked_again() {
         let mut answers =
-            vec![Ok(7), Err(StoreError::unavailable("full")), Err(StoreError::unavailable("full"))];
+            vec![Ok(7), Err(StoreError::outcome_unknown("lost")), Err(StoreError::unavailable("full"))];
         assert_eq!(insist(|| std::future::ready(answers.pop().unwrap())).await.unwrap(), 7);
         let mut answers = vec![Ok(7), Err(StoreError::LeaseLost)];
         let refused = insist(|| std::future::ready(answers.pop().unwrap())).await;

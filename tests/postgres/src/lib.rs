@@ -178,6 +178,11 @@ impl Postgres {
         format!("postgres://postgres@{socket}:{}/{database}", self.port)
     }
 
+    /// The socket that it listens on.
+    pub fn socket(&self) -> PathBuf {
+        self.folder.join(format!(".s.PGSQL.{}", self.port))
+    }
+
     /// The port of a server that has one.
     pub fn port(&self) -> u16 {
         self.port

@@ -393,7 +393,10 @@ impl Lane {
     fn is_gone(&self, error: &zumik_client::Error) -> bool {
         match error.status() {
             None => true,
-            Some(status) => status.is_success() || (self.data.is_none() && status.as_u16() == 503),
+            // 500: the database went away while it committed.
+            Some(status) => {
+                status.is_success() || (self.data.is_none() && matches!(status.as_u16(), 500 | 503))
+            }
         }
     }
 }

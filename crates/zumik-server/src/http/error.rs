@@ -222,6 +222,16 @@ impl ApiError {
         .caused_by(cause.into())
     }
 
+    /// 500: whether the request was carried out is not known.
+    fn outcome_unknown(cause: Box<dyn std::error::Error + Send + Sync>) -> Self {
+        let mut error = Self::internal(cause);
+        error.0.message =
+            "The store was lost before it said whether this request was carried out. Repeat it with its \
+                           Agent-Idempotency-Key, or look first."
+                .into();
+        error
+    }
+
     /// 503: the server sheds load or shuts down.
     pub(crate) fn overloaded(message: impl Into<Cow<'static, str>>) -> Self {
         let mut error =
@@ -399,6 +409,7 @@ impl From<StoreError> for ApiError {
             StoreError::Unavailable(cause) => {
                 Self::overloaded("The server cannot reach its store now. Retry later.").caused_by(cause)
             }
+            StoreError::OutcomeUnknown(cause) => Self::outcome_unknown(cause),
             StoreError::Internal(cause) => Self::internal(cause),
         }
     }
@@ -451,6 +462,18 @@ mod tests {
         let long = excerpt(&"ä".repeat(1_000));
         assert_eq!(long.chars().count(), 65);
         assert!(long.ends_with('…'));
+    }
+
+    #[test]
+    fn only_a_store_that_did_nothing_is_overloaded() {
+        for (error, status, code) in [
+            (StoreError::unavailable("away"), 503, "overloaded"),
+            (StoreError::outcome_unknown("cut off"), 500, "internal_error"),
+        ] {
+            let error = ApiError::from(error);
+            assert_eq!((error.status().as_u16(), error.machine_code()), (status, Some(code)));
+            assert!(error.cause().is_some() && !error.message().contains("cut off"));
+        }
     }
 
     #[test]

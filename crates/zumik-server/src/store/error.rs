@@ -8,7 +8,8 @@ use zumik_types::{BatchStatus, BranchState, SessionStatus};
 use super::REPORT_TIME;
 use crate::blocking::BrokenOff;
 
-/// Why a store operation did not do what it was asked. Nothing was written, whatever the reason.
+/// Why a store operation did not do what it was asked. Nothing was written, whatever the reason but one:
+/// [`StoreError::OutcomeUnknown`].
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum StoreError {
@@ -71,6 +72,10 @@ pub enum StoreError {
     /// The store cannot answer now: it is shutting down, locked for too long, or its disk is full: 503.
     #[error("the store is unavailable")]
     Unavailable(#[source] Box<dyn Error + Send + Sync>),
+    /// The store was lost while the operation committed, so it may have been carried out or not: 500, which says that, and
+    /// not 503, which says that nothing was done.
+    #[error("the store was lost before it said what came of the operation")]
+    OutcomeUnknown(#[source] Box<dyn Error + Send + Sync>),
     /// A fault: 500. The source is for the log, never for the client.
     #[error("internal store error")]
     Internal(#[source] Box<dyn Error + Send + Sync>),
@@ -215,6 +220,11 @@ impl StoreError {
     /// The store cannot answer now, because of this.
     pub fn unavailable(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::Unavailable(source.into())
+    }
+
+    /// It is not known what came of the operation, because of this.
+    pub(crate) fn outcome_unknown(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::OutcomeUnknown(source.into())
     }
 
     pub(crate) fn not_found(kind: Kind, id: impl ToString) -> Self {

@@ -2,7 +2,7 @@
 
 use deadpool_postgres::PoolError;
 use thiserror::Error;
-use tokio_postgres::error::SqlState;
+use tokio_postgres::error::{Severity, SqlState};
 
 use crate::store::StoreError;
 
@@ -49,6 +49,17 @@ impl From<tokio_postgres::Error> for StoreError {
             other if ["08", "53", "57", "58"].contains(&&other.code()[..2]) => Self::unavailable(error),
             _ => Self::internal(error),
         }
+    }
+}
+
+/// What an error of a commit means, or of a statement that commits by itself.
+pub(super) fn of_commit(error: tokio_postgres::Error) -> StoreError {
+    // An `ERROR` is told by a database that goes on, and has rolled back. With anything worse, as with a connection that
+    // breaks, nothing is told of the commit.
+    let is_told = error.as_db_error().is_some_and(|told| told.parsed_severity() == Some(Severity::Error));
+    match StoreError::from(error) {
+        StoreError::Unavailable(source) if !is_told => StoreError::OutcomeUnknown(source),
+        other => other,
     }
 }
 

@@ -13,7 +13,7 @@ use deadpool_postgres::Pool;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use super::fault::Race;
+use super::fault::{self, Race};
 use crate::store::{Result, StoreError};
 
 /// Appends that share a statement at most.
@@ -86,6 +86,8 @@ pub(super) struct KeptAnswer {
     pub(super) sealed: Vec<u8>,
 }
 
+type Source = Box<dyn Error + Send + Sync>;
+
 struct Queued {
     swap: Swap,
     reply: oneshot::Sender<Result<Option<i64>>>,
@@ -114,11 +116,11 @@ impl Groups {
     /// over. Once it is queued it runs to its end, whether or not anyone still waits for it.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`]: then it may have been committed or not.
+    /// [`StoreError::Unavailable`], [`StoreError::OutcomeUnknown`].
     pub(super) async fn append(self: &Arc<Self>, swap: Swap) -> Result<Option<i64>> {
         let (reply, answer) = oneshot::channel();
         self.queue(Queued { swap, reply })?;
-        answer.await.map_err(StoreError::unavailable)?
+        answer.await.map_err(StoreError::outcome_unknown)?
     }
 
     fn queue(self: &Arc<Self>, queued: Queued) -> Result<()> {
@@ -160,7 +162,8 @@ impl Groups {
                     &column(group, |swap| swap.answer.as_ref().map(|kept| &kept.sealed[..])),
                 ],
             )
-            .await?;
+            .await
+            .map_err(fault::of_commit)?;
         let mut appended = vec![None; group.len()];
         for row in rows {
             let at = usize::try_from(row.try_get::<_, i64>(0)?).map_err(StoreError::internal)?;
@@ -175,6 +178,14 @@ impl Groups {
 /// One column of the values of a group.
 fn column<'g, T>(group: &'g [Queued], value: impl Fn(&'g Swap) -> T) -> Vec<T> {
     group.iter().map(|queued| value(&queued.swap)).collect()
+}
+
+/// Tells all of a group that it failed, and why.
+fn fail(group: Vec<Queued>, source: Source, error: fn(Source) -> StoreError) {
+    let source: Arc<dyn Error + Send + Sync> = source.into();
+    for queued in group {
+        let _ = queued.reply.send(Err(error(Arc::clone(&source).into())));
+    }
 }
 
 /// Who commits what is waiting, until nothing is.
@@ -194,11 +205,9 @@ impl Committer {
                     }
                 }
                 Err(StoreError::Unavailable(source)) if !source.is::<Race>() => {
-                    let source: Arc<dyn Error + Send + Sync> = source.into();
-                    for queued in group {
-                        let _ = queued.reply.send(Err(StoreError::unavailable(Arc::clone(&source))));
-                    }
+                    fail(group, source, StoreError::Unavailable);
                 }
+                Err(StoreError::OutcomeUnknown(source)) => fail(group, source, StoreError::OutcomeUnknown),
                 // Nothing was changed. Alone, each is told what is wrong with it.
                 Err(error) => {
                     tracing::warn!(%error, appends = group.len(), "appends could not be committed together");

@@ -14,7 +14,7 @@ use tokio_postgres::IsolationLevel;
 use super::PostgresStore;
 use super::answers::Found;
 use super::db::{Db, Env};
-use super::fault::Race;
+use super::fault::{self, Race};
 use super::sweep::STEP;
 use crate::blocking::blocking;
 use crate::store::{Answer, Idempotency, ProjectCtx, Result, StoreError, Written};
@@ -141,7 +141,7 @@ impl PostgresStore {
         let sql = connection.transaction().await?;
         // Dropped without a commit, the transaction is rolled back.
         let value = write(&Db::new(&sql, &self.env)).await?;
-        sql.commit().await?;
+        sql.commit().await.map_err(fault::of_commit)?;
         Ok(value)
     }
 
@@ -212,5 +212,5 @@ async fn snapshot(connection: &mut Object) -> Result<Transaction<'_>> {
 
 /// Whether an operation was refused by a rule, in a transaction that is sound.
 pub(super) fn is_refusal(error: &StoreError) -> bool {
-    !matches!(error, StoreError::Unavailable(_) | StoreError::Internal(_))
+    !matches!(error, StoreError::Unavailable(_) | StoreError::OutcomeUnknown(_) | StoreError::Internal(_))
 }

@@ -102,7 +102,7 @@ impl Writer {
     ) -> Result<T> {
         let (reply, answer) = oneshot::channel();
         self.queue(Task::Write(Box::new(Queued { work, result: None, reply })))?;
-        answer.await.map_err(StoreError::unavailable)?
+        answer.await.map_err(StoreError::outcome_unknown)?
     }
 
     /// Empties the log of the database into its file, after everything queued before. Whether it is empty:

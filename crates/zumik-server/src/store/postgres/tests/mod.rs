@@ -1,6 +1,7 @@
 //! What only the store of several servers can get wrong: replicas, migrations, the master key, lost connections.
 
 mod batches;
+mod commits;
 mod groups;
 mod reports;
 mod silence;
