@@ -83,7 +83,7 @@ impl Db<'_, '_> {
         }
     }
 
-    /// Removes the last events of a branch, and the branch once it has none of its own.
+    /// Removes the last events of a branch, then its snapshots, and the branch once it has none of its own.
     async fn sweep_branch(&self, branch: i64) -> Result<()> {
         let removed = self
             .run(
@@ -93,10 +93,37 @@ impl Db<'_, '_> {
                 &[&branch, &stored(STEP)],
             )
             .await?;
-        if removed < STEP {
-            self.run("DELETE FROM snapshots WHERE branch = $1", &[&branch]).await?;
+        if removed < STEP && self.sweep_snapshots(branch).await? {
             self.run("DELETE FROM branches WHERE id = $1", &[&branch]).await?;
         }
         Ok(())
+    }
+
+    /// Removes the first snapshots of a branch, once nothing says any more what they name. Whether none is left.
+    async fn sweep_snapshots(&self, branch: i64) -> Result<bool> {
+        let named = self
+            .run(
+                "WITH first AS MATERIALIZED (SELECT id FROM snapshots WHERE branch = $1 ORDER BY id LIMIT $2),
+                   named AS MATERIALIZED (
+                     SELECT a.artifact, a.snapshot FROM first
+                     CROSS JOIN LATERAL (
+                       SELECT artifact, snapshot FROM snapshot_artifacts WHERE snapshot = first.id LIMIT $2) a
+                     LIMIT $2)
+                 DELETE FROM snapshot_artifacts s USING named
+                 WHERE s.artifact = named.artifact AND s.snapshot = named.snapshot",
+                &[&branch, &stored(STEP)],
+            )
+            .await?;
+        if named == STEP {
+            return Ok(false);
+        }
+        let removed = self
+            .run(
+                "WITH first AS MATERIALIZED (SELECT id FROM snapshots WHERE branch = $1 ORDER BY id LIMIT $2)
+                 DELETE FROM snapshots s USING first WHERE s.id = first.id",
+                &[&branch, &stored(STEP)],
+            )
+            .await?;
+        Ok(removed < STEP)
     }
 }

@@ -5,6 +5,7 @@ use rusqlite::params;
 
 use super::Db;
 use super::artifacts::REVOKED;
+use super::connection::PAGE_SIZE;
 use crate::store::Result;
 use crate::store::durable::sessions::DELETED;
 use crate::store::durable::times::seconds;
@@ -60,7 +61,7 @@ impl Db<'_> {
         }
     }
 
-    /// Removes the last events of a branch, and the branch once it has none of its own.
+    /// Removes the last events of a branch, then its snapshots, and the branch once it has none of its own.
     fn sweep_branch(&self, branch: i64, head: Option<i64>) -> Result<()> {
         let mut next = head;
         for _ in 0..STEP {
@@ -76,17 +77,39 @@ impl Db<'_> {
                 None => next = None,
             }
         }
-        if next.is_some() {
+        if next != head {
             self.run("UPDATE branches SET head = ?2 WHERE id = ?1", params![branch, next])?;
+        }
+        if next.is_some() {
             return Ok(());
         }
-        self.run(
-            "DELETE FROM snapshot_artifacts WHERE snapshot IN (SELECT id FROM snapshots WHERE branch = ?1)",
-            [branch],
-        )?;
-        self.run("DELETE FROM snapshots WHERE branch = ?1", [branch])?;
-        self.run("DELETE FROM branches WHERE id = ?1", [branch])?;
+        if self.sweep_snapshots(branch)? {
+            self.run("DELETE FROM branches WHERE id = ?1", [branch])?;
+        }
         Ok(())
+    }
+
+    /// Removes snapshots of a branch: as many rows and pages of manifests as one step removes. Whether none is left.
+    fn sweep_snapshots(&self, branch: i64) -> Result<bool> {
+        let mut left = STEP;
+        while left > 0 {
+            let found = self.one(
+                "SELECT id, octet_length(manifest) FROM snapshots WHERE branch = ?1 LIMIT 1",
+                [branch],
+                |row| Ok((row.get::<_, i64>(0)?, row.get::<_, u64>(1)?)),
+            )?;
+            let Some((snapshot, manifest)) = found else { return Ok(true) };
+            left -= self.run(
+                "DELETE FROM snapshot_artifacts WHERE snapshot = ?1
+                   AND artifact IN (SELECT artifact FROM snapshot_artifacts WHERE snapshot = ?1 LIMIT ?2)",
+                params![snapshot, left],
+            )? as u64;
+            if left > 0 {
+                self.run("DELETE FROM snapshots WHERE id = ?1", [snapshot])?;
+                left = left.saturating_sub(1 + manifest / PAGE_SIZE as u64);
+            }
+        }
+        Ok(false)
     }
 
     fn each(&self, sql: &str, until: i64, mut remove: impl FnMut(i64) -> Result<()>) -> Result<u64> {

@@ -14,8 +14,9 @@ use chrono::TimeDelta;
 use tokio::task::JoinSet;
 use zumik_test_postgres::Postgres;
 use zumik_types::{
-    AppendEventRequest, ArtifactType, CreateArtifactRequest, CreateSessionRequest, EventType,
-    ForkBranchRequest, MergeBranchRequest, MergeStrategy, NewEvent, SessionStatus, UpdateSessionRequest,
+    AppendEventRequest, ArtifactType, CreateArtifactRequest, CreateSessionRequest, CreateSnapshotRequest,
+    EventType, ForkBranchRequest, MergeBranchRequest, MergeStrategy, NewEvent, SessionStatus,
+    UpdateSessionRequest,
 };
 
 use super::*;
@@ -340,6 +341,36 @@ async fn a_foreign_or_newer_schema_is_refused() {
     assert!(matches!(opened.err(), Some(OpenError::Foreign(_))));
     let opened = PostgresStore::open(options().schema("x; DROP")).await;
     assert!(matches!(opened.err(), Some(OpenError::SchemaName(_))));
+}
+
+#[tokio::test]
+async fn snapshots_are_swept_in_steps() {
+    let Some(Replicas { one, stores, .. }) = Replicas::start().await else { return };
+    let session = one.session().await;
+    let (id, root) = (&session.id, &session.default_branch_id);
+    let (a, b) = (one.document("a").await, one.document("b").await);
+    for _ in 0..=sweep::STEP {
+        let request = CreateSnapshotRequest::new().ordered_block_manifest([&a, &b]);
+        fresh(one.store.create_snapshot(&one.ctx(), id, root, request, None).await);
+    }
+    one.store.delete_session(&one.ctx(), id).await.unwrap();
+    let connection = stores[1].connection().await.unwrap();
+    let rows = async |table: &str| -> i64 {
+        let sql = format!("SELECT count(*) FROM {table}");
+        connection.query_one(&sql, &[]).await.unwrap().get(0)
+    };
+    let mut before = rows("snapshots").await + rows("snapshot_artifacts").await;
+    assert_eq!(before, 3 * (sweep::STEP as i64 + 1));
+    loop {
+        let (more, gone) = stores[0].write(|db| Box::pin(db.sweep_session())).await.unwrap();
+        let now = rows("snapshots").await + rows("snapshot_artifacts").await;
+        assert!(before - now <= 2 * sweep::STEP as i64, "{} rows in one step", before - now);
+        before = now;
+        if gone || !more {
+            break;
+        }
+    }
+    assert_eq!((before, rows("sessions").await), (0, 0));
 }
 
 #[tokio::test]

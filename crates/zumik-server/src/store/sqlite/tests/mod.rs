@@ -10,7 +10,8 @@ use chrono::Utc;
 use serde_json::json;
 use tempfile::TempDir;
 use zumik_types::{
-    ArtifactId, ArtifactType, CreateArtifactRequest, CreatePurgeJobRequest, PurgeJobStatus, SessionStatus,
+    ArtifactId, ArtifactType, CreateArtifactRequest, CreatePurgeJobRequest, CreateSnapshotRequest,
+    PurgeJobStatus, SessionStatus,
 };
 
 use super::purge::Begun;
@@ -293,6 +294,40 @@ async fn the_published_test_key_is_refused() {
     drop(conn);
     let refused = SqliteStore::open(Options::new(opened.folder.path())).await;
     assert!(matches!(refused.err(), Some(OpenError::TestKey)));
+}
+
+#[tokio::test]
+async fn snapshots_are_swept_in_steps() {
+    let opened = Opened::new().await;
+    let world = &opened.world;
+    let session = world.session().await;
+    let (id, root) = (&session.id, &session.default_branch_id);
+    let (a, b) = (world.document("a").await, world.document("b").await);
+    for _ in 0..sweep::STEP {
+        let request = CreateSnapshotRequest::new().ordered_block_manifest([&a, &b]);
+        fresh(world.store.create_snapshot(&world.ctx(), id, root, request, None).await);
+    }
+    let long = CreateSnapshotRequest::new().ordered_block_manifest(["x".repeat(2 << 20)]);
+    fresh(world.store.create_snapshot(&world.ctx(), id, root, long, None).await);
+    world.store.delete_session(&world.ctx(), id).await.unwrap();
+    let mut steps = 0;
+    loop {
+        let step = |db: &Db<'_>| {
+            let before = db.conn.total_changes();
+            Ok((db.sweep_session()?, db.conn.total_changes() - before))
+        };
+        let ((more, gone), changes) = opened.store.writer.write(step).await.unwrap();
+        assert!(changes <= sweep::STEP + 2, "{changes} changes in one step");
+        steps += 1;
+        if gone || !more {
+            break;
+        }
+    }
+    assert!(steps > 3, "{steps} steps");
+    let count = |table: &str| -> i64 {
+        opened.store.readers.now(|db| db.value(&format!("SELECT count(*) FROM {table}"), [])).unwrap()
+    };
+    assert_eq!((count("sessions"), count("snapshots"), count("snapshot_artifacts")), (0, 0, 0));
 }
 
 #[tokio::test]
