@@ -3,7 +3,7 @@
 use super::{Result, StoreError};
 
 /// Bytes that may stand before a request's own part: four times a request body. Of the blocks of a state each counts with
-/// its text and [`BLOCK_BYTES`], of earlier responses the items as JSON.
+/// its text and 64 more, of earlier responses the items as JSON.
 pub const MAX_PROMPT_BYTES: usize = 8 * 1024 * 1024;
 
 /// Bytes of the message around the text of a block. With them, also the number of blocks is limited.
