@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use std::{env, fs};
 
 use serde_json::{Map, Value as Json};
-use serde_norway::Value as Yaml;
+use yaml_serde::Value as Yaml;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let source = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("../../openapi/zumik.yaml");
     println!("cargo::rerun-if-changed={}", source.display());
     println!("cargo::rerun-if-changed=build.rs");
-    let document: Yaml = serde_norway::from_str(&fs::read_to_string(&source)?)?;
+    let document: Yaml = yaml_serde::from_str(&fs::read_to_string(&source)?)?;
     let target = PathBuf::from(env::var("OUT_DIR")?).join("openapi.json");
     fs::write(target, serde_json::to_vec(&json(document)?)?)?;
     Ok(())
