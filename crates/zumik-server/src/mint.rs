@@ -1,9 +1,9 @@
 //! New ids and random bytes, as an argument: tests can fix both.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use chrono::{DateTime, Utc};
+use parking_lot::Mutex;
 use ulid::Ulid;
 
 /// Where new ids and random bytes come from.
@@ -39,7 +39,7 @@ impl Mint for RandomMint {
         self.fill(&mut random);
         let millis = u64::try_from(now.timestamp_millis()).unwrap_or(0);
         let fresh = Ulid::from_parts(millis, u128::from_le_bytes(random));
-        let mut last = self.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut last = self.last.lock();
         // Within a millisecond, or when the clock goes back, ids still rise: the last one and a random
         // step, so that a neighbour cannot be guessed.
         let step = u128::from(u32::from_le_bytes([random[0], random[1], random[2], random[3]])) + 1;
