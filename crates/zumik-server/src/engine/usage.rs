@@ -16,20 +16,17 @@ pub(crate) struct Usage {
     pub(crate) cached: Option<u64>,
 }
 
-/// The `usage` of any of OpenAI's APIs.
-#[derive(Deserialize)]
+/// The `usage` of any of OpenAI's APIs: chat completions and responses have names of their own. Some providers send both,
+/// one of them with nothing but zeros.
+#[derive(Deserialize, Default)]
+#[serde(default)]
 struct Reported {
-    #[serde(alias = "prompt_tokens")]
-    input_tokens: Option<u64>,
-    #[serde(alias = "completion_tokens")]
-    output_tokens: Option<u64>,
-    #[serde(alias = "prompt_tokens_details")]
-    input_tokens_details: Option<Details>,
-}
-
-#[derive(Deserialize)]
-struct Details {
-    cached_tokens: Option<u64>,
+    prompt_tokens: Value,
+    input_tokens: Value,
+    completion_tokens: Value,
+    output_tokens: Value,
+    prompt_tokens_details: Value,
+    input_tokens_details: Value,
 }
 
 impl Usage {
@@ -52,12 +49,18 @@ impl Usage {
 
 impl Reported {
     fn whole(self) -> Option<Usage> {
+        let cached = |details: &Value| details["cached_tokens"].as_u64();
         Some(Usage {
-            input: self.input_tokens?,
-            output: self.output_tokens.unwrap_or(0),
-            cached: self.input_tokens_details.and_then(|details| details.cached_tokens),
+            input: either(self.prompt_tokens.as_u64(), self.input_tokens.as_u64())?,
+            output: either(self.completion_tokens.as_u64(), self.output_tokens.as_u64()).unwrap_or(0),
+            cached: either(cached(&self.prompt_tokens_details), cached(&self.input_tokens_details)),
         })
     }
+}
+
+/// The count that says more.
+fn either(chat: Option<u64>, response: Option<u64>) -> Option<u64> {
+    chat.filter(|count| *count > 0).or(response).or(chat)
 }
 
 #[cfg(test)]
@@ -82,6 +85,18 @@ mod tests {
                 usage(9, 2, Some(0)),
             ),
             (r#"{"usage":{"prompt_tokens":9,"total_tokens":9}}"#, usage(9, 0, None)),
+            (
+                r#"{"usage":{"prompt_tokens":9,"completion_tokens":2,"prompt_tokens_details":{"cached_tokens":8},"input_tokens":0,"output_tokens":0,"input_tokens_details":null}}"#,
+                usage(9, 2, Some(8)),
+            ),
+            (
+                r#"{"usage":{"prompt_tokens":0,"completion_tokens":0,"prompt_tokens_details":{"cached_tokens":0},"input_tokens":9,"output_tokens":2,"input_tokens_details":{"cached_tokens":8}}}"#,
+                usage(9, 2, Some(8)),
+            ),
+            (
+                r#"{"usage":{"prompt_tokens":0,"completion_tokens":0,"prompt_tokens_details":[]}}"#,
+                usage(0, 0, None),
+            ),
             (r#"{"usage":null}"#, None),
             (r#"{"usage":{"prompt_tokens":-9}}"#, None),
             ("{}", None),
