@@ -207,6 +207,17 @@ async fn a_model_that_a_provider_does_not_have_says_nothing_of_its_apis() {
 }
 
 #[tokio::test]
+async fn an_item_that_a_provider_does_not_have_says_nothing_of_its_apis() {
+    let rig = Rig::start().await;
+    let missing = r#"{"error":{"message":"Item with id 'rs_1' not found.","type":"invalid_request_error","param":"input","code":null}}"#;
+    rig.upstream.next(Behaviour { body: Some(missing.to_owned()), ..Behaviour::status(404) });
+    rig.refused(hi(), 404, "input").await;
+    rig.ask(hi(), &[]).await;
+    let paths: Vec<_> = rig.upstream.requests().into_iter().map(|request| request.path).collect();
+    assert_eq!(paths, ["/v1/responses", "/v1/responses"]);
+}
+
+#[tokio::test]
 async fn tools_go_through_a_chat_completion_and_back() {
     let rig = Rig::chat_only().await;
     let tool = json!({ "type": "function", "name": "read_log", "parameters": { "type": "object", "properties": {} } });
@@ -273,6 +284,40 @@ async fn earlier_items_come_before_the_input_without_the_ids_of_this_server() {
         assert_eq!(shown.collect::<Value>(), expected);
         assert_eq!(asked.get("previous_response_id"), None);
     }
+}
+
+#[tokio::test]
+async fn the_items_of_an_answer_can_be_sent_back_without_what_no_provider_has_kept() {
+    let rig = Rig::start().await;
+    let user = json!({ "role": "user", "content": "Why?" });
+    let call = json!({ "type": "function_call", "call_id": "call_1", "name": "f", "arguments": "{}" });
+    let mut known = call.clone();
+    known["id"] = json!("fc_1");
+    let result = json!({ "type": "function_call_output", "call_id": "call_1", "output": "exit 1" });
+    let thought = |sealed: Value| json!({ "type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": sealed });
+    let ask = async |items: Value| {
+        rig.ask(json!({ "model": "gpt-test", "input": items }), &[]).await;
+        rig.asked().json()["input"].clone()
+    };
+    for unsealed in [thought(Value::Null), json!({ "type": "reasoning", "id": "rs_1", "summary": [] })] {
+        assert_eq!(ask(json!([user, unsealed, known, result])).await, json!([user, call, result]));
+    }
+    let sealed = json!([user, thought(json!("gAAAA")), known, result]);
+    assert_eq!(ask(sealed.clone()).await, sealed);
+}
+
+#[tokio::test]
+async fn an_item_that_later_ones_refer_to_keeps_its_id() {
+    let rig = Rig::start().await;
+    let request = json!({ "type": "mcp_approval_request", "id": "mcpr_1", "name": "f", "arguments": "{}", "server_label": "s" });
+    let answer = json!({ "id": "resp_upstream", "status": "completed", "output": [request] });
+    rig.upstream.next(Behaviour { body: Some(answer.to_string()), ..Behaviour::default() });
+    let first = rig.ask(hi(), &[FULL]).await;
+    let approval =
+        json!({ "type": "mcp_approval_response", "approval_request_id": "mcpr_1", "approve": true });
+    let next = json!({ "model": "gpt-test", "previous_response_id": first["id"], "input": [approval] });
+    rig.ask(next, &[]).await;
+    assert_eq!(rig.asked().json()["input"].as_array().unwrap()[1..], [request, approval]);
 }
 
 #[tokio::test]

@@ -51,17 +51,24 @@ impl Items {
     }
 }
 
-/// An item of an earlier response, as it is given to a provider that has not kept it: without the id under which only
-/// this server knows it. A thought that came without its sealed form cannot be sent again.
-fn replayed(item: Value) -> Option<Value> {
-    let Value::Object(mut item) = item else { return Some(item) };
-    if item.get("type").is_some_and(|kind| kind == "reasoning")
-        && !item.get("encrypted_content").is_some_and(Value::is_string)
-    {
+/// An item of an earlier response, as it is given to a provider that has not kept it: without the id under which it would
+/// look for it, unless a later item may refer to that. A thought that came without its sealed form cannot be sent again.
+pub(super) fn replayed(mut item: Value) -> Option<Value> {
+    if is_unsealed(&item) {
         return None;
     }
-    item.shift_remove("id");
-    Some(Value::Object(item))
+    if let Some(members) = item.as_object_mut()
+        && let None | Some("message" | "function_call" | "function_call_output" | "reasoning") =
+            members.get("type").and_then(Value::as_str)
+    {
+        members.shift_remove("id");
+    }
+    Some(item)
+}
+
+/// Whether an item is a thought that only a provider which has kept it could know again.
+pub(super) fn is_unsealed(item: &Value) -> bool {
+    item["type"] == "reasoning" && !item["encrypted_content"].is_string()
 }
 
 fn is_compaction(item: &Value) -> bool {

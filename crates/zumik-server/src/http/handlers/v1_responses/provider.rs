@@ -1,5 +1,7 @@
 //! Asking a provider for a response: in the Responses API, or for a chat completion where it has no other.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
@@ -7,7 +9,7 @@ use zumik_types::{ArtifactId, SessionId, V1ResponseId};
 
 use super::super::generations::{SESSION_REF, session_prefix};
 use super::super::hints::Wishes;
-use super::history::Items;
+use super::history::{Items, is_unsealed, replayed};
 use crate::app::App;
 use crate::engine::members::Members;
 use crate::engine::{Api, Asked, ChatMessage, Failure, ModelAnswer, ModelCall, Route, Surface, Wanted};
@@ -121,14 +123,22 @@ impl Question {
         Ok((spoken, answer))
     }
 
-    /// The body for the Responses API: as it was sent but for what this server answers for, and for what comes before
-    /// the input.
+    /// The body for the Responses API: as it was sent but for what this server answers for, for what comes before the
+    /// input, and for what no provider has kept of it.
     fn responses_body(&self) -> Result<Bytes, ApiError> {
         let members = Members::of(&self.body).map_err(ApiError::internal)?;
         let edit = HANDLED.iter().fold(members.edit(), |edit, name| edit.remove(name));
         let mut edit = edit.set("store", &b"false"[..]);
-        if self.opened || !self.before.is_empty() {
-            let items: Vec<_> = self.before.iter().chain(&self.own).collect();
+        // Clients send the items of an answer back as they came. One that cannot be sent again goes, and then the ids of
+        // the others, by which a provider would know that it is missing.
+        let replays = self.own.iter().any(is_unsealed);
+        if replays || self.opened || !self.before.is_empty() {
+            let mut items: Vec<_> = self.before.iter().map(Cow::Borrowed).collect();
+            if replays {
+                items.extend(self.own.iter().cloned().filter_map(replayed).map(Cow::Owned));
+            } else {
+                items.extend(self.own.iter().map(Cow::Borrowed));
+            }
             edit = edit.set("input", serde_json::to_vec(&items).map_err(ApiError::internal)?);
         }
         Ok(edit.finish().into())
