@@ -49,6 +49,8 @@ pub enum Fault {
     End(usize),
     /// After so many frames the stream has one with an error, and ends.
     Error(usize),
+    /// After so many frames the stream has one that blames the length of the prompt, and ends.
+    TooLong(usize),
     /// After so many frames comes one that is not JSON.
     Rubbish(usize),
 }
@@ -111,6 +113,7 @@ impl FromStr for Fault {
             "cut" => Self::Cut(frames),
             "end" => Self::End(frames),
             "error" => Self::Error(frames),
+            "too_long" => Self::TooLong(frames),
             "rubbish" => Self::Rubbish(frames),
             _ => return Err(format!("there is no fault '{name}'")),
         })

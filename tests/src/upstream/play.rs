@@ -21,6 +21,10 @@ pub(super) type PlayBody = StreamBody<BoxStream<'static, Result<Frame<Bytes>, Br
 const ERROR_FRAME: &[u8] =
     b"data: {\"error\":{\"message\":\"The model broke down.\",\"type\":\"server_error\",\"param\":null,\"code\":null}}\n\n";
 
+/// A frame of a stream that tells of an error of the request.
+const TOO_LONG_FRAME: &[u8] =
+    b"data: {\"error\":{\"message\":\"Too long.\",\"type\":\"invalid_request_error\",\"param\":\"messages\",\"code\":\"context_length_exceeded\"}}\n\n";
+
 /// A frame that nobody can read.
 const RUBBISH_FRAME: &[u8] = b"data: {\"id\":\"chatcmpl-\n\n";
 
@@ -58,6 +62,10 @@ impl Play {
             Some(Fault::Error(after)) => {
                 frames.truncate(after);
                 frames.push_back(Bytes::from_static(ERROR_FRAME));
+            }
+            Some(Fault::TooLong(after)) => {
+                frames.truncate(after);
+                frames.push_back(Bytes::from_static(TOO_LONG_FRAME));
             }
             Some(Fault::Rubbish(after)) => {
                 let after = after.min(frames.len());

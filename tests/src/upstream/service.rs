@@ -85,7 +85,7 @@ pub(super) async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> R
 
 /// Whether the length of a plain body can be promised. A cut or a stall breaks the promise, which is what they are for.
 fn keeps_length(fault: Option<Fault>) -> bool {
-    !matches!(fault, Some(Fault::End(_) | Fault::Error(_) | Fault::Rubbish(_)))
+    !matches!(fault, Some(Fault::End(_) | Fault::Error(_) | Fault::TooLong(_) | Fault::Rubbish(_)))
 }
 
 /// The answer of a behaviour that has nothing to do with what was asked.

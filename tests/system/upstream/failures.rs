@@ -168,6 +168,35 @@ async fn responses_that_failed_count_against_the_provider_unless_the_request_is_
 }
 
 #[tokio::test]
+async fn a_prompt_that_is_too_long_is_refused_and_says_nothing_of_the_provider() {
+    let mut response = input("gpt-test");
+    response["stream"] = true.into();
+    for (path, body) in [(CHAT, streamed("gpt-test")), (RESPONSES, response), (NATIVE, input("gpt-test"))] {
+        for after in [0, 3] {
+            let upstream = Upstream::start().await;
+            let server = served(&upstream).await;
+            let http = server.http();
+            upstream.always(Behaviour::fault(Fault::TooLong(after)));
+            for _ in 0..6 {
+                let answer = ask(&http, path, &body).await;
+                let said = String::from_utf8_lossy(&answer.body).into_owned();
+                assert!(
+                    said.contains("Too long.") && said.contains("context_length_exceeded"),
+                    "{path}: {said}"
+                );
+                if after == 0 || path == NATIVE {
+                    let code = json!("context_length_exceeded");
+                    assert_error(path, &answer, 400, "invalid_request_error", &code);
+                    assert_eq!(answer.error()["param"], "messages", "{path}");
+                }
+            }
+            upstream.always(Behaviour::default());
+            assert_eq!(ask(&http, path, &body).await.status, 200, "{path}, after {after} events");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_provider_that_is_not_there_is_a_bad_gateway() {
     let upstream = Upstream::start().await;
     let server = served(&upstream).await;

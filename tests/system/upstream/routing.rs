@@ -103,6 +103,36 @@ async fn another_target_takes_over_where_that_is_allowed() {
     }
 }
 
+#[tokio::test]
+async fn another_target_takes_over_from_one_whose_success_is_an_error() {
+    let error =
+        r#"{"error":{"message":"Overloaded.","type":"server_error","param":null,"code":"overloaded"}}"#;
+    let behaviour = Behaviour { body: Some(error.to_owned()), ..Behaviour::default() };
+    let embedding = json!({ "model": "code.fast", "input": "Is this off by one?" });
+    for (path, body) in [
+        (CHAT, question("code.fast")),
+        (CHAT, streamed("code.fast")),
+        (RESPONSES, input("code.fast")),
+        ("/v1/embeddings", embedding),
+    ] {
+        let (failing, good) = (Upstream::start().await, Upstream::start().await);
+        failing.always(behaviour.clone());
+        let server = one_that_fails(&failing, &good).await;
+        let http = server.http();
+        let answer = ask_failing(&failing, &http, path, &body).await;
+        assert_eq!(
+            (answer.status.as_u16(), header(&answer, "agent-resolved-provider")),
+            (200, "good"),
+            "{path}"
+        );
+        assert_eq!(header(&answer, "agent-qos-degraded"), "true", "{path}");
+        good.always(behaviour.clone());
+        let answer = ask_failing(&failing, &http, path, &body).await;
+        assert_eq!((answer.status.as_u16(), &answer.error()["code"]), (502, &json!("overloaded")), "{path}");
+        assert_eq!(answer.error()["message"], "Overloaded.", "{path}");
+    }
+}
+
 /// The settings of a provider that speaks chat completions only.
 fn chat_only(name: &str, upstream: &Upstream) -> String {
     format!("{}responses = false\n", provider(name, upstream))

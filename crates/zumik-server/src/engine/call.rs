@@ -6,6 +6,7 @@ use tokio::time::Instant;
 use zumik_types::{BranchId, Qos, SessionId};
 
 use super::Failure;
+use super::members::Object;
 use super::meter::Meter;
 use super::reuse::Past;
 use super::target::{Route, Target};
@@ -101,8 +102,9 @@ pub(crate) struct ModelAnswer {
 
 /// The two forms of an answer.
 pub(crate) enum ModelBody {
-    /// A JSON object, whole, as the provider sent it.
-    Whole(Bytes),
+    /// A JSON object, whole, as the provider sent it, with what an answer of its API is about: the array `choices`, `output`
+    /// or `data`.
+    Whole(Object),
     /// Server-sent events, of which at least one has come.
     Stream(Box<ModelStream>),
 }

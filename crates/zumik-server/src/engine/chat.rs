@@ -52,7 +52,7 @@ struct Text<'a> {
 pub(crate) fn event(data: &[u8]) -> Result<Members<'_>, ProviderError> {
     let members = Members::of(data).map_err(|_| ProviderError::Malformed("an event is no JSON object"))?;
     if members.value("error").is_some() {
-        return Err(ProviderError::in_stream(data));
+        return Err(ProviderError::in_answer(data));
     }
     Ok(members)
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
+use bytes::Bytes;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
@@ -15,6 +16,13 @@ pub(crate) struct Members<'a> {
     members: Vec<(Cow<'a, str>, Range<usize>)>,
 }
 
+/// The text of a JSON object, checked, with the places of its members: what [`Members`] are without another look.
+#[derive(Debug)]
+pub(crate) struct Object {
+    text: Bytes,
+    members: Vec<(String, Range<usize>)>,
+}
+
 /// Changes to an object, to be made all at once.
 #[derive(Debug)]
 #[must_use = "changes are made by `finish`"]
@@ -23,6 +31,29 @@ pub(crate) struct Edit<'m, 'a> {
     changes: Vec<(Range<usize>, Cow<'m, [u8]>)>,
     added: Vec<u8>,
     removed: Vec<usize>,
+}
+
+impl Object {
+    /// The object that a text is.
+    ///
+    /// # Errors
+    /// The text is not JSON, or no object.
+    pub(crate) fn of(text: Bytes) -> Result<Self, serde_json::Error> {
+        let members = Members::of(&text)?.members;
+        let members = members.into_iter().map(|(name, place)| (name.into_owned(), place)).collect();
+        Ok(Self { text, members })
+    }
+
+    /// Its text.
+    pub(crate) fn text(&self) -> &[u8] {
+        &self.text
+    }
+
+    /// Its members.
+    pub(crate) fn members(&self) -> Members<'_> {
+        let members = self.members.iter().map(|(name, place)| (Cow::Borrowed(&**name), place.clone()));
+        Members { source: &self.text, members: members.collect() }
+    }
 }
 
 impl<'a> Members<'a> {

@@ -3,7 +3,7 @@
 use crate::{Batch, BatchStatus, V1FunctionCall, V1OutputContent, V1OutputItem, V1Response, V1ResponseError};
 
 /// Codes by which OpenAI's failed responses blame the request.
-const CODES_OF_REQUESTS: [&str; 17] = [
+const CODES_OF_REQUESTS: [&str; 18] = [
     "invalid_prompt",
     "bio_policy",
     "misalignment_policy_violation",
@@ -21,6 +21,7 @@ const CODES_OF_REQUESTS: [&str; 17] = [
     "unsupported_image_media_type",
     "empty_image_file",
     "failed_to_download_image",
+    "context_length_exceeded",
 ];
 
 impl V1Response {

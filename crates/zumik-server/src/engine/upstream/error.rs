@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use http::header::{HeaderMap, RETRY_AFTER};
-use serde::Deserialize;
 use thiserror::Error;
 use zumik_types::V1ResponseError;
 
+use super::refusal::Refusal;
 use super::trouble::{Obstacle, Trouble};
 
 /// Why a provider gave no answer. What it sent is in here only where it is meant for the caller, never in the log.
@@ -58,32 +58,6 @@ pub(crate) enum ProviderError {
     NoTarget,
 }
 
-/// A provider's complaint, in the members of the error envelope.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Refusal {
-    pub(crate) status: u16,
-    pub(crate) message: String,
-    pub(crate) code: Option<String>,
-    pub(crate) param: Option<String>,
-}
-
-/// The part of an error answer that is read: OpenAI's envelope. Other members are left where they are.
-#[derive(Deserialize, Default)]
-struct Envelope {
-    error: Option<Detail>,
-}
-
-/// Some providers send a text instead of an object, and some a number as the code.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Detail {
-    Object { message: Option<String>, code: Option<serde_json::Value>, param: Option<String> },
-    Text(String),
-}
-
-/// Most bytes of an error answer that are read.
-pub(crate) const LONGEST: usize = 64 * 1024;
-
 impl ProviderError {
     /// What an answer with another status than success means.
     pub(crate) fn of_status(status: u16, headers: &HeaderMap, body: &[u8]) -> Self {
@@ -98,31 +72,29 @@ impl ProviderError {
 
     /// A refusal with what its body says.
     pub(crate) fn refused(status: u16, body: &[u8]) -> Self {
-        Self::Refused(Box::new(Refusal::read(status, body)))
+        Self::Refused(Box::new(Refusal::by_status(status, body)))
     }
 
-    /// An error that came as an event of a stream.
-    pub(crate) fn in_stream(data: &[u8]) -> Self {
-        Self::Reported(Box::new(Refusal::read(502, data)))
+    /// An error that came with a status of success: in the place of an answer, or as an event of one.
+    pub(crate) fn in_answer(data: &[u8]) -> Self {
+        Self::reported(Refusal::in_answer(data))
     }
 
-    /// A response that says of itself that it failed, with what it says of that. The request is to blame only where the
-    /// code says so.
+    /// A response that says of itself that it failed, with what it says of that.
     pub(crate) fn of_response(code: Option<&str>, message: Option<&str>) -> Self {
-        let refusal = |status| {
-            let message = message.filter(|message| !message.is_empty());
-            Box::new(Refusal {
-                status,
-                message: message.unwrap_or("The provider of this model failed in its answer.").to_owned(),
-                code: code.map(str::to_owned),
-                param: None,
-            })
-        };
-        match code {
-            Some("rate_limit_exceeded") => Self::Limited { retry_after: 1 },
-            Some(code) if V1ResponseError::blames_request(code) => Self::Refused(refusal(400)),
-            _ => Self::Reported(refusal(502)),
+        Self::reported(Refusal::of_answer(code, message))
+    }
+
+    /// An error that is not told by a status. The request is to blame only where the code says so.
+    fn reported(refusal: Refusal) -> Self {
+        let code = refusal.code.as_deref();
+        if code == Some("rate_limit_exceeded") {
+            return Self::Limited { retry_after: 1 };
         }
+        if code.is_some_and(V1ResponseError::blames_request) {
+            return Self::Refused(Box::new(Refusal { status: 400, ..refusal }));
+        }
+        Self::Reported(Box::new(refusal))
     }
 
     /// Whether another target might do better.
@@ -130,15 +102,13 @@ impl ProviderError {
         !matches!(self, Self::Refused(_) | Self::NoTarget)
     }
 
-    /// Whether it says that there is nothing at the address of an API, and not that there is no such model.
+    /// Whether it says that there is nothing at the address of an API, and not that something which the request names is
+    /// missing: its model, or an item of its input.
     pub(crate) fn denies_api(&self) -> bool {
         let Self::Refused(refusal) = self else { return false };
         match refusal.status {
             405 => true,
-            404 => {
-                refusal.code.as_deref() != Some("model_not_found")
-                    && refusal.param.as_deref() != Some("model")
-            }
+            404 => refusal.param.is_none() && refusal.code.as_deref() != Some("model_not_found"),
             _ => false,
         }
     }
@@ -208,26 +178,6 @@ impl std::error::Error for ProviderFailure {
     }
 }
 
-impl Refusal {
-    fn read(status: u16, body: &[u8]) -> Self {
-        let envelope: Envelope = serde_json::from_slice(body).unwrap_or_default();
-        let (message, code, param) = match envelope.error {
-            Some(Detail::Object { message, code, param }) => (message, code, param),
-            Some(Detail::Text(message)) => (Some(message), None, None),
-            None => (None, None, None),
-        };
-        let code = code.and_then(|code| match code {
-            serde_json::Value::String(code) => Some(code),
-            serde_json::Value::Number(code) => Some(code.to_string()),
-            _ => None,
-        });
-        let message = message
-            .filter(|message| !message.is_empty())
-            .unwrap_or_else(|| format!("The provider refused the request with status {status}."));
-        Self { status, message, code, param }
-    }
-}
-
 /// `Retry-After` in whole seconds, at least 1; 1 when there is none that can be read.
 fn retry_after(headers: &HeaderMap, now: SystemTime) -> u64 {
     let Some(value) = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()) else { return 1 };
@@ -266,21 +216,6 @@ mod tests {
         assert!(matches!(of(429), ProviderError::Limited { retry_after: 1 }));
     }
 
-    #[test]
-    fn what_a_provider_complains_about_is_read_from_its_envelope() {
-        let read = |body: &str| Refusal::read(400, body.as_bytes());
-        let whole = read(
-            r#"{"error":{"message":"Too long.","type":"x","code":"context_length_exceeded","param":"messages"}}"#,
-        );
-        assert_eq!((&*whole.message, whole.code.as_deref()), ("Too long.", Some("context_length_exceeded")));
-        assert_eq!(whole.param.as_deref(), Some("messages"));
-        assert_eq!(read(r#"{"error":{"message":"m","code":400,"param":null}}"#).code.as_deref(), Some("400"));
-        assert_eq!(read(r#"{"error":"gone"}"#).message, "gone");
-        for body in ["", "<html>", "[]", r#"{"error":{"message":7}}"#, r#"{"detail":"x"}"#] {
-            assert_eq!(read(body).message, "The provider refused the request with status 400.", "{body}");
-        }
-    }
-
     /// All codes that OpenAI's clients know of a failed response, and some that they do not.
     #[test]
     fn a_failed_response_blames_the_request_only_by_its_code() {
@@ -317,6 +252,7 @@ mod tests {
             "empty_image_file",
             "failed_to_download_image",
             "image_file_not_found",
+            "context_length_exceeded",
         ] {
             assert!(
                 matches!(of(Some(code)), ProviderError::Refused(refusal) if refusal.status == 400),
@@ -325,6 +261,49 @@ mod tests {
             assert!(!of(Some(code)).is_fault(), "{code}");
         }
         assert!(matches!(of(Some("rate_limit_exceeded")), ProviderError::Limited { retry_after: 1 }));
+    }
+
+    #[test]
+    fn an_error_in_an_answer_is_judged_by_its_code_and_keeps_its_members() {
+        let of = |code: &str| {
+            let error = format!(r#"{{"error":{{"message":"m","code":"{code}","param":"messages"}}}}"#);
+            ProviderError::in_answer(error.as_bytes())
+        };
+        let ProviderError::Refused(refusal) = of("context_length_exceeded") else {
+            panic!("it is the request")
+        };
+        assert_eq!((refusal.status, refusal.param.as_deref()), (400, Some("messages")));
+        let ProviderError::Reported(refusal) = of("server_error") else { panic!("it is the provider") };
+        assert_eq!((refusal.status, refusal.param.as_deref()), (502, Some("messages")));
+        assert!(matches!(of("rate_limit_exceeded"), ProviderError::Limited { retry_after: 1 }));
+    }
+
+    #[test]
+    fn only_what_speaks_of_no_part_of_the_request_denies_an_api() {
+        for (status, body, denies) in [
+            (405, "", true),
+            (404, "404 page not found", true),
+            (404, r#"{"detail":"Not Found"}"#, true),
+            (
+                404,
+                r#"{"error":{"message":"Invalid URL (POST /v1/responses)","param":null,"code":null}}"#,
+                true,
+            ),
+            (404, r#"{"error":{"message":"No such model.","param":null,"code":"model_not_found"}}"#, false),
+            (404, r#"{"error":{"message":"No such model.","param":"model","code":null}}"#, false),
+            (
+                404,
+                r#"{"error":{"message":"Item with id 'rs_1' not found.","param":"input","code":null}}"#,
+                false,
+            ),
+            (400, r#"{"detail":"Not Found"}"#, false),
+        ] {
+            assert_eq!(
+                ProviderError::refused(status, body.as_bytes()).denies_api(),
+                denies,
+                "{status} {body}"
+            );
+        }
     }
 
     #[test]

@@ -13,7 +13,8 @@ use serde::Deserialize;
 use tokio::time::Instant;
 use zumik_types::{DegradePolicy, TraceId};
 
-use super::error::{self, ProviderError, ProviderFailure};
+use super::error::{ProviderError, ProviderFailure};
+use super::refusal;
 use super::retry::{Attempts, Next};
 use super::stream::ModelStream;
 use super::times::{self, Times};
@@ -22,7 +23,7 @@ use super::{Endpoint, Upstreams};
 use crate::chain::chain;
 use crate::engine::Failure;
 use crate::engine::call::{Api, AsChat, ModelBody, Sent};
-use crate::engine::members::{Members, json};
+use crate::engine::members::{Members, Object, json};
 use crate::engine::target::{Route, Target};
 
 /// Most bytes of an answer that is kept in memory: embeddings of 2,048 texts fit.
@@ -159,22 +160,21 @@ impl Upstreams {
         let answer = times.within(self.http.request(request)).await?.map_err(unanswered)?;
         let (head, body) = answer.into_parts();
         if !head.status.is_success() {
-            let body = times.within(whole(body, error::LONGEST)).await?.unwrap_or_default();
+            let body = times.within(whole(body, refusal::LONGEST)).await?.unwrap_or_default();
             return Err(ProviderError::of_status(head.status.as_u16(), &head.headers, &body).into());
         }
         if stream {
             if !is_event_stream(&head.headers) {
-                return Err(ProviderError::Malformed("a stream was asked for, and it is none").into());
+                let body = times.within(whole(body, refusal::LONGEST)).await?.unwrap_or_default();
+                return Err(no_stream(&body).into());
             }
             let stream = ModelStream::open(api, body, times).await?;
             return Ok(ModelBody::Stream(Box::new(stream)));
         }
         let body = collect(body, times).await?;
-        let members = Members::of(&body).map_err(|_| ProviderError::Malformed("it is no JSON object"))?;
-        if api == Api::Responses {
-            check_end(&members)?;
-        }
-        Ok(ModelBody::Whole(body))
+        let answer = Object::of(body).map_err(|_| ProviderError::Malformed("it is no JSON object"))?;
+        check(api, &answer)?;
+        Ok(ModelBody::Whole(answer))
     }
 }
 
@@ -202,8 +202,32 @@ fn body(call: &Forward<'_>, sent: &Sent, target: &Target, endpoint: &Endpoint) -
     Ok(edit.finish().into())
 }
 
-/// Whether a whole response has come to an answer. Nothing of it has gone out: a failure can still be answered as one, or
-/// another target be asked.
+/// Whether what came with a status of success is an answer of its API. Nothing of it has gone out: a failure can still be
+/// answered as one, or another target be asked.
+fn check(api: Api, answer: &Object) -> Result<(), ProviderError> {
+    let members = answer.members();
+    let (name, missing) = match api {
+        Api::ChatCompletions => ("choices", "it has no choices"),
+        Api::Responses => ("output", "it has no output"),
+        Api::Embeddings => ("data", "it has no embeddings"),
+    };
+    match members.value(name) {
+        Some([b'[', ..]) if api == Api::Responses => check_end(&members),
+        Some([b'[', ..]) => Ok(()),
+        _ if members.value("error").is_some() => Err(ProviderError::in_answer(answer.text())),
+        _ => Err(ProviderError::Malformed(missing)),
+    }
+}
+
+/// What an answer means that is none of the streams that were asked for.
+fn no_stream(body: &[u8]) -> ProviderError {
+    match Members::of(body) {
+        Ok(members) if members.value("error").is_some() => ProviderError::in_answer(body),
+        _ => ProviderError::Malformed("a stream was asked for, and it is none"),
+    }
+}
+
+/// Whether a whole response has come to its end.
 fn check_end(response: &Members<'_>) -> Result<(), ProviderError> {
     #[derive(Default, Deserialize)]
     struct Error<'a> {
@@ -277,8 +301,34 @@ pub(super) async fn simple(
 ) -> Result<Bytes, Failure> {
     let (head, body) = answer.map_err(unanswered)?.into_parts();
     if !head.status.is_success() {
-        let body = times.within(whole(body, error::LONGEST)).await?.unwrap_or_default();
+        let body = times.within(whole(body, refusal::LONGEST)).await?.unwrap_or_default();
         return Err(ProviderError::of_status(head.status.as_u16(), &head.headers, &body).into());
     }
     collect(body, times).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_has_the_array_of_its_api_and_an_error_in_its_place_is_told() {
+        for (api, name) in
+            [(Api::ChatCompletions, "choices"), (Api::Responses, "output"), (Api::Embeddings, "data")]
+        {
+            let of = |body: &str| check(api, &Object::of(Bytes::copy_from_slice(body.as_bytes())).unwrap());
+            assert!(of(&format!(r#"{{"{name}":[]}}"#)).is_ok(), "{name}");
+            assert!(of(&format!(r#"{{"error":null,"{name}":[{{}}]}}"#)).is_ok(), "{name}");
+            for body in ["{}".to_owned(), format!(r#"{{"{name}":null}}"#), format!(r#"{{"{name}":{{}}}}"#)] {
+                assert!(matches!(of(&body), Err(ProviderError::Malformed(_))), "{body}");
+            }
+            for error in [r#"{"error":{"message":"m"}}"#, r#"{"error":"m"}"#] {
+                let told = of(error);
+                assert!(
+                    matches!(&told, Err(ProviderError::Reported(told)) if told.message == "m"),
+                    "{told:?}"
+                );
+            }
+        }
+    }
 }

@@ -1,13 +1,14 @@
 //! The providers whose models answer: what they are called at (`endpoint`, `tls`, `dialect`), how a call goes to them (`forward`,
-//! `times`, `stream`, `sse`), what happens when they fail (`error`, `trouble`, `retry`, `breaker`), and which models they have
+//! `times`, `stream`, `sse`), what happens when they fail (`error`, `refusal`, `trouble`, `retry`, `breaker`), and which models they have
 //! (`discovery`).
 
 mod breaker;
 mod dialect;
 mod discovery;
 mod endpoint;
-pub(crate) mod error;
+mod error;
 mod forward;
+mod refusal;
 mod retry;
 pub(crate) mod sse;
 mod stream;
@@ -31,6 +32,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 pub(crate) use endpoint::Endpoint;
 pub(crate) use error::{ProviderError, ProviderFailure};
 pub(crate) use forward::{Forward, Forwarded};
+pub(crate) use refusal::Refusal;
 pub(crate) use sse::Frame;
 pub(crate) use stream::{Gathered, ModelStream};
 pub(crate) use trouble::Trouble;

@@ -75,7 +75,7 @@ impl ModelStream {
         let members = Members::of(&first.data).map_err(|_| NOT_JSON)?;
         if members.value("error").is_some() && (api == Api::ChatCompletions || members.get("type").is_none())
         {
-            return Err(ProviderError::in_stream(&first.data).into());
+            return Err(ProviderError::in_answer(&first.data).into());
         }
         stream.first = Some(first);
         Ok(stream)

@@ -12,7 +12,7 @@ use zumik_types::{ArtifactId, BranchId, PrivacyMode, QosOutcome, Session, Sessio
 use crate::app::App;
 use crate::domain::{Message, compile};
 use crate::engine::members::Members;
-use crate::engine::upstream::error::Refusal;
+use crate::engine::upstream::Refusal;
 use crate::engine::{ChatMessage, Failure, Held, ProviderError, ProviderFailure, Target, Trouble};
 use crate::http::call::Call;
 use crate::http::error::excerpt;

@@ -22,8 +22,7 @@ use super::streams;
 use crate::app::App;
 use crate::chain::chain;
 use crate::engine::{
-    Api, Asked, Failure, Held, ModelAnswer, ModelBody, ModelCall, Outcome, ProviderError, Reservation,
-    Surface, Wanted,
+    Api, Asked, Held, ModelAnswer, ModelBody, ModelCall, Outcome, ProviderError, Reservation, Surface, Wanted,
 };
 use crate::http::call::Call;
 use crate::http::input::object_of;
@@ -186,24 +185,16 @@ impl Chat<'_> {
             return self.fill().await.map(|(completed, ..)| completed);
         }
         let (identity, materialized, answer) = self.ask().await?;
-        let ModelAnswer { target, body: ModelBody::Whole(body), mut meter, .. } = answer else {
+        let ModelAnswer { target, body: ModelBody::Whole(answer), mut meter, .. } = answer else {
             return Err(ProviderError::Malformed("it is a stream").into());
         };
-        match Names::of(&identity).whole(&body) {
-            Ok((body, usage)) => {
-                match usage {
-                    Some(usage) => meter.usage(usage),
-                    None => meter.delivered(&rewrite::said(&body)),
-                }
-                let qos = meter.complete();
-                Ok(Completed { body, headers: headers(&target, &qos), materialized })
-            }
-            Err(error) => {
-                let failure = Failure::from(error);
-                meter.fail(&failure);
-                Err(failure.of(&target.provider).into())
-            }
+        let (body, usage) = Names::of(&identity).whole(&answer.members());
+        match usage {
+            Some(usage) => meter.usage(usage),
+            None => meter.delivered(&rewrite::said(&body)),
         }
+        let qos = meter.complete();
+        Ok(Completed { body, headers: headers(&target, &qos), materialized })
     }
 
     /// Makes it as a stream, out of the provider's.

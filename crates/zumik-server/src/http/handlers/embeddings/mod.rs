@@ -15,7 +15,7 @@ use super::generations::{Kept, attached, headers, keep_answer, privacy_mode, ses
 use super::hints::{self, Wishes};
 use crate::app::App;
 use crate::blocking::blocking;
-use crate::engine::members::{Members, json};
+use crate::engine::members::json;
 use crate::engine::{
     Api, Asked, Failure, Held, ModelAnswer, ModelBody, ModelCall, ProviderError, Reservation, Route, Surface,
     Usage, Wanted, count_tokens,
@@ -97,18 +97,10 @@ async fn forward(
 ) -> Result<(Bytes, Headers), ApiError> {
     let call = ModelCall { api: Api::Embeddings, asked, route, body, as_chat: None, stream: false };
     let answer = app.engine.call(call).await?;
-    let ModelAnswer { target, body: ModelBody::Whole(body), mut meter, .. } = answer else {
+    let ModelAnswer { target, body: ModelBody::Whole(answer), mut meter, .. } = answer else {
         return Err(ProviderError::Malformed("it is a stream").into());
     };
-    let members = match Members::of(&body) {
-        Ok(members) if members.value("data").is_some_and(|data| data.starts_with(b"[")) => members,
-        _ => {
-            let failure =
-                Failure::from(ProviderError::Malformed("it has no embeddings")).of(&target.provider);
-            meter.fail(&failure);
-            return Err(failure.into());
-        }
-    };
+    let members = answer.members();
     if let Some(usage) = Usage::of(&members) {
         meter.usage(usage);
     }

@@ -13,7 +13,7 @@ use super::pump;
 use super::request::Request;
 use crate::app::App;
 use crate::domain::ResponseObject;
-use crate::engine::members::Members;
+use crate::engine::members::Object;
 use crate::engine::{Failure, Held, ModelBody, ProviderError, Target, Usage};
 use crate::http::call::Call;
 use crate::http::{ApiError, Reply};
@@ -70,7 +70,7 @@ pub(super) async fn ask(
     let (spoken, answer) = question.ask(app, false).await?;
     let mut meter = answer.meter;
     let read = match &answer.body {
-        ModelBody::Whole(body) => read(app, spoken, body, response),
+        ModelBody::Whole(answer) => read(app, spoken, answer, response),
         ModelBody::Stream(_) => Err("it is a stream"),
     };
     match read {
@@ -92,15 +92,13 @@ pub(super) async fn ask(
 fn read(
     app: &App,
     spoken: Spoken,
-    body: &[u8],
+    answer: &Object,
     response: ResponseObject,
 ) -> Result<(ResponseObject, Option<Usage>), &'static str> {
-    let usage = Members::of(body).ok().and_then(|members| Usage::of(&members));
-    let answer: Map<String, Value> = serde_json::from_slice(body).map_err(|_| "it is no JSON object")?;
+    let usage = Usage::of(&answer.members());
+    let answer: Map<String, Value> =
+        serde_json::from_slice(answer.text()).map_err(|_| "it is no JSON object")?;
     let response = match spoken {
-        Spoken::Responses if !answer.get("output").is_some_and(Value::is_array) => {
-            return Err("it has no output");
-        }
         Spoken::Responses => adopt(&response, answer),
         Spoken::Chat => {
             let draft = Draft::new(response, Arc::clone(&app.mint), app.clock.now());
