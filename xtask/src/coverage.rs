@@ -1,5 +1,5 @@
-//! `cargo xtask coverage`: what every operation of the contract has: a method in the client, a route in the server, a
-//! documented sample, a test. A hole is an error.
+//! `cargo xtask coverage`: what every operation of the contract has: its evidence, a method in the client, a route in the
+//! server, a documented sample, a test. A hole is an error.
 //!
 //! Sources are read as Rust tokens, so comments do not count and the layout does not matter:
 //!
@@ -66,11 +66,16 @@ fn table(rows: &[Row]) -> String {
     let width = |text: fn(&Row) -> &str| rows.iter().map(|row| text(row).len()).max().unwrap_or(0);
     let (ids, routes) = (width(|row| &row.operation.id), width(|row| &row.operation.route));
     let mark = |has: bool| if has { "yes" } else { "NO" };
-    let mut table = format!("{:ids$}  {:routes$}  client  server  sample  test\n", "operation", "route");
+    let mut table =
+        format!("{:ids$}  {:routes$}  evidence  client  server  sample  test\n", "operation", "route");
     for Row { operation, client, server, sample, test } in rows {
-        let OperationFacts { id, route, .. } = operation;
+        let OperationFacts { id, route, is_inferred, .. } = operation;
+        let evidence = if *is_inferred { "I" } else { "D" };
         let [client, server, sample, test] = [client, server, sample, test].map(|has| mark(*has));
-        let _ = writeln!(table, "{id:ids$}  {route:routes$}  {client:6}  {server:6}  {sample:6}  {test}");
+        let _ = writeln!(
+            table,
+            "{id:ids$}  {route:routes$}  {evidence:8}  {client:6}  {server:6}  {sample:6}  {test}"
+        );
     }
     table
 }
@@ -189,7 +194,7 @@ mod tests {
     fn facts(constant: &str, client_method: &str) -> OperationFacts {
         let (constant, client_method) = (constant.to_owned(), client_method.to_owned());
         let (id, route) = (String::new(), String::new());
-        OperationFacts { id, constant, route, client_method, has_sample: true }
+        OperationFacts { id, constant, route, client_method, is_inferred: false, has_sample: true }
     }
 
     #[test]
@@ -212,6 +217,17 @@ mod tests {
         assert!(!client.has(&facts("CREATE_THING", "make")));
         assert!(!client.has(&facts("DELETE_THING", "delete")));
         assert!(!client.has(&facts("LIST_THINGS", "create")));
+    }
+
+    #[test]
+    fn the_page_about_evidence_lists_every_inferred_operation() {
+        let root = workspace();
+        let page = fs::read_to_string(root.join("docs/reference/evidence.md")).unwrap();
+        let listed = page.lines().filter_map(|line| line.strip_prefix("- `")?.strip_suffix('`'));
+        let operations = codegen::operations(root).unwrap();
+        let inferred = operations.iter().filter(|operation| operation.is_inferred);
+        let inferred: Vec<_> = inferred.map(|operation| operation.route.as_str()).collect();
+        assert_eq!(listed.collect::<Vec<_>>(), inferred);
     }
 
     #[test]

@@ -76,6 +76,8 @@ pub(crate) struct OperationFacts {
     pub(crate) route: String,
     /// Name of the method of the client.
     pub(crate) client_method: String,
+    /// Method or path is our decision.
+    pub(crate) is_inferred: bool,
     /// The document shows a request or a success of it, or the success is bytes.
     pub(crate) has_sample: bool,
 }
@@ -87,6 +89,7 @@ pub(crate) fn operations(root: &Path) -> Result<Vec<OperationFacts>> {
         route: format!("{} {}", operation.method, operation.path),
         has_sample: operation.answer == ir::Type::Bytes
             || operation.samples.iter().any(|sample| !sample.name.starts_with(lower::SHARED)),
+        is_inferred: operation.inferred,
         client_method: operation.client_method,
         id: operation.id,
     };
