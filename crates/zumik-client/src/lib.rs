@@ -90,7 +90,23 @@
 //!
 //! There is one [`Error`]. Its text is one line that says everything; its [`kind`](Error::kind) tells what it is, its
 //! [`code`](Error::code) what the server called it, and its [`outcome`](Error::outcome) whether anything may have
-//! happened.
+//! happened. Each method lists the errors of its own; these every operation with a key can answer:
+//!
+//! | Status | Code | What it means |
+//! | --- | --- | --- |
+//! | 401 | `invalid_api_key` | The key is missing, malformed, unknown or revoked |
+//! | 403 | `insufficient_scope` | The key lacks the scope that the operation needs |
+//! | 413 | `request_too_large` | The body is larger than 2 MiB |
+//! | 429 | `rate_limit_exceeded` | A throughput limit; the server says when to come back |
+//! | 500 | `internal_error` | A fault of the server |
+//! | 503 | `overloaded` | The server sheds load, starts, or shuts down |
+//!
+//! # Documented and inferred
+//!
+//! The hosted service's documentation does not say everything. What is marked *inferred* it does not say, or not in
+//! this form: there the workspace of this crate has decided, and an answer is read without it too. `Source:` names page
+//! and section of the reference that the API is described in: `common.md` (what holds for every operation), `v1.md`,
+//! `v2.md` and `concepts.md`.
 //!
 //! # Retries
 //!

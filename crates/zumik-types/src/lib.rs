@@ -63,6 +63,12 @@
 //!
 //! [`operations`] is the table of every operation: method, path, scope, and what may be done with it.
 //!
+//! # Documented and inferred
+//!
+//! The hosted service's documentation does not say everything. What is marked *inferred* it does not say, or not in
+//! this form: there the workspace of this crate has decided, and an answer is read without it too. `common.md`, `v1.md`,
+//! `v2.md` and `concepts.md` are the pages of the reference that the API is described in.
+//!
 //! # Features
 //!
 //! - `exhaustive`: objects that the API sends can be built with struct literals. For servers and tests of servers; code

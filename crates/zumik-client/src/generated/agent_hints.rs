@@ -46,7 +46,7 @@ impl<'c> AgentHintsStore<'c> {
     ///   running. Repeat it with the same key and body after `Retry-After`.
     /// - 422: `idempotency_key_reused`: the idempotency key is live for another request body. This is a
     ///   mistake of the caller.
-    /// - 401, 403, 413, 429, 500 and 503: as for every operation.
+    /// - 401, 403, 413, 429, 500 and 503: as for [every operation](crate#errors).
     pub fn create(&self) -> Call<'c, CreateAgentHints> {
         Call::new(self.client, CreateAgentHints::new())
     }
@@ -63,7 +63,7 @@ impl<'c> AgentHintsStore<'c> {
     ///
     /// - 404: `code` null: no such object in this project. An object of another project answers in exactly
     ///   this way.
-    /// - 401, 403, 413, 429, 500 and 503: as for every operation.
+    /// - 401, 403, 413, 429, 500 and 503: as for [every operation](crate#errors).
     pub fn retrieve(&self, agent_hints_id: impl Into<AgentHintsId>) -> Call<'c, RetrieveAgentHints> {
         Call::new(self.client, RetrieveAgentHints::new(agent_hints_id))
     }
@@ -82,7 +82,7 @@ impl<'c> AgentHintsStore<'c> {
     ///
     /// - 404: `code` null: no such object in this project. An object of another project answers in exactly
     ///   this way.
-    /// - 401, 403, 413, 429, 500 and 503: as for every operation.
+    /// - 401, 403, 413, 429, 500 and 503: as for [every operation](crate#errors).
     pub fn delete(&self, agent_hints_id: impl Into<AgentHintsId>) -> Call<'c, DeleteAgentHints> {
         Call::new(self.client, DeleteAgentHints::new(agent_hints_id))
     }
@@ -113,7 +113,7 @@ impl CreateAgentHints {
 
     /// Where the request belongs.
     ///
-    /// It is lineage only and does not change the prompt.
+    /// It does not change the prompt.
     #[must_use]
     pub fn session(mut self, session: impl Into<HintSession>) -> Self {
         self.body = self.body.session(session);
@@ -122,7 +122,7 @@ impl CreateAgentHints {
 
     /// The state the request builds on.
     ///
-    /// It is lineage only and does not change the prompt.
+    /// It does not change the prompt.
     #[must_use]
     pub fn state(mut self, state: impl Into<HintState>) -> Self {
         self.body = self.body.state(state);
@@ -130,6 +130,8 @@ impl CreateAgentHints {
     }
 
     /// How caches should be used.
+    ///
+    /// `zumik-server` sends no cache directives.
     #[must_use]
     pub fn reuse(mut self, reuse: impl Into<HintReuse>) -> Self {
         self.body = self.body.reuse(reuse);
@@ -156,7 +158,7 @@ impl CreateAgentHints {
 
     /// What a repeat would do.
     ///
-    /// It is recorded only.
+    /// It changes nothing about how the request is served.
     #[must_use]
     pub fn safety(mut self, safety: impl Into<HintSafety>) -> Self {
         self.body = self.body.safety(safety);
@@ -199,19 +201,21 @@ impl Call<'_, CreateAgentHints> {
 
     /// Where the request belongs.
     ///
-    /// It is lineage only and does not change the prompt.
+    /// It does not change the prompt.
     pub fn session(self, session: impl Into<HintSession>) -> Self {
         self.map(|endpoint| endpoint.session(session))
     }
 
     /// The state the request builds on.
     ///
-    /// It is lineage only and does not change the prompt.
+    /// It does not change the prompt.
     pub fn state(self, state: impl Into<HintState>) -> Self {
         self.map(|endpoint| endpoint.state(state))
     }
 
     /// How caches should be used.
+    ///
+    /// `zumik-server` sends no cache directives.
     pub fn reuse(self, reuse: impl Into<HintReuse>) -> Self {
         self.map(|endpoint| endpoint.reuse(reuse))
     }
@@ -232,7 +236,7 @@ impl Call<'_, CreateAgentHints> {
 
     /// What a repeat would do.
     ///
-    /// It is recorded only.
+    /// It changes nothing about how the request is served.
     pub fn safety(self, safety: impl Into<HintSafety>) -> Self {
         self.map(|endpoint| endpoint.safety(safety))
     }

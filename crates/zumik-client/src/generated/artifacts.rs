@@ -49,7 +49,7 @@ impl<'c> Artifacts<'c> {
     ///   running. Repeat it with the same key and body after `Retry-After`.
     /// - 422: `idempotency_key_reused`: the idempotency key is live for another request body. This is a
     ///   mistake of the caller.
-    /// - 401, 403, 413, 429, 500 and 503: as for every operation.
+    /// - 401, 403, 413, 429, 500 and 503: as for [every operation](crate#errors).
     pub fn create(
         &self,
         artifact_type: impl Into<ArtifactType>,
@@ -69,7 +69,7 @@ impl<'c> Artifacts<'c> {
     ///
     /// # Errors
     ///
-    /// - 401, 403, 413, 429, 500 and 503: as for every operation.
+    /// - 401, 403, 413, 429, 500 and 503: as for [every operation](crate#errors).
     pub fn list(&self) -> Call<'c, ListArtifacts> {
         Call::new(self.client, ListArtifacts::new())
     }
@@ -86,7 +86,7 @@ impl<'c> Artifacts<'c> {
     ///
     /// - 404: `code` null: no such object in this project. An object of another project answers in exactly
     ///   this way.
-    /// - 401, 403, 413, 429, 500 and 503: as for every operation.
+    /// - 401, 403, 413, 429, 500 and 503: as for [every operation](crate#errors).
     pub fn retrieve(&self, artifact_id: impl Into<ArtifactId>) -> Call<'c, RetrieveArtifact> {
         Call::new(self.client, RetrieveArtifact::new(artifact_id))
     }
@@ -107,7 +107,7 @@ impl<'c> Artifacts<'c> {
     ///
     /// - 404: `code` null: no such object in this project. An object of another project answers in exactly
     ///   this way.
-    /// - 401, 403, 413, 429, 500 and 503: as for every operation.
+    /// - 401, 403, 413, 429, 500 and 503: as for [every operation](crate#errors).
     pub fn delete(&self, artifact_id: impl Into<ArtifactId>) -> Call<'c, DeleteArtifact> {
         Call::new(self.client, DeleteArtifact::new(artifact_id))
     }
@@ -127,9 +127,9 @@ impl CreateArtifact {
         Self { body: CreateArtifactRequest::new(artifact_type, content) }
     }
 
-    /// IANA media type of the content, `type/subtype`.
+    /// IANA media type of the content, `type/subtype`, of at most 255 characters.
     ///
-    /// Default: `text/plain`.
+    /// At most 255 characters. Default: `text/plain`.
     #[must_use]
     pub fn content_media_type(mut self, content_media_type: impl Into<String>) -> Self {
         self.body = self.body.content_media_type(content_media_type);
@@ -177,9 +177,9 @@ impl Endpoint for CreateArtifact {
 }
 
 impl Call<'_, CreateArtifact> {
-    /// IANA media type of the content, `type/subtype`.
+    /// IANA media type of the content, `type/subtype`, of at most 255 characters.
     ///
-    /// Default: `text/plain`.
+    /// At most 255 characters. Default: `text/plain`.
     pub fn content_media_type(self, content_media_type: impl Into<String>) -> Self {
         self.map(|endpoint| endpoint.content_media_type(content_media_type))
     }

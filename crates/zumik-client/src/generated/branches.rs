@@ -50,7 +50,7 @@ impl<'c> Branches<'c> {
     ///   carries `Retry-After`.
     /// - 422: `idempotency_key_reused`: the idempotency key is live for another request body. This is a
     ///   mistake of the caller.
-    /// - 401, 403, 413, 429, 500 and 503: as for every operation.
+    /// - 401, 403, 413, 429, 500 and 503: as for [every operation](crate#errors).
     pub fn fork(
         &self,
         session_id: impl Into<SessionId>,
@@ -73,7 +73,7 @@ impl<'c> Branches<'c> {
     ///
     /// - 404: `code` null: no such object in this project. An object of another project answers in exactly
     ///   this way.
-    /// - 401, 403, 413, 429, 500 and 503: as for every operation.
+    /// - 401, 403, 413, 429, 500 and 503: as for [every operation](crate#errors).
     pub fn list(&self, session_id: impl Into<SessionId>) -> Call<'c, ListBranches> {
         Call::new(self.client, ListBranches::new(session_id))
     }
@@ -90,7 +90,7 @@ impl<'c> Branches<'c> {
     ///
     /// - 404: `code` null: no such object in this project. An object of another project answers in exactly
     ///   this way.
-    /// - 401, 403, 413, 429, 500 and 503: as for every operation.
+    /// - 401, 403, 413, 429, 500 and 503: as for [every operation](crate#errors).
     pub fn retrieve(
         &self,
         session_id: impl Into<SessionId>,

@@ -43,7 +43,7 @@ impl<'c> Bundles<'c> {
     ///   running. Repeat it with the same key and body after `Retry-After`.
     /// - 422: `idempotency_key_reused`: the idempotency key is live for another request body. This is a
     ///   mistake of the caller.
-    /// - 401, 403, 413, 429, 500 and 503: as for every operation.
+    /// - 401, 403, 413, 429, 500 and 503: as for [every operation](crate#errors).
     pub fn create(&self, items: impl IntoIterator<Item = impl Into<BundleItem>>) -> Call<'c, CreateBundle> {
         Call::new(self.client, CreateBundle::new(items))
     }
@@ -61,7 +61,7 @@ impl<'c> Bundles<'c> {
     ///
     /// - 404: `code` null: no such object in this project. An object of another project answers in exactly
     ///   this way.
-    /// - 401, 403, 413, 429, 500 and 503: as for every operation.
+    /// - 401, 403, 413, 429, 500 and 503: as for [every operation](crate#errors).
     pub fn retrieve(&self, bundle_id: impl Into<BundleId>) -> Call<'c, RetrieveBundle> {
         Call::new(self.client, RetrieveBundle::new(bundle_id))
     }
@@ -79,7 +79,7 @@ impl<'c> Bundles<'c> {
     ///
     /// - 404: `code` null: no such object in this project. An object of another project answers in exactly
     ///   this way.
-    /// - 401, 403, 413, 429, 500 and 503: as for every operation.
+    /// - 401, 403, 413, 429, 500 and 503: as for [every operation](crate#errors).
     pub fn delete(&self, bundle_id: impl Into<BundleId>) -> Call<'c, DeleteBundle> {
         Call::new(self.client, DeleteBundle::new(bundle_id))
     }

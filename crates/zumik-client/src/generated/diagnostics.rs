@@ -45,7 +45,7 @@ impl<'c> Diagnostics<'c> {
     ///   running. Repeat it with the same key and body after `Retry-After`.
     /// - 422: `idempotency_key_reused`: the idempotency key is live for another request body. This is a
     ///   mistake of the caller.
-    /// - 401, 403, 413, 429, 500 and 503: as for every operation.
+    /// - 401, 403, 413, 429, 500 and 503: as for [every operation](crate#errors).
     pub fn create(
         &self,
         traces: impl IntoIterator<Item = impl Into<DiagnosticTrace>>,
@@ -64,7 +64,7 @@ impl<'c> Diagnostics<'c> {
     ///
     /// - 404: `code` null: no such object in this project. An object of another project answers in exactly
     ///   this way.
-    /// - 401, 403, 413, 429, 500 and 503: as for every operation.
+    /// - 401, 403, 413, 429, 500 and 503: as for [every operation](crate#errors).
     pub fn retrieve(&self, diagnostic_id: impl Into<DiagnosticId>) -> Call<'c, RetrieveDiagnostic> {
         Call::new(self.client, RetrieveDiagnostic::new(diagnostic_id))
     }
@@ -83,7 +83,7 @@ impl<'c> Diagnostics<'c> {
     ///
     /// - 404: `code` null: no such object in this project. An object of another project answers in exactly
     ///   this way.
-    /// - 401, 403, 413, 429, 500 and 503: as for every operation.
+    /// - 401, 403, 413, 429, 500 and 503: as for [every operation](crate#errors).
     pub fn report(&self, diagnostic_id: impl Into<DiagnosticId>) -> Call<'c, RetrieveDiagnosticReport> {
         Call::new(self.client, RetrieveDiagnosticReport::new(diagnostic_id))
     }

@@ -56,7 +56,7 @@ impl<'c> Events<'c> {
     ///   idempotency key is still running. Only this one carries `Retry-After`.
     /// - 422: `idempotency_key_reused`: the idempotency key is live for another request body. This is a
     ///   mistake of the caller.
-    /// - 401, 403, 413, 429, 500 and 503: as for every operation.
+    /// - 401, 403, 413, 429, 500 and 503: as for [every operation](crate#errors).
     pub fn append(
         &self,
         session_id: impl Into<SessionId>,
@@ -87,7 +87,7 @@ impl<'c> Events<'c> {
     ///   or a referenced id does not exist in the project. `param` names the first offending field.
     /// - 404: `code` null: no such object in this project. An object of another project answers in exactly
     ///   this way.
-    /// - 401, 403, 413, 429, 500 and 503: as for every operation.
+    /// - 401, 403, 413, 429, 500 and 503: as for [every operation](crate#errors).
     pub fn list(
         &self,
         session_id: impl Into<SessionId>,
@@ -126,10 +126,9 @@ impl AppendEvent {
         }
     }
 
-    /// Guard.
+    /// The head that the branch must have, or nothing is appended: 409 `branch_version_conflict`.
     ///
-    /// Must equal the head of the branch; `null` means that the branch must be empty. When absent, the head
-    /// is not checked.
+    /// `null` means that the branch must be empty. When absent, the head is not checked.
     #[must_use]
     pub fn expected_head_event_id(mut self, expected_head_event_id: impl Into<Patch<EventId>>) -> Self {
         self.body = self.body.expected_head_event_id(expected_head_event_id);
@@ -152,10 +151,9 @@ impl Endpoint for AppendEvent {
 }
 
 impl Call<'_, AppendEvent> {
-    /// Guard.
+    /// The head that the branch must have, or nothing is appended: 409 `branch_version_conflict`.
     ///
-    /// Must equal the head of the branch; `null` means that the branch must be empty. When absent, the head
-    /// is not checked.
+    /// `null` means that the branch must be empty. When absent, the head is not checked.
     pub fn expected_head_event_id(self, expected_head_event_id: impl Into<Patch<EventId>>) -> Self {
         self.map(|endpoint| endpoint.expected_head_event_id(expected_head_event_id))
     }

@@ -34,7 +34,7 @@ impl<'c> HealthProbe<'c> {
     ///
     /// # Errors
     ///
-    /// - 503: as for every operation.
+    /// - 503: as for [every operation](crate#errors).
     pub fn check(&self) -> Call<'c, Healthz> {
         Call::new(self.client, Healthz::new())
     }

@@ -57,7 +57,7 @@ impl<'c> Merges<'c> {
     ///   idempotency key is still running. Only this one carries `Retry-After`.
     /// - 422: `idempotency_key_reused`: the idempotency key is live for another request body. This is a
     ///   mistake of the caller.
-    /// - 401, 403, 413, 429, 500 and 503: as for every operation.
+    /// - 401, 403, 413, 429, 500 and 503: as for [every operation](crate#errors).
     pub fn create(
         &self,
         session_id: impl Into<SessionId>,
@@ -103,10 +103,9 @@ impl MergeBranch {
         }
     }
 
-    /// Guard.
+    /// The head that the target must have, or nothing is merged: 409 `branch_version_conflict`.
     ///
-    /// Must equal the head of the target; `null` means that the target must be empty. When absent, the head
-    /// is not checked.
+    /// `null` means that the target must be empty. When absent, the head is not checked.
     ///
     /// Inferred, not documented.
     #[must_use]
@@ -143,10 +142,9 @@ impl Endpoint for MergeBranch {
 }
 
 impl Call<'_, MergeBranch> {
-    /// Guard.
+    /// The head that the target must have, or nothing is merged: 409 `branch_version_conflict`.
     ///
-    /// Must equal the head of the target; `null` means that the target must be empty. When absent, the head
-    /// is not checked.
+    /// `null` means that the target must be empty. When absent, the head is not checked.
     ///
     /// Inferred, not documented.
     pub fn expected_head_event_id(self, expected_head_event_id: impl Into<Patch<EventId>>) -> Self {

@@ -32,7 +32,7 @@ impl<'c> ModelAliases<'c> {
     ///
     /// # Errors
     ///
-    /// - 401, 403, 413, 429, 500 and 503: as for every operation.
+    /// - 401, 403, 413, 429, 500 and 503: as for [every operation](crate#errors).
     pub fn list(&self) -> Call<'c, ListModelAliases> {
         Call::new(self.client, ListModelAliases::new())
     }
@@ -58,7 +58,7 @@ impl<'c> ModelAliases<'c> {
     ///   running. Repeat it with the same key and body after `Retry-After`.
     /// - 422: `idempotency_key_reused`: the idempotency key is live for another request body. This is a
     ///   mistake of the caller.
-    /// - 401, 403, 413, 429, 500 and 503: as for every operation.
+    /// - 401, 403, 413, 429, 500 and 503: as for [every operation](crate#errors).
     pub fn create(
         &self,
         alias: impl Into<String>,
@@ -77,7 +77,7 @@ impl<'c> ModelAliases<'c> {
     ///
     /// - 404: `code` null: no such object in this project. An object of another project answers in exactly
     ///   this way.
-    /// - 401, 403, 413, 429, 500 and 503: as for every operation.
+    /// - 401, 403, 413, 429, 500 and 503: as for [every operation](crate#errors).
     pub fn retrieve(&self, alias: impl Into<String>) -> Call<'c, RetrieveModelAlias> {
         Call::new(self.client, RetrieveModelAlias::new(alias))
     }
@@ -125,19 +125,19 @@ impl CreateModelAlias {
         Self { body: CreateModelAliasRequest::new(alias, targets) }
     }
 
-    /// Revision of the routing policy; the one of the release before when absent, `policy_1` for a new
-    /// alias.
+    /// Revision of the routing policy, at most 256 bytes; the one of the release before when absent,
+    /// `policy_1` for a new alias.
     ///
-    /// Inferred, not documented.
+    /// From 1 to 256 characters. Inferred, not documented.
     #[must_use]
     pub fn policy_revision(mut self, policy_revision: impl Into<String>) -> Self {
         self.body = self.body.policy_revision(policy_revision);
         self
     }
 
-    /// Revision of the capability manifest; the server's present one when absent.
+    /// Revision of the capability manifest, at most 256 bytes; the server's present one when absent.
     ///
-    /// Inferred, not documented.
+    /// From 1 to 256 characters. Inferred, not documented.
     #[must_use]
     pub fn capability_manifest_revision(mut self, capability_manifest_revision: impl Into<String>) -> Self {
         self.body = self.body.capability_manifest_revision(capability_manifest_revision);
@@ -165,17 +165,17 @@ impl Endpoint for CreateModelAlias {
 }
 
 impl Call<'_, CreateModelAlias> {
-    /// Revision of the routing policy; the one of the release before when absent, `policy_1` for a new
-    /// alias.
+    /// Revision of the routing policy, at most 256 bytes; the one of the release before when absent,
+    /// `policy_1` for a new alias.
     ///
-    /// Inferred, not documented.
+    /// From 1 to 256 characters. Inferred, not documented.
     pub fn policy_revision(self, policy_revision: impl Into<String>) -> Self {
         self.map(|endpoint| endpoint.policy_revision(policy_revision))
     }
 
-    /// Revision of the capability manifest; the server's present one when absent.
+    /// Revision of the capability manifest, at most 256 bytes; the server's present one when absent.
     ///
-    /// Inferred, not documented.
+    /// From 1 to 256 characters. Inferred, not documented.
     pub fn capability_manifest_revision(self, capability_manifest_revision: impl Into<String>) -> Self {
         self.map(|endpoint| endpoint.capability_manifest_revision(capability_manifest_revision))
     }

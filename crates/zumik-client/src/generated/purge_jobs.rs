@@ -58,7 +58,7 @@ impl<'c> PurgeJobs<'c> {
     ///   running. Repeat it with the same key and body after `Retry-After`.
     /// - 422: `idempotency_key_reused`: the idempotency key is live for another request body. This is a
     ///   mistake of the caller.
-    /// - 401, 403, 413, 429, 500 and 503: as for every operation.
+    /// - 401, 403, 413, 429, 500 and 503: as for [every operation](crate#errors).
     pub fn create(
         &self,
         artifact_ids: impl IntoIterator<Item = impl Into<ArtifactId>>,
@@ -76,7 +76,7 @@ impl<'c> PurgeJobs<'c> {
     ///
     /// - 404: `code` null: no such object in this project. An object of another project answers in exactly
     ///   this way.
-    /// - 401, 403, 413, 429, 500 and 503: as for every operation.
+    /// - 401, 403, 413, 429, 500 and 503: as for [every operation](crate#errors).
     pub fn retrieve(&self, purge_job_id: impl Into<PurgeJobId>) -> Call<'c, RetrievePurgeJob> {
         Call::new(self.client, RetrievePurgeJob::new(purge_job_id))
     }
@@ -99,7 +99,7 @@ impl<'c> PurgeJobs<'c> {
     ///
     /// - 404: `code` null: no such object in this project. An object of another project answers in exactly
     ///   this way.
-    /// - 401, 403, 413, 429, 500 and 503: as for every operation.
+    /// - 401, 403, 413, 429, 500 and 503: as for [every operation](crate#errors).
     pub fn receipt(&self, purge_job_id: impl Into<PurgeJobId>) -> Call<'c, RetrievePurgeReceipt> {
         Call::new(self.client, RetrievePurgeReceipt::new(purge_job_id))
     }

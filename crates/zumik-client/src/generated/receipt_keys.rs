@@ -38,7 +38,7 @@ impl<'c> ReceiptKeys<'c> {
     ///
     /// # Errors
     ///
-    /// - 401, 403, 413, 429, 500 and 503: as for every operation.
+    /// - 401, 403, 413, 429, 500 and 503: as for [every operation](crate#errors).
     pub fn list(&self) -> Call<'c, ListReceiptKeys> {
         Call::new(self.client, ListReceiptKeys::new())
     }

@@ -58,7 +58,8 @@ impl<'c> Responses<'c> {
     ///   or a referenced id does not exist in the project. `param` names the first offending field.
     /// - 402: `credits_required`: the prepaid balance of the project is empty.
     /// - 403: `insufficient_scope`: the key lacks the scope that the operation needs. `region_not_allowed`:
-    ///   the resolved region is not allowed by the project. It is decided before any provider call.
+    ///   no target of the model runs in a region that the hints of the request allow. It is decided before
+    ///   any provider call.
     /// - 404: `model_not_found`: the model name is no alias and there is no upstream that could know it.
     ///   `param` is `model`.
     /// - 409: `session_not_active`: the session is archived or tombstoned. `code` null, `type`
@@ -74,7 +75,7 @@ impl<'c> Responses<'c> {
     ///   credential.
     /// - 504: `deadline_exceeded`: the provider call passed the QoS deadline and was aborted. It is never
     ///   charged, and repeating it needs a new deadline.
-    /// - 401, 413, 500 and 503: as for every operation.
+    /// - 401, 413, 500 and 503: as for [every operation](crate#errors).
     pub fn create(&self, model: impl Into<String>, input: impl Into<String>) -> Call<'c, CreateResponse> {
         Call::new(self.client, CreateResponse::new(model, input))
     }
@@ -91,7 +92,7 @@ impl<'c> Responses<'c> {
     ///
     /// - 404: `code` null: no such object in this project. An object of another project answers in exactly
     ///   this way.
-    /// - 401, 403, 413, 429, 500 and 503: as for every operation.
+    /// - 401, 403, 413, 429, 500 and 503: as for [every operation](crate#errors).
     pub fn retrieve(&self, response_id: impl Into<ResponseId>) -> Call<'c, RetrieveResponse> {
         Call::new(self.client, RetrieveResponse::new(response_id))
     }
@@ -116,7 +117,7 @@ impl<'c> Responses<'c> {
     ///   running. Repeat it with the same key and body after `Retry-After`.
     /// - 422: `idempotency_key_reused`: the idempotency key is live for another request body. This is a
     ///   mistake of the caller.
-    /// - 401, 403, 413, 429, 500 and 503: as for every operation.
+    /// - 401, 403, 413, 429, 500 and 503: as for [every operation](crate#errors).
     pub fn cancel(&self, response_id: impl Into<ResponseId>) -> Call<'c, CancelResponse> {
         Call::new(self.client, CancelResponse::new(response_id))
     }

@@ -45,7 +45,7 @@ impl<'c> Sessions<'c> {
     ///   running. Repeat it with the same key and body after `Retry-After`.
     /// - 422: `idempotency_key_reused`: the idempotency key is live for another request body. This is a
     ///   mistake of the caller.
-    /// - 401, 403, 413, 429, 500 and 503: as for every operation.
+    /// - 401, 403, 413, 429, 500 and 503: as for [every operation](crate#errors).
     pub fn create(&self) -> Call<'c, CreateSession> {
         Call::new(self.client, CreateSession::new())
     }
@@ -62,7 +62,7 @@ impl<'c> Sessions<'c> {
     ///
     /// - 404: `code` null: no such object in this project. An object of another project answers in exactly
     ///   this way.
-    /// - 401, 403, 413, 429, 500 and 503: as for every operation.
+    /// - 401, 403, 413, 429, 500 and 503: as for [every operation](crate#errors).
     pub fn retrieve(&self, session_id: impl Into<SessionId>) -> Call<'c, RetrieveSession> {
         Call::new(self.client, RetrieveSession::new(session_id))
     }
@@ -93,7 +93,7 @@ impl<'c> Sessions<'c> {
     ///   carries `Retry-After`.
     /// - 422: `idempotency_key_reused`: the idempotency key is live for another request body. This is a
     ///   mistake of the caller.
-    /// - 401, 403, 413, 429, 500 and 503: as for every operation.
+    /// - 401, 403, 413, 429, 500 and 503: as for [every operation](crate#errors).
     pub fn update(
         &self,
         session_id: impl Into<SessionId>,
@@ -114,7 +114,7 @@ impl<'c> Sessions<'c> {
     ///
     /// - 404: `code` null: no such object in this project. An object of another project answers in exactly
     ///   this way.
-    /// - 401, 403, 413, 429, 500 and 503: as for every operation.
+    /// - 401, 403, 413, 429, 500 and 503: as for [every operation](crate#errors).
     pub fn delete(&self, session_id: impl Into<SessionId>) -> Call<'c, DeleteSession> {
         Call::new(self.client, DeleteSession::new(session_id))
     }
@@ -134,9 +134,9 @@ impl CreateSession {
         Self { body: CreateSessionRequest::new() }
     }
 
-    /// Bundles of the project, in prompt order.
+    /// Bundles of the project, in prompt order, at most 100.
     ///
-    /// Default: `[]`.
+    /// At most 100 items. Default: `[]`.
     #[must_use]
     pub fn base_bundle_ids(mut self, base_bundle_ids: impl IntoIterator<Item = impl Into<BundleId>>) -> Self {
         self.body = self.body.base_bundle_ids(base_bundle_ids);
@@ -170,9 +170,9 @@ impl Endpoint for CreateSession {
 }
 
 impl Call<'_, CreateSession> {
-    /// Bundles of the project, in prompt order.
+    /// Bundles of the project, in prompt order, at most 100.
     ///
-    /// Default: `[]`.
+    /// At most 100 items. Default: `[]`.
     pub fn base_bundle_ids(self, base_bundle_ids: impl IntoIterator<Item = impl Into<BundleId>>) -> Self {
         self.map(|endpoint| endpoint.base_bundle_ids(base_bundle_ids))
     }

@@ -51,7 +51,7 @@ impl<'c> Snapshots<'c> {
     ///   carries `Retry-After`.
     /// - 422: `idempotency_key_reused`: the idempotency key is live for another request body. This is a
     ///   mistake of the caller.
-    /// - 401, 403, 413, 429, 500 and 503: as for every operation.
+    /// - 401, 403, 413, 429, 500 and 503: as for [every operation](crate#errors).
     pub fn create(
         &self,
         session_id: impl Into<SessionId>,
@@ -74,7 +74,7 @@ impl<'c> Snapshots<'c> {
     ///
     /// - 404: `code` null: no such object in this project. An object of another project answers in exactly
     ///   this way.
-    /// - 401, 403, 413, 429, 500 and 503: as for every operation.
+    /// - 401, 403, 413, 429, 500 and 503: as for [every operation](crate#errors).
     pub fn list(
         &self,
         session_id: impl Into<SessionId>,
@@ -97,7 +97,7 @@ impl<'c> Snapshots<'c> {
     ///
     /// - 404: `code` null: no such object in this project. An object of another project answers in exactly
     ///   this way.
-    /// - 401, 403, 413, 429, 500 and 503: as for every operation.
+    /// - 401, 403, 413, 429, 500 and 503: as for [every operation](crate#errors).
     pub fn retrieve(
         &self,
         session_id: impl Into<SessionId>,
@@ -143,11 +143,11 @@ impl CreateSnapshot {
         self
     }
 
-    /// The blocks in prompt order, free text such as `blk_…`, `art_…` or `evt_…`.
+    /// The blocks in prompt order, free text such as `blk_…`, `art_…` or `evt_…`, at most 10,000.
     ///
     /// An entry that starts with `art_` or `evt_` must exist in the project.
     ///
-    /// Default: `[]`.
+    /// At most 10000 items. Default: `[]`.
     #[must_use]
     pub fn ordered_block_manifest(
         mut self,
@@ -182,11 +182,11 @@ impl Call<'_, CreateSnapshot> {
         self.map(|endpoint| endpoint.prompt_compiler_revision(prompt_compiler_revision))
     }
 
-    /// The blocks in prompt order, free text such as `blk_…`, `art_…` or `evt_…`.
+    /// The blocks in prompt order, free text such as `blk_…`, `art_…` or `evt_…`, at most 10,000.
     ///
     /// An entry that starts with `art_` or `evt_` must exist in the project.
     ///
-    /// Default: `[]`.
+    /// At most 10000 items. Default: `[]`.
     pub fn ordered_block_manifest(
         self,
         ordered_block_manifest: impl IntoIterator<Item = impl Into<String>>,

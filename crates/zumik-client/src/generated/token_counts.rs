@@ -42,7 +42,7 @@ impl<'c> TokenCounts<'c> {
     ///   running. Repeat it with the same key and body after `Retry-After`.
     /// - 422: `idempotency_key_reused`: the idempotency key is live for another request body. This is a
     ///   mistake of the caller.
-    /// - 401, 403, 413, 429, 500 and 503: as for every operation.
+    /// - 401, 403, 413, 429, 500 and 503: as for [every operation](crate#errors).
     pub fn create(&self, input: impl Into<String>) -> Call<'c, CountTokens> {
         Call::new(self.client, CountTokens::new(input))
     }

@@ -38,7 +38,7 @@ impl<'c> Usage<'c> {
     ///
     /// - 400: `code` null: the body or a parameter is malformed, missing, of the wrong type or out of range,
     ///   or a referenced id does not exist in the project. `param` names the first offending field.
-    /// - 401, 403, 413, 429, 500 and 503: as for every operation.
+    /// - 401, 403, 413, 429, 500 and 503: as for [every operation](crate#errors).
     pub fn retrieve(&self) -> Call<'c, RetrieveUsage> {
         Call::new(self.client, RetrieveUsage::new())
     }

@@ -41,6 +41,13 @@ async fn the_first_field_in_the_order_of_the_table_is_named() {
             json!({ "artifact_type": "policy", "content": "a", "metadata": "b", "retention_class": "c" }),
             "retention_class",
         ),
+        (
+            "/v2/artifacts",
+            json!({
+                "artifact_type": "policy", "content": "a", "content_media_type": format!("text/{}", "x".repeat(251))
+            }),
+            "content_media_type",
+        ),
         ("/v2/bundles", json!({ "bundle_type": 1, "items": [] }), "bundle_type"),
         ("/v2/bundles", json!({ "items": [{ "artifact_id": "bnd_x", "role": 1 }] }), "items[0].artifact_id"),
         ("/v2/bundles", json!({ "items": [null] }), "items[0]"),

@@ -80,7 +80,9 @@ async fn a_release_needs_the_scope_admin_and_right_targets() {
         (with("alias", json!("x".repeat(65))), "alias"),
         (with("policy_revision", json!(7)), "policy_revision"),
         (with("policy_revision", json!("")), "policy_revision"),
+        (with("policy_revision", json!("x".repeat(257))), "policy_revision"),
         (with("capability_manifest_revision", json!([])), "capability_manifest_revision"),
+        (with("capability_manifest_revision", json!("x".repeat(257))), "capability_manifest_revision"),
         (with("targets", json!(null)), "targets"),
         (with("targets", json!([])), "targets"),
         (with("targets", json!(vec![target(json!(1)); 17])), "targets"),
@@ -93,7 +95,9 @@ async fn a_release_needs_the_scope_admin_and_right_targets() {
         (first("provider", json!("")), "targets[0].provider"),
         (first("provider", json!("x".repeat(257))), "targets[0].provider"),
         (first("model", json!(1)), "targets[0].model"),
+        (first("model", json!("é".repeat(129))), "targets[0].model"),
         (first("model_revision", json!("")), "targets[0].model_revision"),
+        (first("model_revision", json!("x".repeat(257))), "targets[0].model_revision"),
     ] {
         host.post("/v2/model-aliases", body).await.refused(400, "", param);
     }

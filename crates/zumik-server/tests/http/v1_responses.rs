@@ -264,4 +264,14 @@ async fn a_session_in_the_header_comes_before_the_input() {
         let answer = host.post_with("/v1/responses", body, &[("Agent-Session-Ref", unknown)]).await;
         answer.refused(400, "", "Agent-Session-Ref");
     }
+    host.make(&format!("/v2/sessions/{session}"), json!({ "status": "archived" })).await;
+    for path in ["/v1/responses", "/v1/responses/input_tokens", "/v1/responses/compact"] {
+        for (session, status, code, param) in
+            [("ses_none", 400, "", "Agent-Session-Ref"), (session.as_str(), 409, "session_not_active", "")]
+        {
+            let body = json!({ "model": "auto", "input": "Hi" });
+            let answer = host.post_with(path, body, &[("Agent-Session-Ref", session)]).await;
+            answer.refused(status, code, param);
+        }
+    }
 }

@@ -10,6 +10,9 @@ use crate::{BranchId, BundleId, Extra, Qos, SessionId};
 /// Wishes about how to serve a request, never guarantees.
 ///
 /// Every section is optional, and unknown members are ignored.
+///
+/// `zumik-server` acts on `qos` and `routing`. It checks the other sections, keeps them in stored
+/// hints, and does nothing else with them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
 pub struct AgentHints {
@@ -20,15 +23,17 @@ pub struct AgentHints {
     pub version: Option<String>,
     /// Where the request belongs.
     ///
-    /// It is lineage only and does not change the prompt.
+    /// It does not change the prompt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<HintSession>,
     /// The state the request builds on.
     ///
-    /// It is lineage only and does not change the prompt.
+    /// It does not change the prompt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<HintState>,
     /// How caches should be used.
+    ///
+    /// `zumik-server` sends no cache directives.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reuse: Option<HintReuse>,
     /// Service quality asked for.
@@ -43,7 +48,7 @@ pub struct AgentHints {
     pub routing: Option<HintRouting>,
     /// What a repeat would do.
     ///
-    /// It is recorded only.
+    /// It changes nothing about how the request is served.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub safety: Option<HintSafety>,
     /// Members that this version does not know.
@@ -77,7 +82,7 @@ impl AgentHints {
 
     /// Where the request belongs.
     ///
-    /// It is lineage only and does not change the prompt.
+    /// It does not change the prompt.
     #[must_use]
     pub fn session(mut self, session: impl Into<HintSession>) -> Self {
         self.session = Some(session.into());
@@ -86,7 +91,7 @@ impl AgentHints {
 
     /// The state the request builds on.
     ///
-    /// It is lineage only and does not change the prompt.
+    /// It does not change the prompt.
     #[must_use]
     pub fn state(mut self, state: impl Into<HintState>) -> Self {
         self.state = Some(state.into());
@@ -94,6 +99,8 @@ impl AgentHints {
     }
 
     /// How caches should be used.
+    ///
+    /// `zumik-server` sends no cache directives.
     #[must_use]
     pub fn reuse(mut self, reuse: impl Into<HintReuse>) -> Self {
         self.reuse = Some(reuse.into());
@@ -120,7 +127,7 @@ impl AgentHints {
 
     /// What a repeat would do.
     ///
-    /// It is recorded only.
+    /// It changes nothing about how the request is served.
     #[must_use]
     pub fn safety(mut self, safety: impl Into<HintSafety>) -> Self {
         self.safety = Some(safety.into());
@@ -289,10 +296,12 @@ impl Default for HintReuse {
 }
 
 /// Whether reuse is wanted.
+///
+/// `zumik-server` sends no cache directives, so none of them has an effect.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ReusePreference {
-    /// `bypass`: provider cache directives are turned off for the request.
+    /// `bypass`: caches should not be used.
     Bypass,
     /// `allow`: caches may be used.
     Allow,

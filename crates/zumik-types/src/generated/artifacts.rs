@@ -23,9 +23,9 @@ pub struct CreateArtifactRequest {
     ///
     /// Not empty.
     pub content: String,
-    /// IANA media type of the content, `type/subtype`.
+    /// IANA media type of the content, `type/subtype`, of at most 255 characters.
     ///
-    /// Default: `text/plain`.
+    /// At most 255 characters. Default: `text/plain`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content_media_type: Option<String>,
     /// How long the content may live.
@@ -58,9 +58,9 @@ impl CreateArtifactRequest {
         }
     }
 
-    /// IANA media type of the content, `type/subtype`.
+    /// IANA media type of the content, `type/subtype`, of at most 255 characters.
     ///
-    /// Default: `text/plain`.
+    /// At most 255 characters. Default: `text/plain`.
     #[must_use]
     pub fn content_media_type(mut self, content_media_type: impl Into<String>) -> Self {
         self.content_media_type = Some(content_media_type.into());
@@ -152,7 +152,8 @@ pub enum RetentionClass {
     Ephemeral,
     /// `standard`: stays until deleted or purged.
     Standard,
-    /// `extended`: stays until deleted or purged; providers are asked for their extended cache lifetime.
+    /// `extended`: stays until deleted or purged, and is meant to be cached for long. `zumik-server` sends
+    /// no cache directives.
     Extended,
     /// A value that this version does not know, kept as it was read.
     Unrecognized(String),

@@ -16,9 +16,9 @@ pub struct CreateBundleRequest {
     /// Default: `agent_prefix`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bundle_type: Option<String>,
-    /// The artifacts in prompt order, at least one.
+    /// The artifacts in prompt order, from 1 to 1,000.
     ///
-    /// Not empty.
+    /// From 1 to 1000 items.
     pub items: Vec<BundleItem>,
     /// Members that this version does not know.
     #[serde(flatten)]

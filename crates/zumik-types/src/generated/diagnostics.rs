@@ -345,42 +345,42 @@ pub struct ReuseComponents {
     ///
     /// Weight 0.35.
     ///
-    /// At most 1. Inferred, not documented.
+    /// From 0 to 1. Inferred, not documented.
     #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub opportunity_ratio: f64,
     /// How often a prefix comes back.
     ///
     /// Weight 0.20.
     ///
-    /// At most 1. Inferred, not documented.
+    /// From 0 to 1. Inferred, not documented.
     #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub recurrence_score: f64,
     /// Whether it comes back while caches still hold it.
     ///
     /// Weight 0.15.
     ///
-    /// At most 1. Inferred, not documented.
+    /// From 0 to 1. Inferred, not documented.
     #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub retention_locality: f64,
     /// How much of the latency is time to the first token.
     ///
     /// Weight 0.15.
     ///
-    /// At most 1. Inferred, not documented.
+    /// From 0 to 1. Inferred, not documented.
     #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub ttft_sensitivity: f64,
     /// Share of the requests that belong to longer sessions.
     ///
     /// Weight 0.10.
     ///
-    /// At most 1. Inferred, not documented.
+    /// From 0 to 1. Inferred, not documented.
     #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub session_continuity: f64,
     /// How much payload is sent again.
     ///
     /// Weight 0.05.
     ///
-    /// At most 1. Inferred, not documented.
+    /// From 0 to 1. Inferred, not documented.
     #[serde(default = "crate::lenient::Absent::absent", deserialize_with = "crate::lenient::or_absent")]
     pub payload_redundancy: f64,
     /// Members that this version does not know.

@@ -12,14 +12,11 @@ use crate::{BranchId, EventId, Extra, ObjectType, Patch, SessionId};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
 pub struct AppendEventRequest {
-    /// Guard.
-    ///
-    /// Must equal the `version` of the branch.
+    /// The `version` that the branch must have, or nothing is appended: 409 `branch_version_conflict`.
     pub expected_version: u64,
-    /// Guard.
+    /// The head that the branch must have, or nothing is appended: 409 `branch_version_conflict`.
     ///
-    /// Must equal the head of the branch; `null` means that the branch must be empty. When absent, the head
-    /// is not checked.
+    /// `null` means that the branch must be empty. When absent, the head is not checked.
     #[serde(default, skip_serializing_if = "Patch::is_absent")]
     pub expected_head_event_id: Patch<EventId>,
     /// The event to append.
@@ -40,10 +37,9 @@ impl AppendEventRequest {
         }
     }
 
-    /// Guard.
+    /// The head that the branch must have, or nothing is appended: 409 `branch_version_conflict`.
     ///
-    /// Must equal the head of the branch; `null` means that the branch must be empty. When absent, the head
-    /// is not checked.
+    /// `null` means that the branch must be empty. When absent, the head is not checked.
     #[must_use]
     pub fn expected_head_event_id(mut self, expected_head_event_id: impl Into<Patch<EventId>>) -> Self {
         self.expected_head_event_id = expected_head_event_id.into();

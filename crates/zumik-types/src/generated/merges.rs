@@ -19,16 +19,13 @@ pub struct MergeBranchRequest {
     ///
     /// Inferred, not documented.
     pub strategy: MergeStrategy,
-    /// Guard.
-    ///
-    /// Must equal the `version` of the target.
+    /// The `version` that the target must have, or nothing is merged: 409 `branch_version_conflict`.
     ///
     /// Inferred, not documented.
     pub expected_version: u64,
-    /// Guard.
+    /// The head that the target must have, or nothing is merged: 409 `branch_version_conflict`.
     ///
-    /// Must equal the head of the target; `null` means that the target must be empty. When absent, the head
-    /// is not checked.
+    /// `null` means that the target must be empty. When absent, the head is not checked.
     ///
     /// Inferred, not documented.
     #[serde(default, skip_serializing_if = "Patch::is_absent")]
@@ -63,10 +60,9 @@ impl MergeBranchRequest {
         }
     }
 
-    /// Guard.
+    /// The head that the target must have, or nothing is merged: 409 `branch_version_conflict`.
     ///
-    /// Must equal the head of the target; `null` means that the target must be empty. When absent, the head
-    /// is not checked.
+    /// `null` means that the target must be empty. When absent, the head is not checked.
     ///
     /// Inferred, not documented.
     #[must_use]

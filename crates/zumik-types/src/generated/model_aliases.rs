@@ -90,15 +90,15 @@ pub struct CreateModelAliasRequest {
     ///
     /// From 1 to 16 items. Inferred, not documented.
     pub targets: Vec<NewModelTarget>,
-    /// Revision of the routing policy; the one of the release before when absent, `policy_1` for a new
-    /// alias.
+    /// Revision of the routing policy, at most 256 bytes; the one of the release before when absent,
+    /// `policy_1` for a new alias.
     ///
-    /// Inferred, not documented.
+    /// From 1 to 256 characters. Inferred, not documented.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy_revision: Option<String>,
-    /// Revision of the capability manifest; the server's present one when absent.
+    /// Revision of the capability manifest, at most 256 bytes; the server's present one when absent.
     ///
-    /// Inferred, not documented.
+    /// From 1 to 256 characters. Inferred, not documented.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capability_manifest_revision: Option<String>,
     /// Members that this version does not know.
@@ -121,19 +121,19 @@ impl CreateModelAliasRequest {
         }
     }
 
-    /// Revision of the routing policy; the one of the release before when absent, `policy_1` for a new
-    /// alias.
+    /// Revision of the routing policy, at most 256 bytes; the one of the release before when absent,
+    /// `policy_1` for a new alias.
     ///
-    /// Inferred, not documented.
+    /// From 1 to 256 characters. Inferred, not documented.
     #[must_use]
     pub fn policy_revision(mut self, policy_revision: impl Into<String>) -> Self {
         self.policy_revision = Some(policy_revision.into());
         self
     }
 
-    /// Revision of the capability manifest; the server's present one when absent.
+    /// Revision of the capability manifest, at most 256 bytes; the server's present one when absent.
     ///
-    /// Inferred, not documented.
+    /// From 1 to 256 characters. Inferred, not documented.
     #[must_use]
     pub fn capability_manifest_revision(mut self, capability_manifest_revision: impl Into<String>) -> Self {
         self.capability_manifest_revision = Some(capability_manifest_revision.into());
@@ -145,22 +145,24 @@ impl CreateModelAliasRequest {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
 pub struct NewModelTarget {
-    /// The provider.
+    /// The provider, at most 256 bytes.
     ///
-    /// Inferred, not documented.
+    /// On a server with upstreams it is the name of one.
+    ///
+    /// From 1 to 256 characters. Inferred, not documented.
     pub provider: String,
-    /// The provider's name of the model.
+    /// The provider's name of the model, at most 256 bytes.
     ///
-    /// Inferred, not documented.
+    /// From 1 to 256 characters. Inferred, not documented.
     pub model: String,
     /// Who runs it and who pays for it.
     ///
     /// Default: `managed_provider`. Inferred, not documented.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub execution_profile: Option<ExecutionProfile>,
-    /// Revision of the model.
+    /// Revision of the model, at most 256 bytes.
     ///
-    /// Inferred, not documented.
+    /// From 1 to 256 characters. Inferred, not documented.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model_revision: Option<String>,
     /// Share of the traffic in percent.
@@ -197,9 +199,9 @@ impl NewModelTarget {
         self
     }
 
-    /// Revision of the model.
+    /// Revision of the model, at most 256 bytes.
     ///
-    /// Inferred, not documented.
+    /// From 1 to 256 characters. Inferred, not documented.
     #[must_use]
     pub fn model_revision(mut self, model_revision: impl Into<String>) -> Self {
         self.model_revision = Some(model_revision.into());

@@ -12,9 +12,9 @@ use crate::{BranchId, BundleId, Extra, ObjectType, ProjectId, SessionId};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
 pub struct CreateSessionRequest {
-    /// Bundles of the project, in prompt order.
+    /// Bundles of the project, in prompt order, at most 100.
     ///
-    /// Default: `[]`.
+    /// At most 100 items. Default: `[]`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base_bundle_ids: Option<Vec<BundleId>>,
     /// Members that this version does not know.
@@ -28,9 +28,9 @@ impl CreateSessionRequest {
         Self { base_bundle_ids: None, extra: Extra::new() }
     }
 
-    /// Bundles of the project, in prompt order.
+    /// Bundles of the project, in prompt order, at most 100.
     ///
-    /// Default: `[]`.
+    /// At most 100 items. Default: `[]`.
     #[must_use]
     pub fn base_bundle_ids(mut self, base_bundle_ids: impl IntoIterator<Item = impl Into<BundleId>>) -> Self {
         self.base_bundle_ids = Some(base_bundle_ids.into_iter().map(Into::into).collect());

@@ -18,11 +18,11 @@ pub struct CreateSnapshotRequest {
     /// Default: `pc_1`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prompt_compiler_revision: Option<String>,
-    /// The blocks in prompt order, free text such as `blk_…`, `art_…` or `evt_…`.
+    /// The blocks in prompt order, free text such as `blk_…`, `art_…` or `evt_…`, at most 10,000.
     ///
     /// An entry that starts with `art_` or `evt_` must exist in the project.
     ///
-    /// Default: `[]`.
+    /// At most 10000 items. Default: `[]`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ordered_block_manifest: Option<Vec<String>>,
     /// Members that this version does not know.
@@ -47,11 +47,11 @@ impl CreateSnapshotRequest {
         self
     }
 
-    /// The blocks in prompt order, free text such as `blk_…`, `art_…` or `evt_…`.
+    /// The blocks in prompt order, free text such as `blk_…`, `art_…` or `evt_…`, at most 10,000.
     ///
     /// An entry that starts with `art_` or `evt_` must exist in the project.
     ///
-    /// Default: `[]`.
+    /// At most 10000 items. Default: `[]`.
     #[must_use]
     pub fn ordered_block_manifest(
         mut self,

@@ -38,6 +38,8 @@ pub struct StoredAgentHints {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<HintState>,
     /// How caches should be used.
+    ///
+    /// `zumik-server` sends no cache directives.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reuse: Option<HintReuse>,
     /// Service quality asked for.

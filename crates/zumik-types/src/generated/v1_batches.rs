@@ -33,6 +33,8 @@ pub struct CreateBatchRequest {
     /// The caller's own JSON object.
     ///
     /// It is echoed.
+    ///
+    /// Default: `{}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<JsonObject>,
     /// Members that this version does not know.
@@ -66,6 +68,8 @@ impl CreateBatchRequest {
     /// The caller's own JSON object.
     ///
     /// It is echoed.
+    ///
+    /// Default: `{}`.
     #[must_use]
     pub fn metadata(mut self, metadata: JsonObject) -> Self {
         self.metadata = Some(metadata);

@@ -32,12 +32,12 @@ pub struct CreateChatCompletionRequest {
     pub stream: Option<bool>,
     /// What the stream contains.
     ///
-    /// Only with `stream: true`.
+    /// A request without `stream: true` must not have it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stream_options: Option<ChatStreamOptions>,
     /// Sampling temperature; the provider's default when absent.
     ///
-    /// At most 2.
+    /// From 0 to 2.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub temperature: Option<f64>,
     /// Probability mass to sample from.
@@ -275,7 +275,7 @@ impl CreateChatCompletionRequest {
 
     /// What the stream contains.
     ///
-    /// Only with `stream: true`.
+    /// A request without `stream: true` must not have it.
     #[must_use]
     pub fn stream_options(mut self, stream_options: impl Into<ChatStreamOptions>) -> Self {
         self.stream_options = Some(stream_options.into());
@@ -284,7 +284,7 @@ impl CreateChatCompletionRequest {
 
     /// Sampling temperature; the provider's default when absent.
     ///
-    /// At most 2.
+    /// From 0 to 2.
     #[must_use]
     pub fn temperature(mut self, temperature: f64) -> Self {
         self.temperature = Some(temperature);

@@ -211,7 +211,8 @@ impl ChatUserMessage {
 pub struct ChatAssistantMessage {
     /// The answer.
     ///
-    /// It may be missing or `null` only beside `tool_calls`.
+    /// It may be missing or `null` only beside `tool_calls`, `refusal` or `audio`, or beside the
+    /// `function_call` of OpenAI's older protocol.
     #[serde(default)]
     pub content: Option<ChatContent>,
     /// What the model said instead of an answer.
@@ -249,7 +250,8 @@ impl ChatAssistantMessage {
 
     /// The answer.
     ///
-    /// It may be missing or `null` only beside `tool_calls`.
+    /// It may be missing or `null` only beside `tool_calls`, `refusal` or `audio`, or beside the
+    /// `function_call` of OpenAI's older protocol.
     #[must_use]
     pub fn content(mut self, content: impl Into<ChatContent>) -> Self {
         self.content = Some(content.into());
@@ -369,25 +371,15 @@ pub struct ChatFunctionMessage {
     /// What the function returned.
     ///
     /// Inferred, not documented.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub content: Option<ChatContent>,
+    pub content: ChatContent,
     /// Members that this version does not know.
     #[serde(flatten)]
     pub extra: Extra,
 }
 
 impl ChatFunctionMessage {
-    /// With what is required; setters add the rest.
-    pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), content: None, extra: Extra::new() }
-    }
-
-    /// What the function returned.
-    ///
-    /// Inferred, not documented.
-    #[must_use]
-    pub fn content(mut self, content: impl Into<ChatContent>) -> Self {
-        self.content = Some(content.into());
-        self
+    /// With everything there is.
+    pub fn new(name: impl Into<String>, content: impl Into<ChatContent>) -> Self {
+        Self { name: name.into(), content: content.into(), extra: Extra::new() }
     }
 }

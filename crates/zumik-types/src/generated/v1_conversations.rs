@@ -16,7 +16,9 @@ use crate::{ConversationId, Extra, JsonObject, ObjectType};
 pub struct CreateConversationRequest {
     /// The caller's own JSON object.
     ///
-    /// It is stored and echoed; `{}` when absent.
+    /// It is stored and echoed.
+    ///
+    /// Default: `{}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<JsonObject>,
     /// Members that this version does not know.
@@ -32,7 +34,9 @@ impl CreateConversationRequest {
 
     /// The caller's own JSON object.
     ///
-    /// It is stored and echoed; `{}` when absent.
+    /// It is stored and echoed.
+    ///
+    /// Default: `{}`.
     #[must_use]
     pub fn metadata(mut self, metadata: JsonObject) -> Self {
         self.metadata = Some(metadata);

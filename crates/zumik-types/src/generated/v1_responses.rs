@@ -35,9 +35,9 @@ pub struct CreateV1ResponseRequest {
     /// Default: `false`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stream: Option<bool>,
-    /// OpenAI's settings for streams.
+    /// OpenAI's settings for streams, for requests with `stream: true`.
     ///
-    /// Only with `stream: true`. Forwarded.
+    /// Forwarded.
     ///
     /// Inferred, not documented.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -100,7 +100,7 @@ pub struct CreateV1ResponseRequest {
     ///
     /// Forwarded.
     ///
-    /// Inferred, not documented.
+    /// At least 1. Inferred, not documented.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_output_tokens: Option<u64>,
     /// Upper bound of calls of the provider's own tools.
@@ -252,9 +252,9 @@ impl CreateV1ResponseRequest {
         self
     }
 
-    /// OpenAI's settings for streams.
+    /// OpenAI's settings for streams, for requests with `stream: true`.
     ///
-    /// Only with `stream: true`. Forwarded.
+    /// Forwarded.
     ///
     /// Inferred, not documented.
     #[must_use]
@@ -353,7 +353,7 @@ impl CreateV1ResponseRequest {
     ///
     /// Forwarded.
     ///
-    /// Inferred, not documented.
+    /// At least 1. Inferred, not documented.
     #[must_use]
     pub fn max_output_tokens(mut self, max_output_tokens: u64) -> Self {
         self.max_output_tokens = Some(max_output_tokens);

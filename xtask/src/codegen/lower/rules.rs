@@ -2,14 +2,18 @@
 
 use crate::codegen::document::Fields;
 use crate::codegen::error::Result;
+use crate::codegen::ir::Type;
 
-/// Reads the keywords of defaults and limits.
-pub(super) fn rules(fields: &Fields<'_>) -> Result<Vec<String>> {
+/// Reads the keywords of defaults and limits of a value of this type.
+pub(super) fn rules(fields: &Fields<'_>, ty: &Type) -> Result<Vec<String>> {
     let mut rules = Vec::new();
     let number = |name| fields.get(name).map(|node| node.raw().to_json());
-    rules.extend(range(number("minimum"), number("maximum"), ""));
-    rules.extend(range(number("minLength"), number("maxLength"), " characters"));
-    rules.extend(range(number("minItems"), number("maxItems"), " items"));
+    // That a count is not negative goes without saying.
+    let counted = |name| number(name).filter(|least| least != "0");
+    let least = if matches!(ty, Type::F64 | Type::I64) { number("minimum") } else { counted("minimum") };
+    rules.extend(range(least, number("maximum"), ""));
+    rules.extend(range(counted("minLength"), number("maxLength"), " characters"));
+    rules.extend(range(counted("minItems"), number("maxItems"), " items"));
     if let Some(pattern) = fields.text("pattern")? {
         rules.push(format!("Matches `{pattern}`."));
     }
@@ -28,7 +32,6 @@ pub(super) fn rules(fields: &Fields<'_>) -> Result<Vec<String>> {
 
 fn range(least: Option<String>, most: Option<String>, unit: &str) -> Option<String> {
     let counted = !unit.is_empty();
-    let least = least.filter(|least| least != "0");
     Some(match (least, most) {
         (None, None) => return None,
         (Some(least), None) if counted && least == "1" => "Not empty.".to_owned(),

@@ -97,7 +97,7 @@ impl<'d> Lowering<'d> {
         description: Option<&str>,
     ) -> Result<Shape> {
         let mut shape = self.bare_shape(fields, name, description)?;
-        shape.rules.extend(rules(fields)?);
+        shape.rules.extend(rules(fields, &shape.ty)?);
         shape.sensitive |= fields.flag("x-sensitive")?;
         Ok(shape)
     }

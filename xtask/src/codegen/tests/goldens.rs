@@ -78,6 +78,28 @@ fn the_four_combinations_of_required_and_nullable_in_a_request() {
 }
 
 #[test]
+fn a_lower_limit_of_zero_is_told_where_a_value_could_be_negative() {
+    let schemas = "
+    Thing:
+      type: object
+      description: A thing.
+      required: [count, money, share, heat, names]
+      properties:
+        count: { type: integer, minimum: 0, maximum: 9, description: A count. }
+        money: { type: integer, format: int64, minimum: 0, description: Money. }
+        share: { type: number, minimum: 0, maximum: 2, description: A share. }
+        heat: { type: number, maximum: 2, description: Heat. }
+        names: { type: array, items: { type: string }, minItems: 0, maxItems: 3, description: Names. }
+";
+    let text = file(&with_schemas(schemas), TYPES);
+    let rules =
+        text.lines().map(str::trim).filter(|line| line.contains("/// From") || line.contains("/// At "));
+    let expected =
+        ["/// At most 9.", "/// At least 0.", "/// From 0 to 2.", "/// At most 2.", "/// At most 3 items."];
+    assert_eq!(rules.collect::<Vec<_>>(), expected);
+}
+
+#[test]
 fn an_answer_is_read_leniently_where_it_is_inferred_or_services_are_careless() {
     let schemas = "
     Answer:

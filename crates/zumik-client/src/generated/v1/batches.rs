@@ -40,7 +40,7 @@ impl<'c> Batches<'c> {
     ///   running. Repeat it with the same key and body after `Retry-After`.
     /// - 422: `idempotency_key_reused`: the idempotency key is live for another request body. This is a
     ///   mistake of the caller.
-    /// - 401, 403, 413, 429, 500 and 503: as for every operation.
+    /// - 401, 403, 413, 429, 500 and 503: as for [every operation](crate#errors).
     pub fn create(
         &self,
         input_file_id: impl Into<FileId>,
@@ -64,7 +64,7 @@ impl<'c> Batches<'c> {
     ///
     /// - 400: `code` null: the body or a parameter is malformed, missing, of the wrong type or out of range,
     ///   or a referenced id does not exist in the project. `param` names the first offending field.
-    /// - 401, 403, 413, 429, 500 and 503: as for every operation.
+    /// - 401, 403, 413, 429, 500 and 503: as for [every operation](crate#errors).
     pub fn list(&self) -> Call<'c, ListBatches> {
         Call::new(self.client, ListBatches::new())
     }
@@ -79,7 +79,7 @@ impl<'c> Batches<'c> {
     ///
     /// - 404: `code` null: no such object in this project. An object of another project answers in exactly
     ///   this way.
-    /// - 401, 403, 413, 429, 500 and 503: as for every operation.
+    /// - 401, 403, 413, 429, 500 and 503: as for [every operation](crate#errors).
     pub fn retrieve(&self, batch_id: impl Into<BatchId>) -> Call<'c, RetrieveBatch> {
         Call::new(self.client, RetrieveBatch::new(batch_id))
     }
@@ -105,7 +105,7 @@ impl<'c> Batches<'c> {
     ///   running. Only this one carries `Retry-After`.
     /// - 422: `idempotency_key_reused`: the idempotency key is live for another request body. This is a
     ///   mistake of the caller.
-    /// - 401, 403, 413, 429, 500 and 503: as for every operation.
+    /// - 401, 403, 413, 429, 500 and 503: as for [every operation](crate#errors).
     pub fn cancel(&self, batch_id: impl Into<BatchId>) -> Call<'c, CancelBatch> {
         Call::new(self.client, CancelBatch::new(batch_id))
     }
@@ -139,6 +139,8 @@ impl CreateBatch {
     /// The caller's own JSON object.
     ///
     /// It is echoed.
+    ///
+    /// Default: `{}`.
     #[must_use]
     pub fn metadata(mut self, metadata: JsonObject) -> Self {
         self.body = self.body.metadata(metadata);
@@ -178,6 +180,8 @@ impl Call<'_, CreateBatch> {
     /// The caller's own JSON object.
     ///
     /// It is echoed.
+    ///
+    /// Default: `{}`.
     pub fn metadata(self, metadata: JsonObject) -> Self {
         self.map(|endpoint| endpoint.metadata(metadata))
     }

@@ -38,7 +38,7 @@ impl<'c> Conversations<'c> {
     ///   running. Repeat it with the same key and body after `Retry-After`.
     /// - 422: `idempotency_key_reused`: the idempotency key is live for another request body. This is a
     ///   mistake of the caller.
-    /// - 401, 403, 413, 429, 500 and 503: as for every operation.
+    /// - 401, 403, 413, 429, 500 and 503: as for [every operation](crate#errors).
     pub fn create(&self) -> Call<'c, CreateConversation> {
         Call::new(self.client, CreateConversation::new())
     }
@@ -56,7 +56,7 @@ impl<'c> Conversations<'c> {
     ///
     /// - 404: `code` null: no such object in this project. An object of another project answers in exactly
     ///   this way.
-    /// - 401, 403, 413, 429, 500 and 503: as for every operation.
+    /// - 401, 403, 413, 429, 500 and 503: as for [every operation](crate#errors).
     pub fn retrieve(&self, conversation_id: impl Into<ConversationId>) -> Call<'c, RetrieveConversation> {
         Call::new(self.client, RetrieveConversation::new(conversation_id))
     }
@@ -74,7 +74,7 @@ impl<'c> Conversations<'c> {
     ///
     /// - 404: `code` null: no such object in this project. An object of another project answers in exactly
     ///   this way.
-    /// - 401, 403, 413, 429, 500 and 503: as for every operation.
+    /// - 401, 403, 413, 429, 500 and 503: as for [every operation](crate#errors).
     pub fn delete(&self, conversation_id: impl Into<ConversationId>) -> Call<'c, DeleteConversation> {
         Call::new(self.client, DeleteConversation::new(conversation_id))
     }
@@ -96,7 +96,9 @@ impl CreateConversation {
 
     /// The caller's own JSON object.
     ///
-    /// It is stored and echoed; `{}` when absent.
+    /// It is stored and echoed.
+    ///
+    /// Default: `{}`.
     #[must_use]
     pub fn metadata(mut self, metadata: JsonObject) -> Self {
         self.body = self.body.metadata(metadata);
@@ -132,7 +134,9 @@ impl Endpoint for CreateConversation {
 impl Call<'_, CreateConversation> {
     /// The caller's own JSON object.
     ///
-    /// It is stored and echoed; `{}` when absent.
+    /// It is stored and echoed.
+    ///
+    /// Default: `{}`.
     pub fn metadata(self, metadata: JsonObject) -> Self {
         self.map(|endpoint| endpoint.metadata(metadata))
     }

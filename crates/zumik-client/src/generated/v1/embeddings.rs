@@ -26,12 +26,15 @@ impl<'c> Embedder<'c> {
     /// A model name that is a live alias resolves to one target of its active release; any other name is
     /// passed to the upstream unchanged.
     ///
-    /// Without a provider that offers embeddings, or when it fails, the vectors are made by the server
-    /// itself, with `Agent-Execution-Mode: placeholder`: a pure function of the text, of unit length, with
-    /// `dimensions` entries or 256. They say nothing about meaning.
+    /// Without an upstream the vectors are made by the server itself, with
+    /// `Agent-Execution-Mode: placeholder`: a pure function of the text, of unit length, with `dimensions`
+    /// entries or 256. They say nothing about meaning, so they never stand in for a provider that fails:
+    /// that is 502 `provider_error`.
     ///
-    /// Answers 400 when `input` is empty or holds an empty text, and when a list of token numbers meets no
-    /// upstream.
+    /// Answers 400 when `input` is empty or holds an empty text, when a list of token numbers meets no
+    /// upstream, and when `Agent-Session-Ref` names no session of the project; 409 `session_not_active`
+    /// when it names one that is archived or tombstoned. A provider's own 4xx answer to the request is
+    /// passed on with its status and error members.
     ///
     /// `POST /v1/embeddings`, scope `inference`. Source: `v1.md#post-v1embeddings`.
     ///
@@ -40,16 +43,24 @@ impl<'c> Embedder<'c> {
     /// - 400: `code` null: the body or a parameter is malformed, missing, of the wrong type or out of range,
     ///   or a referenced id does not exist in the project. `param` names the first offending field.
     /// - 402: `credits_required`: the prepaid balance of the project is empty.
+    /// - 403: `insufficient_scope`: the key lacks the scope that the operation needs. `region_not_allowed`:
+    ///   no target of the model runs in a region that the hints of the request allow. It is decided before
+    ///   any provider call.
     /// - 404: `code` null: the model does not exist.
-    /// - 409: `code` null, `type` `idempotency_conflict`: a request with the same idempotency key is still
-    ///   running. Repeat it with the same key and body after `Retry-After`.
+    /// - 409: `session_not_active`: the session is archived or tombstoned. `code` null, `type`
+    ///   `idempotency_conflict`: a request with the same idempotency key is still running. Only this one
+    ///   carries `Retry-After`.
     /// - 422: `idempotency_key_reused`: the idempotency key is live for another request body. This is a
     ///   mistake of the caller.
     /// - 429: `rate_limit_exceeded`, `type` `rate_limit_error`: a throughput limit. Wait at least
     ///   `Retry-After` seconds. `quota_exceeded`, `type` `insufficient_quota`: the monthly budget of the
     ///   project, or the budget of the key, is used up. There is no `Retry-After`, and waiting does not
     ///   help.
-    /// - 401, 403, 413, 500 and 503: as for every operation.
+    /// - 502: `provider_error`: every permitted path to a provider failed, or the provider refused the
+    ///   credential.
+    /// - 504: `deadline_exceeded`: the provider call passed the QoS deadline and was aborted. It is never
+    ///   charged, and repeating it needs a new deadline.
+    /// - 401, 413, 500 and 503: as for [every operation](crate#errors).
     pub fn create(
         &self,
         model: impl Into<String>,

@@ -36,7 +36,7 @@ impl<'c> Files<'c> {
     ///
     /// - 400: `code` null: the body or a parameter is malformed, missing, of the wrong type or out of range,
     ///   or a referenced id does not exist in the project. `param` names the first offending field.
-    /// - 401, 403, 413, 429, 500 and 503: as for every operation.
+    /// - 401, 403, 413, 429, 500 and 503: as for [every operation](crate#errors).
     pub fn list(&self) -> Call<'c, ListFiles> {
         Call::new(self.client, ListFiles::new())
     }
@@ -53,7 +53,7 @@ impl<'c> Files<'c> {
     ///
     /// - 404: `code` null: no such object in this project. An object of another project answers in exactly
     ///   this way.
-    /// - 401, 403, 413, 429, 500 and 503: as for every operation.
+    /// - 401, 403, 413, 429, 500 and 503: as for [every operation](crate#errors).
     pub fn retrieve(&self, file_id: impl Into<FileId>) -> Call<'c, RetrieveFile> {
         Call::new(self.client, RetrieveFile::new(file_id))
     }
@@ -72,7 +72,7 @@ impl<'c> Files<'c> {
     ///
     /// - 404: `code` null: no such object in this project. An object of another project answers in exactly
     ///   this way.
-    /// - 401, 403, 413, 429, 500 and 503: as for every operation.
+    /// - 401, 403, 413, 429, 500 and 503: as for [every operation](crate#errors).
     pub fn delete(&self, file_id: impl Into<FileId>) -> Call<'c, DeleteFile> {
         Call::new(self.client, DeleteFile::new(file_id))
     }
@@ -89,7 +89,7 @@ impl<'c> Files<'c> {
     ///
     /// - 404: `code` null: no such object in this project. An object of another project answers in exactly
     ///   this way.
-    /// - 401, 403, 413, 429, 500 and 503: as for every operation.
+    /// - 401, 403, 413, 429, 500 and 503: as for [every operation](crate#errors).
     pub fn content(&self, file_id: impl Into<FileId>) -> Call<'c, RetrieveFileContent> {
         Call::new(self.client, RetrieveFileContent::new(file_id))
     }

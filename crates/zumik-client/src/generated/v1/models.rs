@@ -27,7 +27,7 @@ impl<'c> Models<'c> {
     ///
     /// # Errors
     ///
-    /// - 401, 403, 413, 429, 500 and 503: as for every operation.
+    /// - 401, 403, 413, 429, 500 and 503: as for [every operation](crate#errors).
     pub fn list(&self) -> Call<'c, ListModels> {
         Call::new(self.client, ListModels::new())
     }
@@ -43,7 +43,7 @@ impl<'c> Models<'c> {
     /// # Errors
     ///
     /// - 404: `code` null: the model does not exist.
-    /// - 401, 403, 413, 429, 500 and 503: as for every operation.
+    /// - 401, 403, 413, 429, 500 and 503: as for [every operation](crate#errors).
     pub fn retrieve(&self, model_id: impl Into<String>) -> Call<'c, RetrieveModel> {
         Call::new(self.client, RetrieveModel::new(model_id))
     }

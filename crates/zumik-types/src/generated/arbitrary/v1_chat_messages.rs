@@ -111,7 +111,7 @@ impl Arbitrary for ChatFunctionMessage {
     type Strategy = BoxedStrategy<Self>;
 
     fn arbitrary_with((): ()) -> Self::Strategy {
-        (a::text(), a::optional(a::any::<ChatContent>()), a::extra())
+        (a::text(), a::any::<ChatContent>(), a::extra())
             .prop_map(|(name, content, extra)| Self { name, content, extra })
             .boxed()
     }

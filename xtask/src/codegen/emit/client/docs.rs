@@ -65,7 +65,7 @@ fn errors(operation: &Operation, common: &CommonErrors) -> Doc {
     let mut items: Vec<_> = own.iter().map(|error| item(&error.status, &error.description)).collect();
     let shared: Vec<_> = shared.iter().map(|error| error.status.as_str()).collect();
     if !shared.is_empty() {
-        items.push(format!("{}: as for every operation.", enumerate(&shared)));
+        items.push(format!("{}: as for [every operation](crate#errors).", enumerate(&shared)));
     }
     if items.is_empty() {
         return Doc::default();

@@ -248,9 +248,21 @@ impl<'a> Endpoint<'a> {
             let name = setter_name(field);
             let ty = types::setter_argument(&field.ty, field.presence, &name).ty;
             let change = quote!(self.body = self.body.#name(#name));
-            Setter { doc: fields::doc(field), name, ty, change }
+            Setter { doc: self.setter_doc(field), name, ty, change }
         });
         query.chain(body).collect()
+    }
+
+    /// The documentation of a member. A call has no setter for the member that asks for a stream.
+    fn setter_doc(&self, field: &Field) -> Doc {
+        let doc = fields::doc(field);
+        if !self.operation.streams || field.wire != STREAM_OPTIONS {
+            return doc;
+        }
+        doc.and(match self.usage {
+            Some(_) => "[`stream()`](Call::stream) asks for the stream, and without this for its usage too.",
+            None => "[`stream()`](Call::stream) asks for the stream.",
+        })
     }
 
     fn endpoint(&self) -> TokenStream {

@@ -35,11 +35,13 @@ impl CreateV1Response {
         self
     }
 
-    /// OpenAI's settings for streams.
+    /// OpenAI's settings for streams, for requests with `stream: true`.
     ///
-    /// Only with `stream: true`. Forwarded.
+    /// Forwarded.
     ///
     /// Inferred, not documented.
+    ///
+    /// [`stream()`](Call::stream) asks for the stream.
     #[must_use]
     pub fn stream_options(mut self, stream_options: JsonObject) -> Self {
         self.body = self.body.stream_options(stream_options);
@@ -136,7 +138,7 @@ impl CreateV1Response {
     ///
     /// Forwarded.
     ///
-    /// Inferred, not documented.
+    /// At least 1. Inferred, not documented.
     #[must_use]
     pub fn max_output_tokens(mut self, max_output_tokens: u64) -> Self {
         self.body = self.body.max_output_tokens(max_output_tokens);
@@ -329,11 +331,13 @@ impl Call<'_, CreateV1Response> {
         self.map(|endpoint| endpoint.instructions(instructions))
     }
 
-    /// OpenAI's settings for streams.
+    /// OpenAI's settings for streams, for requests with `stream: true`.
     ///
-    /// Only with `stream: true`. Forwarded.
+    /// Forwarded.
     ///
     /// Inferred, not documented.
+    ///
+    /// [`stream()`](Call::stream) asks for the stream.
     pub fn stream_options(self, stream_options: JsonObject) -> Self {
         self.map(|endpoint| endpoint.stream_options(stream_options))
     }
@@ -412,7 +416,7 @@ impl Call<'_, CreateV1Response> {
     ///
     /// Forwarded.
     ///
-    /// Inferred, not documented.
+    /// At least 1. Inferred, not documented.
     pub fn max_output_tokens(self, max_output_tokens: u64) -> Self {
         self.map(|endpoint| endpoint.max_output_tokens(max_output_tokens))
     }

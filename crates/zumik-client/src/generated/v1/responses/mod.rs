@@ -61,7 +61,8 @@ impl<'c> Responses<'c> {
     ///   or a referenced id does not exist in the project. `param` names the first offending field.
     /// - 402: `credits_required`: the prepaid balance of the project is empty.
     /// - 403: `insufficient_scope`: the key lacks the scope that the operation needs. `region_not_allowed`:
-    ///   the resolved region is not allowed by the project. It is decided before any provider call.
+    ///   no target of the model runs in a region that the hints of the request allow. It is decided before
+    ///   any provider call.
     /// - 404: `model_not_found`: the model name is no alias and there is no upstream that could know it.
     ///   `param` is `model`.
     /// - 409: `session_not_active`: the session is archived or tombstoned. `code` null, `type`
@@ -77,7 +78,7 @@ impl<'c> Responses<'c> {
     ///   credential.
     /// - 504: `deadline_exceeded`: the provider call passed the QoS deadline and was aborted. It is never
     ///   charged, and repeating it needs a new deadline.
-    /// - 401, 413, 500 and 503: as for every operation.
+    /// - 401, 413, 500 and 503: as for [every operation](crate#errors).
     pub fn create(
         &self,
         model: impl Into<String>,
@@ -101,7 +102,7 @@ impl<'c> Responses<'c> {
     ///
     /// - 404: `code` null: no such object in this project. An object of another project answers in exactly
     ///   this way.
-    /// - 401, 403, 413, 429, 500 and 503: as for every operation.
+    /// - 401, 403, 413, 429, 500 and 503: as for [every operation](crate#errors).
     pub fn retrieve(&self, response_id: impl Into<V1ResponseId>) -> Call<'c, RetrieveV1Response> {
         Call::new(self.client, RetrieveV1Response::new(response_id))
     }
@@ -117,7 +118,7 @@ impl<'c> Responses<'c> {
     ///
     /// - 404: `code` null: no such object in this project. An object of another project answers in exactly
     ///   this way.
-    /// - 401, 403, 413, 429, 500 and 503: as for every operation.
+    /// - 401, 403, 413, 429, 500 and 503: as for [every operation](crate#errors).
     pub fn delete(&self, response_id: impl Into<V1ResponseId>) -> Call<'c, DeleteV1Response> {
         Call::new(self.client, DeleteV1Response::new(response_id))
     }
@@ -141,7 +142,7 @@ impl<'c> Responses<'c> {
     ///   running. Repeat it with the same key and body after `Retry-After`.
     /// - 422: `idempotency_key_reused`: the idempotency key is live for another request body. This is a
     ///   mistake of the caller.
-    /// - 401, 403, 413, 429, 500 and 503: as for every operation.
+    /// - 401, 403, 413, 429, 500 and 503: as for [every operation](crate#errors).
     pub fn cancel(&self, response_id: impl Into<V1ResponseId>) -> Call<'c, CancelV1Response> {
         Call::new(self.client, CancelV1Response::new(response_id))
     }
@@ -164,7 +165,7 @@ impl<'c> Responses<'c> {
     ///   or a referenced id does not exist in the project. `param` names the first offending field.
     /// - 404: `code` null: no such object in this project. An object of another project answers in exactly
     ///   this way.
-    /// - 401, 403, 413, 429, 500 and 503: as for every operation.
+    /// - 401, 403, 413, 429, 500 and 503: as for [every operation](crate#errors).
     pub fn input_items(&self, response_id: impl Into<V1ResponseId>) -> Call<'c, ListV1InputItems> {
         Call::new(self.client, ListV1InputItems::new(response_id))
     }
@@ -175,7 +176,8 @@ impl<'c> Responses<'c> {
     ///
     /// It is never charged.
     ///
-    /// Answers 400 when `input` is missing or malformed.
+    /// Answers 400 when `input` is missing or malformed, and when `Agent-Session-Ref` names no session of
+    /// the project; 409 `session_not_active` when it names one that is archived or tombstoned.
     ///
     /// `POST /v1/responses/input_tokens`, scope `inference`. Source: `v1.md#post-v1responsesinput_tokens`.
     ///
@@ -183,11 +185,12 @@ impl<'c> Responses<'c> {
     ///
     /// - 400: `code` null: the body or a parameter is malformed, missing, of the wrong type or out of range,
     ///   or a referenced id does not exist in the project. `param` names the first offending field.
-    /// - 409: `code` null, `type` `idempotency_conflict`: a request with the same idempotency key is still
-    ///   running. Repeat it with the same key and body after `Retry-After`.
+    /// - 409: `session_not_active`: the session is archived or tombstoned. `code` null, `type`
+    ///   `idempotency_conflict`: a request with the same idempotency key is still running. Only this one
+    ///   carries `Retry-After`.
     /// - 422: `idempotency_key_reused`: the idempotency key is live for another request body. This is a
     ///   mistake of the caller.
-    /// - 401, 403, 413, 429, 500 and 503: as for every operation.
+    /// - 401, 403, 413, 429, 500 and 503: as for [every operation](crate#errors).
     pub fn input_tokens(&self, input: impl Into<V1ResponseInput>) -> Call<'c, CountV1InputTokens> {
         Call::new(self.client, CountV1InputTokens::new(input))
     }
@@ -199,7 +202,8 @@ impl<'c> Responses<'c> {
     ///
     /// Answers 400 when neither `input` nor `previous_response_id` is there, when the response has no
     /// retained items, and with `param: "input"` for a `compaction` item that was altered or belongs to
-    /// another project. A provider's own 4xx answer to the request is passed on with its status and error
+    /// another project; 409 `session_not_active` when `Agent-Session-Ref` names a session that is archived
+    /// or tombstoned. A provider's own 4xx answer to the request is passed on with its status and error
     /// members.
     ///
     /// `POST /v1/responses/compact`, scope `inference`. Source: `v1.md#post-v1responsescompact`. Inferred:
@@ -211,11 +215,13 @@ impl<'c> Responses<'c> {
     ///   or a referenced id does not exist in the project. `param` names the first offending field.
     /// - 402: `credits_required`: the prepaid balance of the project is empty.
     /// - 403: `insufficient_scope`: the key lacks the scope that the operation needs. `region_not_allowed`:
-    ///   the resolved region is not allowed by the project. It is decided before any provider call.
+    ///   no target of the model runs in a region that the hints of the request allow. It is decided before
+    ///   any provider call.
     /// - 404: `model_not_found`: the model name is no alias and there is no upstream that could know it.
     ///   `param` is `model`.
-    /// - 409: `code` null, `type` `idempotency_conflict`: a request with the same idempotency key is still
-    ///   running. Repeat it with the same key and body after `Retry-After`.
+    /// - 409: `session_not_active`: the session is archived or tombstoned. `code` null, `type`
+    ///   `idempotency_conflict`: a request with the same idempotency key is still running. Only this one
+    ///   carries `Retry-After`.
     /// - 422: `idempotency_key_reused`: the idempotency key is live for another request body. This is a
     ///   mistake of the caller.
     /// - 429: `rate_limit_exceeded`, `type` `rate_limit_error`: a throughput limit. Wait at least
@@ -226,7 +232,7 @@ impl<'c> Responses<'c> {
     ///   credential.
     /// - 504: `deadline_exceeded`: the provider call passed the QoS deadline and was aborted. It is never
     ///   charged, and repeating it needs a new deadline.
-    /// - 401, 413, 500 and 503: as for every operation.
+    /// - 401, 413, 500 and 503: as for [every operation](crate#errors).
     pub fn compact(&self, model: impl Into<String>) -> Call<'c, CompactV1Response> {
         Call::new(self.client, CompactV1Response::new(model))
     }

@@ -31,7 +31,9 @@ impl CreateChatCompletion {
 
     /// What the stream contains.
     ///
-    /// Only with `stream: true`.
+    /// A request without `stream: true` must not have it.
+    ///
+    /// [`stream()`](Call::stream) asks for the stream, and without this for its usage too.
     #[must_use]
     pub fn stream_options(mut self, stream_options: impl Into<ChatStreamOptions>) -> Self {
         self.body = self.body.stream_options(stream_options);
@@ -40,7 +42,7 @@ impl CreateChatCompletion {
 
     /// Sampling temperature; the provider's default when absent.
     ///
-    /// At most 2.
+    /// From 0 to 2.
     #[must_use]
     pub fn temperature(mut self, temperature: f64) -> Self {
         self.body = self.body.temperature(temperature);
@@ -373,14 +375,16 @@ impl StreamEndpoint for CreateChatCompletion {
 impl Call<'_, CreateChatCompletion> {
     /// What the stream contains.
     ///
-    /// Only with `stream: true`.
+    /// A request without `stream: true` must not have it.
+    ///
+    /// [`stream()`](Call::stream) asks for the stream, and without this for its usage too.
     pub fn stream_options(self, stream_options: impl Into<ChatStreamOptions>) -> Self {
         self.map(|endpoint| endpoint.stream_options(stream_options))
     }
 
     /// Sampling temperature; the provider's default when absent.
     ///
-    /// At most 2.
+    /// From 0 to 2.
     pub fn temperature(self, temperature: f64) -> Self {
         self.map(|endpoint| endpoint.temperature(temperature))
     }

@@ -52,7 +52,8 @@ impl<'c> Completions<'c> {
     ///   or a referenced id does not exist in the project. `param` names the first offending field.
     /// - 402: `credits_required`: the prepaid balance of the project is empty.
     /// - 403: `insufficient_scope`: the key lacks the scope that the operation needs. `region_not_allowed`:
-    ///   the resolved region is not allowed by the project. It is decided before any provider call.
+    ///   no target of the model runs in a region that the hints of the request allow. It is decided before
+    ///   any provider call.
     /// - 404: `model_not_found`: the model name is no alias and there is no upstream that could know it.
     ///   `param` is `model`.
     /// - 409: `session_not_active`: the session is archived or tombstoned. `code` null, `type`
@@ -68,7 +69,7 @@ impl<'c> Completions<'c> {
     ///   credential.
     /// - 504: `deadline_exceeded`: the provider call passed the QoS deadline and was aborted. It is never
     ///   charged, and repeating it needs a new deadline.
-    /// - 401, 413, 500 and 503: as for every operation.
+    /// - 401, 413, 500 and 503: as for [every operation](crate#errors).
     pub fn create(
         &self,
         model: impl Into<String>,
