@@ -278,6 +278,8 @@ impl Store for PostgresStore {
     }
 
     async fn ended_v1_responses(&self, ids: Vec<V1ResponseId>) -> Result<Vec<V1ResponseId>> {
+        // It is asked for as long as there is such work: who lost the connection that says so takes another.
+        self.env.presence.announce(&self.pool).await?;
         let ids = &ids;
         self.read(|db| Box::pin(db.ended_v1_responses(ids))).await
     }

@@ -30,7 +30,7 @@ impl Presence {
         self.number
     }
 
-    /// Takes care that the other replicas see this one.
+    /// Takes care that the other replicas see this one, also when the connection that held the lock was lost.
     pub(super) async fn announce(&self, pool: &Pool) -> Result<()> {
         let mut held = self.held.lock().await;
         if held.as_ref().is_some_and(|client| !client.is_closed()) {
@@ -47,7 +47,8 @@ impl Presence {
         self.held.lock().await.take();
     }
 
-    fn lock(&self, number: i64) -> i64 {
+    /// The lock of the replica with this number.
+    pub(super) fn lock(&self, number: i64) -> i64 {
         lock(&self.schema, &format!("replica {number}"))
     }
 }

@@ -3,6 +3,7 @@
 mod batches;
 mod commits;
 mod groups;
+mod presence;
 mod reports;
 mod silence;
 mod tls;
@@ -168,35 +169,6 @@ async fn a_paused_replica_that_wakes_up_commits_nothing() {
     let kept = generation(&two, &ctx, None);
     two.store.commit_generation(&ctx, kept.clone(), Some(lease)).await.unwrap();
     assert_eq!(one.store.recall(&one.ctx(), &k).await.unwrap(), Some(kept.answer));
-}
-
-#[tokio::test]
-async fn responses_fail_when_the_replica_that_works_on_them_is_gone_and_not_before() {
-    let Some(Replicas { one, two, .. }) = Replicas::start().await else { return };
-    let ctx = one.ctx();
-    let mut response = crate::store::conformance::native(&ctx, "text");
-    response.status = zumik_types::ResponseStatus::InProgress;
-    let stored = StoredResponse::Native(Box::new(response.clone()));
-    one.store.commit_generation(&ctx, generation(&one, &ctx, Some(stored)), None).await.unwrap();
-
-    assert_eq!(two.store.fail_open_responses().await.unwrap(), 0);
-    two.store.sweep(two.ctx().now).await.unwrap();
-    let found = two.store.retrieve_response(&two.ctx(), &response.id).await.unwrap();
-    assert_eq!(found.status, zumik_types::ResponseStatus::InProgress);
-
-    one.store.close().await;
-    // The lock of a replica ends with its connection, which the server notices in its own time.
-    let failed = async {
-        loop {
-            two.store.sweep(two.ctx().now).await.unwrap();
-            let found = two.store.retrieve_response(&two.ctx(), &response.id).await.unwrap();
-            if found.status == zumik_types::ResponseStatus::Failed {
-                break;
-            }
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(std::time::Duration::from_secs(30), failed).await.unwrap();
 }
 
 #[tokio::test]
