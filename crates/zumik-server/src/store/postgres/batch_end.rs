@@ -169,6 +169,7 @@ impl Db<'_, '_> {
     async fn end_batch(&self, ending: &Ending<SealedFile>, now: DateTime<Utc>) -> Result<bool> {
         let Ending { batch, project, was, becomes, files: Files { output, errors } } = ending;
         self.hold_files(*project).await?;
+        // Whoever takes lines of it shares its key until that can be seen below.
         self.run("SELECT 1 FROM batches WHERE id = $1 FOR UPDATE", &[batch]).await?;
         let unchanged = self.batch_state(*batch).await?.is_some_and(|(_, _, state)| state == *was);
         if !unchanged || !self.may_end(*batch, now).await? {

@@ -13,8 +13,24 @@ use crate::store::durable::times::seconds;
 use crate::store::{ClaimedLine, LINE_LEASE, LineLease, MOST_WAITING, Result, SOON, StoreError};
 
 impl Db<'_, '_> {
-    /// Claims lines that are due, with their texts; batches that were served longest ago come first and share what there is.
+    /// Claims lines that are due, with their texts.
     pub(super) async fn claim_batch_lines(&self, now: DateTime<Utc>, most: u32) -> Result<Vec<ClaimedLine>> {
+        let claims = self.take_batch_lines(now, most).await?;
+        if claims.is_empty() {
+            return Ok(Vec::new());
+        }
+        // In one transaction: of lines that were claimed and could not be read nobody would know until their leases end.
+        let lines = self.read_claims(&claims).await?;
+        // Last: lines that are settled wait for these rows.
+        let served: Vec<i64> = claims.iter().map(|claim| claim.batch).collect();
+        let sql = "UPDATE batches SET served_at = $2 WHERE id = ANY($1)";
+        self.run(sql, &[&served, &now.timestamp_millis()]).await?;
+        Ok(lines)
+    }
+
+    /// Takes lines that are due; batches that were served longest ago come first and share what there is. The keys of these
+    /// batches are shared until the transaction ends, so that none ends while a line of it is about to run.
+    pub(super) async fn take_batch_lines(&self, now: DateTime<Utc>, most: u32) -> Result<Vec<Claim>> {
         let (millis, near) = (now.timestamp_millis(), (now + SOON).timestamp_millis());
         let batches: Vec<i64> = self
             .all(
@@ -22,7 +38,7 @@ impl Db<'_, '_> {
                    AND EXISTS (SELECT 1 FROM batch_lines l WHERE l.batch = b.id AND l.state < 2 AND l.due <= $2)
                    AND (SELECT count(*) FROM (SELECT 1 FROM batch_lines l WHERE l.batch = b.id
                           AND l.state = 0 AND l.due > $2 AND l.due <= $5 LIMIT $4) waiting) < $4
-                 ORDER BY served_at, id LIMIT $3",
+                 ORDER BY served_at, id LIMIT $3 FOR KEY SHARE OF b SKIP LOCKED",
                 &[&seconds(now), &millis, &i64::from(most), &i64::from(MOST_WAITING), &near],
                 |row| Ok(row.try_get(0)?),
             )
@@ -33,15 +49,7 @@ impl Db<'_, '_> {
             let room = share.min(most as usize - claims.len());
             claims.extend(self.claim_lines_of(*batch, now, room).await?);
         }
-        if claims.is_empty() {
-            return Ok(Vec::new());
-        }
-        // In one transaction: of lines that were claimed and could not be read nobody would know until their leases end.
-        let lines = self.read_claims(&claims).await?;
-        // Last: lines that are settled wait for these rows.
-        let sql = "UPDATE batches SET served_at = $2 WHERE id = ANY($1)";
-        self.run(sql, &[&batches, &millis]).await?;
-        Ok(lines)
+        Ok(claims)
     }
 
     async fn claim_lines_of(&self, batch: i64, now: DateTime<Utc>, most: usize) -> Result<Vec<Claim>> {
@@ -76,7 +84,7 @@ impl Db<'_, '_> {
     }
 
     /// Reads the texts of claimed lines. One that is damaged waits for its lease to end, for ever, and keeps no other.
-    async fn read_claims(&self, claims: &[Claim]) -> Result<Vec<ClaimedLine>> {
+    pub(super) async fn read_claims(&self, claims: &[Claim]) -> Result<Vec<ClaimedLine>> {
         let (mut owners, mut pieces) = (HashMap::new(), HashMap::new());
         let mut lines = Vec::with_capacity(claims.len());
         for claim in claims {
@@ -188,7 +196,7 @@ impl Db<'_, '_> {
         let (batch, kept) = self
             .one(
                 "SELECT b.id, b.result_bytes FROM batch_lines l JOIN batches b ON b.id = l.batch
-                 WHERE l.id = $1 AND l.epoch = $2 AND l.state = 1 AND b.status < 4 FOR UPDATE",
+                 WHERE l.id = $1 AND l.epoch = $2 AND l.state = 1 AND b.status < 4 FOR NO KEY UPDATE",
                 &[&line, &stored(epoch)],
                 |row| Ok((row.try_get::<_, i64>(0)?, count(row, 1)?)),
             )

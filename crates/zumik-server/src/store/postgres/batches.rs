@@ -137,7 +137,7 @@ impl Db<'_, '_> {
     }
 
     pub(super) async fn cancel_batch(&self, ctx: &ProjectCtx, id: &BatchId) -> Result<Batch> {
-        self.run("SELECT 1 FROM batches WHERE public_id = $1 FOR UPDATE", &[&key(id)]).await?;
+        self.run("SELECT 1 FROM batches WHERE public_id = $1 FOR NO KEY UPDATE", &[&key(id)]).await?;
         let (row, status) = self.batch(ctx, id).await?;
         if batch_rules::may_cancel(&status)? {
             self.run(
