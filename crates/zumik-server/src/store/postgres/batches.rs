@@ -21,6 +21,15 @@ const COLUMNS: &str =
     completed, failed, output_file, error_file, errors, in_progress_at, finalizing_at, cancelling_at, ended_at
     FROM batches";
 
+/// A page of the batches of project `$1`: `$3` of those before row `$2`, newest first. Project and row are compared as one:
+/// else the planner may walk the batches of all projects.
+pub(super) fn page_sql() -> String {
+    format!(
+        "SELECT {COLUMNS} WHERE (project, id) > ($1, 0) AND (project, id) < ($1, $2)
+         ORDER BY project DESC, id DESC LIMIT $3"
+    )
+}
+
 impl Db<'_, '_> {
     /// The file that a batch is to be made of.
     pub(super) async fn batch_input_file(
@@ -116,20 +125,18 @@ impl Db<'_, '_> {
     }
 
     pub(super) async fn list_batches(&self, ctx: &ProjectCtx, page: &BatchPage) -> Result<Page<Batch>> {
-        let after = match &page.after {
-            None => None,
+        let before = match &page.after {
+            None => i64::MAX,
             Some(id) => match self.batch(ctx, id).await {
                 Err(StoreError::NotFound { .. }) => return Err(missing_after(Kind::Batch, id)),
-                found => Some(found?.0),
+                found => found?.0,
             },
         };
         // One more than asked for tells whether more remain.
         let limit = page.limit.map(|limit| i64::from(limit) + 1);
-        let sql = format!(
-            "SELECT {COLUMNS} WHERE project = $1 AND ($2::bigint IS NULL OR id < $2) ORDER BY id DESC LIMIT $3"
-        );
         let project = self.project(ctx).await?;
-        let mut data = self.all(&sql, &[&project, &after, &limit], |row| self.open_batch(row)).await?;
+        let mut data =
+            self.all(&page_sql(), &[&project, &before, &limit], |row| self.open_batch(row)).await?;
         let wanted = page.limit.map_or(usize::MAX, |limit| limit as usize);
         let has_more = data.len() > wanted;
         data.truncate(wanted);

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use tokio_postgres::Row;
 use zumik_types::{Extra, File, FileId, FileStatus, ObjectType, SortOrder};
 
-use super::db::{Db, Env, bytes, count, stored, text};
+use super::db::{Db, Env, Param, bytes, count, stored, text};
 use crate::store::batch_rules::{FILES_OF_A_BATCH, shown};
 use crate::store::durable::ids::{file_id, file_key};
 use crate::store::durable::place;
@@ -46,6 +46,17 @@ impl SealedFile {
 }
 
 const COLUMNS: &str = "public_id, bytes, created_at, filename, purpose, expires_at FROM files";
+
+/// A page of the files of project `$1`: `$6` of those between rows `$4` and `$5`. Project and row are compared as one: else
+/// the planner may walk the files of all projects.
+pub(super) fn page_sql(order: &SortOrder) -> String {
+    let order = if *order == SortOrder::Asc { "ASC" } else { "DESC" };
+    format!(
+        "SELECT {COLUMNS} WHERE {LIVE} AND ($3::bytea IS NULL OR purpose = $3)
+           AND (project, id) > ($1, $4) AND (project, id) < ($1, $5)
+         ORDER BY project {order}, id {order} LIMIT $6"
+    )
+}
 
 /// What a file must be to be shown.
 const LIVE: &str = "project = $1 AND (expires_at IS NULL OR expires_at > $2)";
@@ -102,17 +113,15 @@ impl Db<'_, '_> {
                 StoreError::reference("after", format!("no file with id '{id}' exists in this project"))
             })?),
         };
-        let ascending = page.order == SortOrder::Asc;
-        let (comparison, order) = if ascending { (">", "ASC") } else { ("<", "DESC") };
-        let sql = format!(
-            "SELECT {COLUMNS} WHERE {LIVE} AND ($3::bytea IS NULL OR purpose = $3)
-               AND ($4::bigint IS NULL OR id {comparison} $4)
-             ORDER BY id {order} LIMIT $5"
-        );
+        let (first, last) = match page.order {
+            SortOrder::Asc => (after.unwrap_or(0), i64::MAX),
+            _ => (0, after.unwrap_or(i64::MAX)),
+        };
         // One more than asked for tells whether more remain.
         let limit = page.limit.map(|limit| i64::from(limit) + 1);
         let purpose = page.purpose.as_deref().map(str::as_bytes);
-        let mut data = self.all(&sql, &[&project, &seconds(ctx.now), &purpose, &after, &limit], read).await?;
+        let params: &[Param<'_>] = &[&project, &seconds(ctx.now), &purpose, &first, &last, &limit];
+        let mut data = self.all(&page_sql(&page.order), params, read).await?;
         let wanted = page.limit.map_or(usize::MAX, |limit| limit as usize);
         let has_more = data.len() > wanted;
         data.truncate(wanted);

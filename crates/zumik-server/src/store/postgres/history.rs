@@ -58,6 +58,27 @@ macro_rules! seek {
 }
 pub(super) use seek;
 
+/// The sequence of the latest event that `$1` and `$2` both reach; 0 when there is none. Their branches are gathered and
+/// grouped: joined, which here is one loop in the other, they would cost the square of the depth of forks.
+pub(super) const COMMON_SEQUENCE: &str = "WITH RECURSIVE
+    one AS (
+      SELECT branch, sequence AS top FROM events WHERE id = $1
+      UNION ALL
+      SELECT p.branch, p.sequence FROM one s
+      CROSS JOIN LATERAL (
+        SELECT parent FROM events WHERE branch = s.branch ORDER BY sequence LIMIT 1) f
+      JOIN events p ON p.id = f.parent),
+    other AS (
+      SELECT branch, sequence AS top FROM events WHERE id = $2
+      UNION ALL
+      SELECT p.branch, p.sequence FROM other s
+      CROSS JOIN LATERAL (
+        SELECT parent FROM events WHERE branch = s.branch ORDER BY sequence LIMIT 1) f
+      JOIN events p ON p.id = f.parent)
+    SELECT coalesce(max(top), 0) FROM (
+      SELECT min(top) AS top FROM (SELECT * FROM one UNION ALL SELECT * FROM other) walked
+      GROUP BY branch HAVING count(*) = 2) common";
+
 impl Db<'_, '_> {
     /// The spine of a head.
     pub(super) async fn spine(&self, head: Option<Node>) -> Result<Spine> {
@@ -92,28 +113,7 @@ impl Db<'_, '_> {
     /// is that of the depth of forks.
     pub(super) async fn common_sequence(&self, one: Option<Node>, other: Option<Node>) -> Result<u64> {
         let (Some(one), Some(other)) = (one, other) else { return Ok(0) };
-        let sequence = self
-            .one(
-                "WITH RECURSIVE
-                 one AS (
-                   SELECT branch, sequence AS top FROM events WHERE id = $1
-                   UNION ALL
-                   SELECT p.branch, p.sequence FROM one s
-                   CROSS JOIN LATERAL (
-                     SELECT parent FROM events WHERE branch = s.branch ORDER BY sequence LIMIT 1) f
-                   JOIN events p ON p.id = f.parent),
-                 other AS (
-                   SELECT branch, sequence AS top FROM events WHERE id = $2
-                   UNION ALL
-                   SELECT p.branch, p.sequence FROM other s
-                   CROSS JOIN LATERAL (
-                     SELECT parent FROM events WHERE branch = s.branch ORDER BY sequence LIMIT 1) f
-                   JOIN events p ON p.id = f.parent)
-                 SELECT coalesce(max(least(one.top, other.top)), 0) FROM one JOIN other USING (branch)",
-                &[&one.row, &other.row],
-                |row| count(row, 0),
-            )
-            .await?;
+        let sequence = self.one(COMMON_SEQUENCE, &[&one.row, &other.row], |row| count(row, 0)).await?;
         Ok(sequence.unwrap_or(0))
     }
 }

@@ -9,6 +9,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_base.sql"),
     include_str!("migrations/0002_usage_batches.sql"),
     include_str!("migrations/0003_conversations.sql"),
+    include_str!("migrations/0004_batches_in_order.sql"),
 ];
 
 /// Version of the schema that this program writes.

@@ -5,11 +5,14 @@ use chrono::{DateTime, Utc};
 
 use super::db::{Db, stored};
 use crate::store::Result;
-use crate::store::durable::sessions::DELETED;
 use crate::store::durable::times::seconds;
 
 /// Rows that one step removes.
 pub(super) const STEP: u64 = 250;
+
+/// A deleted session. The status is no parameter: its index is of such sessions only, and plans are generic.
+pub(super) const DELETED_SESSION: &str =
+    "SELECT id FROM sessions WHERE status = 3 LIMIT 1 FOR UPDATE SKIP LOCKED";
 
 impl Db<'_, '_> {
     /// Contents of ephemeral artifacts; their handles go with them.
@@ -56,13 +59,7 @@ impl Db<'_, '_> {
 
     /// Rows of one deleted session. Gives whether there was one, and whether it is gone now.
     pub(super) async fn sweep_session(&self) -> Result<(bool, bool)> {
-        let session: Option<i64> = self
-            .one(
-                "SELECT id FROM sessions WHERE status = $1 LIMIT 1 FOR UPDATE SKIP LOCKED",
-                &[&DELETED],
-                |row| Ok(row.try_get(0)?),
-            )
-            .await?;
+        let session: Option<i64> = self.one(DELETED_SESSION, &[], |row| Ok(row.try_get(0)?)).await?;
         let Some(session) = session else { return Ok((false, false)) };
         // The youngest branch first: the history of a fork runs through older branches only.
         let branch: Option<i64> = self

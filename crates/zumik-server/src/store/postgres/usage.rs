@@ -38,11 +38,23 @@ impl UsageStore for PostgresStore {
     }
 }
 
-/// The conditions of a selection, with its parameters $1 to $9.
-const SELECTION: &str = "FROM usage_events WHERE project = $1 AND created_at >= $2 AND created_at <= $3
+/// The conditions of a selection, with its parameters $1 to $9. Project and time are compared as one: else the planner may
+/// walk the events of all projects by their age.
+pub(super) const SELECTION: &str =
+    "FROM usage_events WHERE (project, created_at) >= ($1, $2) AND (project, created_at) <= ($1, $3)
     AND ($4::bytea IS NULL OR provider = $4) AND ($5::bytea IS NULL OR model = $5)
     AND ($6::bytea IS NULL OR profile = $6) AND ($7::bytea IS NULL OR region = $7)
     AND ($8::bytea IS NULL OR api_key = $8) AND ($9::bytea IS NULL OR qos_class = $9)";
+
+/// The latest events of a selection.
+pub(super) fn latest_sql() -> String {
+    format!(
+        "SELECT record FROM usage_records r JOIN
+           (SELECT id, created_at {SELECTION}
+            ORDER BY project DESC, created_at DESC, id DESC LIMIT {LATEST_EVENTS}) e
+         ON r.id = e.id ORDER BY e.created_at DESC, e.id DESC"
+    )
+}
 
 /// A query, as its parameters.
 struct Selection<'q> {
@@ -159,12 +171,7 @@ impl Db<'_, '_> {
     }
 
     async fn latest_events(&self, selection: &Selection<'_>) -> Result<Vec<UsageEvent>> {
-        let sql = format!(
-            "SELECT record FROM usage_records r JOIN
-               (SELECT id, created_at {SELECTION} ORDER BY created_at DESC, id DESC LIMIT {LATEST_EVENTS}) e
-             ON r.id = e.id ORDER BY e.created_at DESC, e.id DESC"
-        );
-        self.all(&sql, &selection.params(), |row| Ok(serde_json::from_str(row.try_get(0)?)?)).await
+        self.all(&latest_sql(), &selection.params(), |row| Ok(serde_json::from_str(row.try_get(0)?)?)).await
     }
 
     async fn forget_usage(&self, before: DateTime<Utc>) -> Result<u64> {

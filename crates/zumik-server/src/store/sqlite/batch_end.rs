@@ -27,6 +27,15 @@ const MAY_END: &str = "CASE
       (SELECT 1 FROM batch_lines WHERE batch = batches.id AND state = 1 AND due > ?2)
     ELSE 0 END";
 
+/// Batches that can end, oldest first. Their order is found by sorting the few that are open: a walk in that order would
+/// pass all that have ended.
+pub(super) fn may_end_sql() -> String {
+    format!(
+        "SELECT id FROM batches WHERE status < 4 AND (status <> 1 OR expires_at <= ?1) AND {MAY_END}
+         ORDER BY +id LIMIT ?3"
+    )
+}
+
 /// A batch that can end, with its files sealed.
 pub(super) struct Ending {
     batch: i64,
@@ -78,11 +87,7 @@ impl Db<'_> {
 
     /// Batches that can end, oldest first.
     fn batches_that_may_end(&self, now: DateTime<Utc>) -> Result<Vec<i64>> {
-        let sql = format!(
-            "SELECT id FROM batches WHERE status < 4 AND (status <> 1 OR expires_at <= ?1) AND {MAY_END}
-             ORDER BY id LIMIT ?3"
-        );
-        self.all(&sql, params![seconds(now), now.timestamp_millis(), BATCHES], |row| row.get(0))
+        self.all(&may_end_sql(), params![seconds(now), now.timestamp_millis(), BATCHES], |row| row.get(0))
     }
 
     /// Whether a batch can end now.

@@ -7,11 +7,13 @@ use super::Db;
 use super::artifacts::REVOKED;
 use super::connection::PAGE_SIZE;
 use crate::store::Result;
-use crate::store::durable::sessions::DELETED;
 use crate::store::durable::times::seconds;
 
 /// Rows that one step removes.
 pub(super) const STEP: u64 = 250;
+
+/// A deleted session. The status is no parameter: its index is of such sessions only, and plans look at no value.
+pub(super) const DELETED_SESSION: &str = "SELECT id FROM sessions WHERE status = 3 LIMIT 1";
 
 impl Db<'_> {
     /// Contents of ephemeral artifacts; their handles go with them.
@@ -39,8 +41,7 @@ impl Db<'_> {
 
     /// Rows of one deleted session. Gives whether there was one, and whether it is gone now.
     pub(super) fn sweep_session(&self) -> Result<(bool, bool)> {
-        let session: Option<i64> =
-            self.one("SELECT id FROM sessions WHERE status = ?1 LIMIT 1", [DELETED], |row| row.get(0))?;
+        let session: Option<i64> = self.one(DELETED_SESSION, [], |row| row.get(0))?;
         let Some(session) = session else { return Ok((false, false)) };
         // The youngest branch first: the history of a fork runs through older branches only.
         let branch = self.one(

@@ -3,6 +3,7 @@
 mod batches;
 mod commits;
 mod groups;
+mod plans;
 mod presence;
 mod reports;
 mod silence;

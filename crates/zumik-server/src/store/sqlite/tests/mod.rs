@@ -1,6 +1,7 @@
 //! What only the durable store can get wrong: files, restarts, other processes, and what is left of a purge.
 
 mod keys;
+mod plans;
 
 use std::collections::HashSet;
 use std::path::Path;
