@@ -1,12 +1,14 @@
 //! Artifacts.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use tokio_postgres::Row;
 use zumik_types::{
     Artifact, ArtifactId, ArtifactType, CreateArtifactRequest, Extra, JsonObject, ObjectType, RetentionClass,
 };
 
-use super::db::{Db, Env, bytes, key, text};
+use super::db::{Db, Env, Param, bytes, id, key, text};
 use crate::store::durable::ids::PublicId as _;
 use crate::store::durable::place;
 use crate::store::durable::times::{seconds, time};
@@ -116,6 +118,26 @@ impl Db<'_, '_> {
     /// The row of an artifact that can be referenced; until the transaction ends it stays so.
     pub(super) async fn live_artifact(&self, ctx: &ProjectCtx, id: &ArtifactId) -> Result<Option<i64>> {
         Ok(self.live_artifact_typed(ctx, id).await?.map(|(row, _)| row))
+    }
+
+    /// Holds artifacts until the transaction ends, those with these ids and those in these rows, one after the other in the
+    /// order of their rows. Gives the rows of those that can be referenced.
+    pub(super) async fn hold_artifacts(
+        &self,
+        ctx: &ProjectCtx,
+        ids: &[ArtifactId],
+        rows: &[i64],
+    ) -> Result<HashMap<ArtifactId, i64>> {
+        let sql = format!(
+            "SELECT public_id, id, {LIVE} FROM artifacts
+             WHERE id = ANY(ARRAY(SELECT id FROM artifacts WHERE public_id = ANY($3) AND project = $1) || $4)
+             ORDER BY id FOR SHARE"
+        );
+        let keys: Vec<_> = ids.iter().map(key).collect();
+        let params: &[Param<'_>] = &[&self.project(ctx).await?, &seconds(ctx.now), &keys, &rows];
+        let held =
+            self.all(&sql, params, |row| Ok((row.try_get(2)?, (id(row, 0)?, row.try_get(1)?)))).await?;
+        Ok(held.into_iter().filter_map(|(live, artifact): (bool, _)| live.then_some(artifact)).collect())
     }
 
     /// As [`live_artifact`](Self::live_artifact), with its type.

@@ -1,5 +1,7 @@
 //! Bundles.
 
+use std::collections::HashMap;
+
 use zumik_types::{Bundle, BundleId, BundleItem, CreateBundleRequest, Extra, ObjectType};
 
 use super::db::{Db, id, key, text};
@@ -13,12 +15,12 @@ impl Db<'_, '_> {
         ctx: &ProjectCtx,
         request: &CreateBundleRequest,
     ) -> Result<Bundle> {
-        let mut artifacts = Vec::with_capacity(request.items.len());
-        for (at, item) in request.items.iter().enumerate() {
-            let row = self.live_artifact(ctx, &item.artifact_id).await?;
-            artifacts.push(row.ok_or_else(|| {
-                rules::missing_artifact(format!("items[{at}].artifact_id"), &item.artifact_id)
-            })?);
+        let named: Vec<_> = request.items.iter().map(|item| item.artifact_id.clone()).collect();
+        let live = self.hold_artifacts(ctx, &named, &[]).await?;
+        let mut artifacts = Vec::with_capacity(named.len());
+        for (at, id) in named.iter().enumerate() {
+            let missing = || rules::missing_artifact(format!("items[{at}].artifact_id"), id);
+            artifacts.push(*live.get(id).ok_or_else(missing)?);
         }
         let (id, public_id) = self.mint::<BundleId>(ctx);
         let bundle = Bundle {
@@ -104,9 +106,21 @@ impl Db<'_, '_> {
         self.one(sql, &[&key(bundle), &self.project(ctx).await?], |row| Ok(row.try_get(0)?)).await
     }
 
-    /// As [`live_bundle`](Self::live_bundle); until the transaction ends it stays so.
-    pub(super) async fn lock_live_bundle(&self, ctx: &ProjectCtx, bundle: &BundleId) -> Result<Option<i64>> {
-        let sql = "SELECT id FROM bundles WHERE public_id = $1 AND project = $2 AND state = 0 FOR SHARE";
-        self.one(sql, &[&key(bundle), &self.project(ctx).await?], |row| Ok(row.try_get(0)?)).await
+    /// The rows of those of these bundles that can be referenced; until the transaction ends they stay so.
+    pub(super) async fn hold_bundles(
+        &self,
+        ctx: &ProjectCtx,
+        bundles: &[BundleId],
+    ) -> Result<HashMap<BundleId, i64>> {
+        let keys: Vec<_> = bundles.iter().map(key).collect();
+        let held = self
+            .all(
+                "SELECT public_id, id FROM bundles WHERE public_id = ANY($1) AND project = $2 AND state = 0
+                 ORDER BY id FOR SHARE",
+                &[&keys, &self.project(ctx).await?],
+                |row| Ok((id(row, 0)?, row.try_get(1)?)),
+            )
+            .await?;
+        Ok(held.into_iter().collect())
     }
 }

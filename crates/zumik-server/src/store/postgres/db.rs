@@ -2,7 +2,7 @@
 //!
 //! Writes run at READ COMMITTED, so each statement sees what others have committed before it. What a write depends on
 //! it therefore locks first, always in this order: artifacts, bundles, sessions, branches,
-//! answers, the project, batches.
+//! answers, the project, batches. Rows of one table are locked in the order of their keys.
 
 use std::collections::HashMap;
 use std::pin::pin;

@@ -302,7 +302,7 @@ struct NamedEvent {
 }
 
 /// What the database keeps of the ids of one kind in a manifest.
-fn keys<T: PublicId>(manifest: &[String], named: fn(&str) -> Option<T>) -> Vec<Vec<u8>> {
+pub(super) fn keys<T: PublicId>(manifest: &[String], named: fn(&str) -> Option<T>) -> Vec<Vec<u8>> {
     manifest.iter().filter_map(|entry| key(&named(entry)?)).collect()
 }
 

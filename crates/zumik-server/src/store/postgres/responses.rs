@@ -282,16 +282,20 @@ impl Db<'_, '_> {
     /// The rows of the artifacts that a prompt held, or nothing when one has been purged since. No purge takes one
     /// while this transaction lasts.
     async fn artifacts_in_prompt(&self, ctx: &ProjectCtx, ids: &[ArtifactId]) -> Result<Option<Vec<i64>>> {
-        let project = self.project(ctx).await?;
-        let mut rows = Vec::with_capacity(ids.len());
-        for id in ids {
-            let sql =
-                "SELECT id FROM artifacts WHERE public_id = $1 AND project = $2 AND state <> 2 FOR SHARE";
-            match self.one(sql, &[&key(id), &project], |row| Ok(row.try_get(0)?)).await? {
-                Some(row) => rows.push(row),
-                None => return Ok(None),
-            }
+        if ids.is_empty() {
+            return Ok(Some(Vec::new()));
         }
-        Ok(Some(rows))
+        let mut keys: Vec<_> = ids.iter().map(key).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        let rows = self
+            .all(
+                "SELECT id FROM artifacts WHERE public_id = ANY($1) AND project = $2 AND state <> 2
+                 ORDER BY id FOR SHARE",
+                &[&keys, &self.project(ctx).await?],
+                |row| Ok(row.try_get(0)?),
+            )
+            .await?;
+        Ok((rows.len() == keys.len()).then_some(rows))
     }
 }

@@ -1,5 +1,7 @@
 //! Sessions.
 
+use std::collections::HashMap;
+
 use zumik_types::{
     BranchId, CreateSessionRequest, Extra, ObjectType, Session, SessionId, SessionStatus,
     UpdateSessionRequest,
@@ -35,9 +37,13 @@ impl Db<'_, '_> {
         request: &CreateSessionRequest,
     ) -> Result<Session> {
         let bundles = request.base_bundle_ids.as_deref().unwrap_or_default();
+        let held = match bundles {
+            [] => HashMap::new(),
+            bundles => self.hold_bundles(ctx, bundles).await?,
+        };
         let mut rows = Vec::with_capacity(bundles.len());
         for (at, id) in bundles.iter().enumerate() {
-            rows.push(self.lock_live_bundle(ctx, id).await?.ok_or_else(|| {
+            rows.push(*held.get(id).ok_or_else(|| {
                 let problem = format!("no bundle with id '{id}' exists in this project");
                 StoreError::reference(format!("base_bundle_ids[{at}]"), problem)
             })?);

@@ -1,11 +1,14 @@
 //! Snapshots.
 
+use std::collections::HashMap;
+
 use tokio_postgres::Row;
 use zumik_types::{
     BranchId, CreateSnapshotRequest, EventId, Extra, ObjectType, SessionId, Snapshot, SnapshotId,
 };
 
 use super::db::{Db, count, id, key, stored, text};
+use super::prompts::keys;
 use crate::store::durable::times::{seconds, time};
 use crate::store::rules::{self, check_active, missing_artifact, named_artifact, named_event, whole_seconds};
 use crate::store::{Kind, ProjectCtx, Result, StoreError};
@@ -62,25 +65,50 @@ impl Db<'_, '_> {
         Ok(snapshot)
     }
 
-    /// The artifacts that a manifest names, directly or through an event. No purge takes one while this transaction
-    /// lasts.
+    /// The artifacts that a manifest names, directly or through an event; the latter need not be live. No purge takes one
+    /// while this transaction lasts.
     async fn manifest_artifacts(&self, ctx: &ProjectCtx, manifest: &[String]) -> Result<Vec<i64>> {
+        let events = self.manifest_events(ctx, manifest).await?;
+        let named: Vec<_> = manifest.iter().filter_map(|entry| named_artifact(entry)).collect();
+        let of_events: Vec<_> = events.values().flatten().copied().collect();
+        let live = match (&named[..], &of_events[..]) {
+            ([], []) => HashMap::new(),
+            (named, of_events) => self.hold_artifacts(ctx, named, of_events).await?,
+        };
         let mut artifacts = Vec::new();
         for (at, entry) in manifest.iter().enumerate() {
             let param = || format!("ordered_block_manifest[{at}]");
             if let Some(id) = named_artifact(entry) {
-                let artifact = self.live_artifact(ctx, &id).await?;
-                artifacts.push(artifact.ok_or_else(|| missing_artifact(param(), &id))?);
+                artifacts.push(*live.get(&id).ok_or_else(|| missing_artifact(param(), &id))?);
             } else if let Some(id) = named_event(entry) {
-                let event = self.project_event(ctx, &id).await?.ok_or_else(|| {
+                artifacts.extend(events.get(&id).ok_or_else(|| {
                     StoreError::reference(param(), format!("no event with id '{id}' exists in this project"))
-                })?;
-                artifacts.extend(event.artifact);
+                })?);
             }
         }
-        // Also those that an event names, which need not be live.
-        self.run("SELECT 1 FROM artifacts WHERE id = ANY($1) ORDER BY id FOR SHARE", &[&artifacts]).await?;
         Ok(artifacts)
+    }
+
+    /// The events of the project that a manifest names, each with the row of its artifact.
+    async fn manifest_events(
+        &self,
+        ctx: &ProjectCtx,
+        manifest: &[String],
+    ) -> Result<HashMap<EventId, Option<i64>>> {
+        let keys = keys(manifest, named_event);
+        if keys.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let events = self
+            .all(
+                "SELECT e.public_id, e.artifact FROM events e
+                 JOIN branches b ON b.id = e.branch JOIN sessions s ON s.id = b.session
+                 WHERE e.public_id = ANY($1) AND s.project = $2 AND s.status < 3",
+                &[&keys, &self.project(ctx).await?],
+                |row| Ok((id(row, 0)?, row.try_get(1)?)),
+            )
+            .await?;
+        Ok(events.into_iter().collect())
     }
 
     pub(super) async fn list_snapshots(
@@ -107,23 +135,6 @@ impl Db<'_, '_> {
             .await?
             .ok_or_else(|| StoreError::not_found(Kind::Snapshot, snapshot))
     }
-
-    /// An event of the project.
-    async fn project_event(&self, ctx: &ProjectCtx, event: &EventId) -> Result<Option<NamedEvent>> {
-        self.one(
-            "SELECT e.artifact FROM events e
-             JOIN branches b ON b.id = e.branch JOIN sessions s ON s.id = b.session
-             WHERE e.public_id = $1 AND s.project = $2 AND s.status < 3",
-            &[&key(event), &self.project(ctx).await?],
-            |row| Ok(NamedEvent { artifact: row.try_get(0)? }),
-        )
-        .await
-    }
-}
-
-/// An event that a manifest names.
-struct NamedEvent {
-    artifact: Option<i64>,
 }
 
 fn read(session: &SessionId, branch: &BranchId, row: &Row) -> Result<Snapshot> {

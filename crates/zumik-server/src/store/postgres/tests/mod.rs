@@ -7,6 +7,7 @@ mod plans;
 mod presence;
 mod reports;
 mod silence;
+mod statements;
 mod tls;
 
 use std::collections::HashSet;
