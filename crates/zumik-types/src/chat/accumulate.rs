@@ -1,5 +1,7 @@
 //! From chunks to a completion.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -30,9 +32,10 @@ use crate::{
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct ChatAccumulator {
+    /// The completion, still without its choices.
     completion: Option<ChatCompletion>,
-    /// Tool calls of each choice, in the order of the choices.
-    calls: Vec<Calls>,
+    /// Each choice with its tool calls, by its index.
+    choices: BTreeMap<u64, (ChatChoice, Calls)>,
 }
 
 impl ChatAccumulator {
@@ -43,7 +46,7 @@ impl ChatAccumulator {
 
     /// Adds the next chunk.
     pub fn push(&mut self, chunk: &ChatCompletionChunk) {
-        let Self { completion, calls } = self;
+        let Self { completion, choices } = self;
         let completion = completion.get_or_insert_with(|| begin(chunk));
         name(completion, chunk);
         last(&mut completion.usage, &chunk.usage);
@@ -51,33 +54,23 @@ impl ChatAccumulator {
         last(&mut completion.system_fingerprint, &chunk.system_fingerprint);
         overwrite(&mut completion.extra, &chunk.extra);
         for piece in &chunk.choices {
-            let position = completion.choices.partition_point(|choice| choice.index < piece.index);
-            if completion.choices.get(position).is_none_or(|choice| choice.index != piece.index) {
-                completion.choices.insert(position, choice(piece.index));
-                calls.insert(position, Calls::default());
-            }
-            push(&mut completion.choices[position], &mut calls[position], piece);
+            let begun = || (choice(piece.index), Calls::default());
+            let (choice, calls) = choices.entry(piece.index).or_insert_with(begun);
+            push(choice, calls, piece);
         }
     }
 
     /// The text of the first choice so far.
     pub fn text(&self) -> &str {
-        self.completion.as_ref().and_then(ChatCompletion::text).unwrap_or_default()
+        let first = self.choices.first_key_value();
+        first.and_then(|(_, (choice, _))| choice.message.content.as_deref()).unwrap_or_default()
     }
 
     /// The completion. `None` when there was no chunk.
     pub fn finish(self) -> Option<ChatCompletion> {
         let mut completion = self.completion?;
-        for (choice, calls) in completion.choices.iter_mut().zip(self.calls) {
-            let message = &mut choice.message;
-            settle(&mut message.annotations, &mut message.extra, "annotations");
-            settle(&mut message.audio, &mut message.extra, "audio");
-            message.tool_calls = calls.finish();
-            // An answer that only calls tools has no text, but its stream may begin with an empty one.
-            if message.tool_calls.is_some() {
-                message.content.take_if(|text| text.is_empty());
-            }
-        }
+        completion.choices =
+            self.choices.into_values().map(|(choice, calls)| finish(choice, calls)).collect();
         Some(completion)
     }
 }
@@ -145,6 +138,18 @@ fn push(choice: &mut ChatChoice, calls: &mut Calls, piece: &ChatChunkChoice) {
         push_logprobs(&mut choice.logprobs, piece);
     }
     overwrite(&mut choice.extra, &piece.extra);
+}
+
+fn finish(mut choice: ChatChoice, calls: Calls) -> ChatChoice {
+    let message = &mut choice.message;
+    settle(&mut message.annotations, &mut message.extra, "annotations");
+    settle(&mut message.audio, &mut message.extra, "audio");
+    message.tool_calls = calls.finish();
+    // An answer that only calls tools has no text, but its stream may begin with an empty one.
+    if message.tool_calls.is_some() {
+        message.content.take_if(|text| text.is_empty());
+    }
+    choice
 }
 
 fn push_logprobs(whole: &mut Option<ChatLogprobs>, piece: &ChatLogprobs) {

@@ -1,5 +1,6 @@
 //! Tool calls that come in fragments.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use serde_json::Value;
@@ -13,7 +14,11 @@ use crate::{
 
 /// The tool calls of one choice so far, in the order in which they began.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Calls(Vec<Call>);
+pub(super) struct Calls {
+    calls: Vec<Call>,
+    /// Where the latest call of each index stands, the last call of all aside: an answer with one call needs no map.
+    earlier: HashMap<u64, usize>,
+}
 
 #[derive(Clone)]
 struct Call {
@@ -38,19 +43,33 @@ impl Calls {
     /// whole and number none.
     pub(super) fn push(&mut self, delta: &ChatToolCallDelta) {
         let id = delta.id.as_deref().unwrap_or_default();
-        match self.0.iter_mut().rev().find(|call| call.index == delta.index) {
+        match self.latest(delta.index) {
             Some(call) if id.is_empty() || id == call.id => call.push(delta),
             _ => {
                 let mut call = Call::new(delta.index, id.to_owned());
                 call.push(delta);
-                self.0.push(call);
+                self.begin(call);
             }
         }
     }
 
+    /// The call of an index that began last. Found without a search: how many calls there are is up to a server.
+    fn latest(&mut self, index: u64) -> Option<&mut Call> {
+        let last = self.calls.len().checked_sub(1)?;
+        let at = if self.calls[last].index == index { last } else { *self.earlier.get(&index)? };
+        self.calls.get_mut(at)
+    }
+
+    fn begin(&mut self, call: Call) {
+        if let Some(last) = self.calls.last() {
+            self.earlier.insert(last.index, self.calls.len() - 1);
+        }
+        self.calls.push(call);
+    }
+
     /// The calls as a completion has them; `None` when there are none.
     pub(super) fn finish(self) -> Option<Vec<ChatToolCall>> {
-        (!self.0.is_empty()).then(|| self.0.into_iter().map(Call::finish).collect())
+        (!self.calls.is_empty()).then(|| self.calls.into_iter().map(Call::finish).collect())
     }
 }
 

@@ -1,5 +1,9 @@
 //! Folding chunks, against the whole answer.
 
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample;
@@ -109,6 +113,70 @@ fn calls_that_come_whole_under_one_index_stay_apart() {
     let call = |id: &str| json!({ "index": 0, "id": id, "type": "function", "function": { "name": "f", "arguments": "{}" } });
     let whole = fold(&[delta(0, json!({ "tool_calls": [call("call_a"), call("call_b")] }))]);
     assert_eq!(whole["choices"][0]["message"]["tool_calls"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn a_fragment_continues_the_latest_call_of_its_index_whatever_came_between() {
+    let call = |index: u64, id: &str, arguments: &str| {
+        let function = json!({ "name": "f", "arguments": arguments });
+        delta(0, json!({ "tool_calls": [{ "index": index, "id": id, "function": function }] }))
+    };
+    let whole = fold(&[
+        call(7, "a", "1"),
+        call(3, "b", "2"),
+        call(7, "c", "3"),
+        call(3, "", "4"),
+        call(7, "", "5"),
+        call(7, "a", "6"),
+        call(3, "b", "7"),
+    ]);
+    let calls = whole["choices"][0]["message"]["tool_calls"].as_array().unwrap();
+    let calls: Vec<_> = calls.iter().map(|call| (&call["id"], &call["function"]["arguments"])).collect();
+    assert_eq!(
+        calls,
+        [
+            (&json!("a"), &json!("1")),
+            (&json!("b"), &json!("247")),
+            (&json!("c"), &json!("35")),
+            (&json!("a"), &json!("6")),
+        ]
+    );
+}
+
+/// Folds one chunk, or fails when that takes longer than any work that grows with its size alone.
+fn fold_soon(chunk: ChatCompletionChunk) -> ChatCompletion {
+    let (done, wait) = mpsc::channel();
+    thread::spawn(move || {
+        let mut whole = ChatAccumulator::new();
+        whole.push(&chunk);
+        let _ = done.send(whole.finish().unwrap());
+    });
+    wait.recv_timeout(Duration::from_secs(20)).expect("it takes too long")
+}
+
+#[test]
+fn as_many_calls_as_a_server_likes_cost_no_more_each() {
+    let mut chunk = delta(0, json!({ "tool_calls": [{ "index": 0, "function": { "arguments": "" } }] }));
+    let calls = chunk.choices[0].delta.tool_calls.as_mut().unwrap();
+    let call = calls.pop().unwrap();
+    for index in 0..300_000 {
+        calls.push(call.clone());
+        calls[index].index = index as u64;
+    }
+    assert_eq!(fold_soon(chunk).choices[0].message.tool_calls.as_ref().unwrap().len(), 300_000);
+}
+
+#[test]
+fn as_many_choices_as_a_server_likes_cost_no_more_each() {
+    let mut chunk = delta(0, json!({}));
+    let choice = chunk.choices.pop().unwrap();
+    for index in (0..300_000).rev() {
+        chunk.choices.push(choice.clone());
+        chunk.choices.last_mut().unwrap().index = index;
+    }
+    let whole = fold_soon(chunk);
+    assert!(whole.choices.iter().zip(0..).all(|(choice, index)| choice.index == index));
+    assert_eq!(whole.choices.len(), 300_000);
 }
 
 #[test]
