@@ -3,10 +3,26 @@
 //! A deserializer that keeps the path would be compiled for every type a second time, which was a third of what this
 //! crate took to build. Walking over the text knows no types.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::ops::Range;
 
 use memchr::{memchr_iter, memchr2};
+
+/// How many objects and lists of a path are written. `serde_json` reads no value that is deeper, but a text that is not
+/// UTF-8 it has not read.
+const DEEPEST: usize = 128;
+
+/// How many characters of a member's name are written.
+const LONGEST_NAME: usize = 128;
+
+/// What is open at the place, from the outside in.
+#[derive(Default)]
+struct Path {
+    open: Vec<Open>,
+    /// How many more are open inside of the last one of those.
+    deeper: usize,
+}
 
 /// An object or a list that is open at the place.
 enum Open {
@@ -23,7 +39,7 @@ pub(crate) fn of(text: &[u8], error: &serde_json::Error) -> String {
 
 /// The path to the value that a text which ends here ends in.
 pub(crate) fn at(read: &[u8]) -> String {
-    let path = written(read, &open(read));
+    let path = Path::to(read).written(read);
     if path.is_empty() { ".".to_owned() } else { path }
 }
 
@@ -31,34 +47,6 @@ pub(crate) fn at(read: &[u8]) -> String {
 fn offset(text: &[u8], line: usize, column: usize) -> usize {
     let start = line.checked_sub(2).and_then(|before| memchr_iter(b'\n', text).nth(before));
     (start.map_or(0, |end| end + 1) + column).min(text.len())
-}
-
-/// What is open at the end of the beginning of a JSON text.
-fn open(read: &[u8]) -> Vec<Open> {
-    let mut open = Vec::new();
-    let mut at = 0;
-    while let Some(&byte) = read.get(at) {
-        at += 1;
-        match byte {
-            b'{' => open.push(Open::Object(None)),
-            b'[' => open.push(Open::List(0)),
-            b'}' | b']' => drop(open.pop()),
-            b',' => match open.last_mut() {
-                Some(Open::Object(name)) => *name = None,
-                Some(Open::List(index)) => *index += 1,
-                None => {}
-            },
-            b'"' => {
-                let Some(end) = end_of_string(read, at) else { break };
-                if let Some(Open::Object(name @ None)) = open.last_mut() {
-                    *name = Some(at..end);
-                }
-                at = end + 1;
-            }
-            _ => {}
-        }
-    }
-    open
 }
 
 /// Where the quote stands that ends the string whose text begins here.
@@ -72,19 +60,79 @@ fn end_of_string(read: &[u8], mut at: usize) -> Option<usize> {
     }
 }
 
-fn written(read: &[u8], open: &[Open]) -> String {
-    let mut path = String::new();
-    for step in open {
-        let _ = match step {
-            Open::Object(None) => Ok(()),
-            Open::Object(Some(name)) => {
-                let dot = if path.is_empty() { "" } else { "." };
-                write!(path, "{dot}{}", String::from_utf8_lossy(&read[name.clone()]))
+impl Path {
+    /// What is open at the end of the beginning of a JSON text.
+    fn to(read: &[u8]) -> Self {
+        let mut path = Self::default();
+        let mut at = 0;
+        while let Some(&byte) = read.get(at) {
+            at += 1;
+            match byte {
+                b'{' => path.enter(Open::Object(None)),
+                b'[' => path.enter(Open::List(0)),
+                b'}' | b']' => path.leave(),
+                b',' => match path.innermost() {
+                    Some(Open::Object(name)) => *name = None,
+                    Some(Open::List(index)) => *index += 1,
+                    None => {}
+                },
+                b'"' => {
+                    let Some(end) = end_of_string(read, at) else { break };
+                    if let Some(Open::Object(name @ None)) = path.innermost() {
+                        *name = Some(at..end);
+                    }
+                    at = end + 1;
+                }
+                _ => {}
             }
-            Open::List(index) => write!(path, "[{index}]"),
-        };
+        }
+        path
     }
-    path
+
+    fn enter(&mut self, open: Open) {
+        if self.open.len() < DEEPEST {
+            self.open.push(open);
+        } else {
+            self.deeper += 1;
+        }
+    }
+
+    fn leave(&mut self) {
+        match self.deeper.checked_sub(1) {
+            Some(deeper) => self.deeper = deeper,
+            None => drop(self.open.pop()),
+        }
+    }
+
+    /// The innermost object or list, if it is one that is written.
+    fn innermost(&mut self) -> Option<&mut Open> {
+        if self.deeper == 0 { self.open.last_mut() } else { None }
+    }
+
+    fn written(&self, read: &[u8]) -> String {
+        let mut path = String::new();
+        for step in &self.open {
+            let _ = match step {
+                Open::Object(None) => Ok(()),
+                Open::Object(Some(name)) => {
+                    let dot = if path.is_empty() { "" } else { "." };
+                    write!(path, "{dot}{}", shortened(&String::from_utf8_lossy(&read[name.clone()])))
+                }
+                Open::List(index) => write!(path, "[{index}]"),
+            };
+        }
+        if self.deeper > 0 {
+            path.push('…');
+        }
+        path
+    }
+}
+
+fn shortened(name: &str) -> Cow<'_, str> {
+    match name.char_indices().nth(LONGEST_NAME) {
+        Some((end, _)) => format!("{}…", &name[..end]).into(),
+        None => name.into(),
+    }
 }
 
 #[cfg(test)]
@@ -164,6 +212,26 @@ mod tests {
             let compared = [compare(&completion), compare(&event), compare(&session), compare(&output)];
             assert!(compared.iter().all(|&times| times > 0), "{compared:?}");
         }
+    }
+
+    #[test]
+    fn a_path_ends_at_its_greatest_depth() {
+        let deep = "{\"a\":[".repeat(super::DEEPEST / 2);
+        let whole = super::at(deep.as_bytes());
+        assert!(whole.starts_with("a[0].a[0].") && whole.ends_with(".a[0]"), "{whole}");
+        for inside in ["[", "{\"b\":[1,{\"c\"", "[[],[1],"] {
+            assert_eq!(super::at(format!("{deep}{inside}").as_bytes()), format!("{whole}…"), "{inside}");
+        }
+        let left = format!("{deep}[[1,2],{{\"b\":[]}}],7");
+        assert_eq!(super::at(left.as_bytes()), whole.strip_suffix("[0]").unwrap().to_owned() + "[1]");
+        assert!(super::at("[".repeat(1 << 20).as_bytes()).len() < 1000);
+    }
+
+    #[test]
+    fn a_long_name_of_a_member_is_cut() {
+        let name = "é".repeat(super::LONGEST_NAME);
+        assert_eq!(super::at(format!("{{\"{name}\":").as_bytes()), name);
+        assert_eq!(super::at(format!("{{\"{name}é\": [").as_bytes()), format!("{name}…[0]"));
     }
 
     #[test]
