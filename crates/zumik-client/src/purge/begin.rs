@@ -93,7 +93,7 @@ impl<'c> IntoFuture for Purge<'c> {
             let job = create.send().await?;
             let begun = job.meta().key().cloned();
             // Whatever goes wrong from here on, the purge has begun.
-            let proof = wait.proof(job, Some(artifact_ids)).await;
+            let proof = wait.proof(job.id.clone(), job, Some(artifact_ids)).await;
             proof.map_err(|error| error.with_outcome(Outcome::Ambiguous).with_idempotency_key(begun.as_ref()))
         })
     }

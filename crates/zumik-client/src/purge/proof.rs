@@ -1,5 +1,7 @@
 //! A purge that was carried out: the job, its signed receipt, and the offline check of it.
 
+#[cfg(feature = "verify")]
+use std::collections::HashSet;
 use std::fmt;
 
 use bytes::Bytes;
@@ -50,7 +52,8 @@ impl PurgeProof {
                 found: receipt.purge_job_id.clone(),
             });
         }
-        match self.wanted.iter().find(|id| !receipt.scope.artifact_ids.contains(id)) {
+        let covered: HashSet<&ArtifactId> = receipt.scope.artifact_ids.iter().collect();
+        match self.wanted.iter().find(|id| !covered.contains(id)) {
             Some(missing) => Err(ProofError::NotCovered(missing.clone())),
             None => Ok(receipt),
         }

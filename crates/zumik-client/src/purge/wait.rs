@@ -30,7 +30,7 @@ impl<'c> PurgeJobs<'c> {
     ///
     /// # Errors
     ///
-    /// As for [`purge`](Self::purge).
+    /// As for [`purge`](Self::purge). [`Decode`](ErrorKind::Decode) when the server answers with another job.
     pub fn proof(&self, job_id: impl Into<PurgeJobId>) -> WaitForProof<'c> {
         WaitForProof { job_id: job_id.into(), artifact_ids: None, wait: Wait::new(*self) }
     }
@@ -73,9 +73,12 @@ impl<'c> IntoFuture for WaitForProof<'c> {
         Box::pin(async move {
             let begun = Instant::now();
             let job = wait.jobs.retrieve(&job_id).timeout(wait.limit).send().await;
-            let job = job.map_err(|error| error.with_purge_job(job_id))?;
+            let job = match job {
+                Ok(job) => job,
+                Err(error) => return Err(error.with_purge_job(job_id)),
+            };
             wait.limit = wait.limit.saturating_sub(begun.elapsed());
-            wait.proof(job, artifact_ids).await
+            wait.proof(job_id, job, artifact_ids).await
         })
     }
 }
@@ -98,25 +101,26 @@ impl<'c> Wait<'c> {
         Self { jobs, on_job: Box::new(|_| {}), limit: jobs.client.options().timeout }
     }
 
-    /// The proof of a job that was just created or retrieved. Every error has the id of the job.
+    /// The proof of the job `id`, which was just created or retrieved. Every error has that id.
     pub(super) async fn proof(
         mut self,
+        id: PurgeJobId,
         mut job: Response<PurgeJob>,
         wanted: Option<Vec<ArtifactId>>,
     ) -> Result<PurgeProof> {
-        let id = job.id.clone();
         let deadline = delay::after(Instant::now(), self.limit);
-        let proof = timeout_at(deadline, self.follow(&mut job, wanted)).await;
+        let proof = timeout_at(deadline, self.follow(&id, &mut job, wanted)).await;
         proof.unwrap_or_else(|_| Err(unfinished(job))).map_err(|error| error.with_purge_job(id))
     }
 
     async fn follow(
         &mut self,
+        id: &PurgeJobId,
         job: &mut Response<PurgeJob>,
         wanted: Option<Vec<ArtifactId>>,
     ) -> Result<PurgeProof> {
         let jobs = self.jobs;
-        (self.on_job)(job);
+        self.show(id, job)?;
         for asked in 0.. {
             match job.status {
                 PurgeJobStatus::Pending | PurgeJobStatus::Running => {}
@@ -125,14 +129,28 @@ impl<'c> Wait<'c> {
             }
             let jitter = jobs.client.shared().ambient.jitter();
             sleep(delay::delay(asked, None, jitter).unwrap_or_default()).await;
-            *job = jobs.retrieve(&job.id).send().await?;
-            (self.on_job)(job);
+            *job = jobs.retrieve(id).send().await?;
+            self.show(id, job)?;
         }
-        let (receipt, _, bytes) = jobs.receipt(&job.id).send().await?.into_parts();
+        let (receipt, _, bytes) = jobs.receipt(id).send().await?.into_parts();
         let job = PurgeJob::clone(job);
         let wanted = wanted.unwrap_or_else(|| job.scope.artifact_ids.clone());
         Ok(PurgeProof { job, receipt, wanted, bytes })
     }
+
+    /// Shows the job to the caller, unless it is another one: that would prove another purge.
+    fn show(&mut self, id: &PurgeJobId, job: &Response<PurgeJob>) -> Result<()> {
+        if job.id != *id {
+            return Err(another(id, job.clone()));
+        }
+        (self.on_job)(job);
+        Ok(())
+    }
+}
+
+fn another(id: &PurgeJobId, job: Response<PurgeJob>) -> Error {
+    let message = format!("the server was asked for the purge job {id} and answered with {}", job.id);
+    ended_without_proof(ErrorKind::Decode, message, job)
 }
 
 fn failed(job: Response<PurgeJob>) -> Error {

@@ -213,6 +213,34 @@ async fn a_proof_comes_in_the_time_that_was_set_or_not_at_all() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn another_job_than_the_one_that_was_asked_for_is_no_proof() {
+    let others = [
+        vec![job("pjb_other", "completed"), Answer::json(receipt())],
+        vec![job("pjb_other", "running"), job(JOB, "completed"), Answer::json(receipt())],
+        vec![job(JOB, "running"), job("pjb_other", "completed"), Answer::json(receipt())],
+    ];
+    for answers in others {
+        let fake = FakeTransport::new();
+        for answer in answers {
+            fake.answer(answer);
+        }
+        let client = fake.client();
+        let shown = Shown::default();
+        let proof = client.purge_jobs().proof(JOB.parse::<PurgeJobId>().unwrap()).on_job(shown.watch());
+        let error = proof.await.unwrap_err();
+        assert_eq!((error.kind(), error.outcome()), (ErrorKind::Decode, Outcome::Ambiguous));
+        assert!(error.message().contains(JOB) && error.message().contains("pjb_other"), "{error}");
+        assert_eq!(error.purge_job_id().map(PurgeJobId::as_str), Some(JOB), "the caller's");
+        let body: Value = serde_json::from_slice(error.body()).unwrap();
+        assert_eq!(body["id"], "pjb_other");
+        assert!(!shown.lines().iter().any(|line| line.contains("pjb_other")), "{:?}", shown.lines());
+        let asked = fake.requests();
+        let paths: Vec<_> = asked.iter().map(|request| request.path.as_str()).collect();
+        assert!(paths.iter().all(|path| *path == format!("/v2/purge-jobs/{JOB}")), "{paths:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_proof_that_is_asked_for_by_the_job_covers_what_the_caller_names() {
     let fake = FakeTransport::new();
     fake.answer(job(JOB, "completed")).answer(Answer::json(receipt()));
