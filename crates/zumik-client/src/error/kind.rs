@@ -56,7 +56,8 @@ pub enum ErrorKind {
     Placeholder,
     /// The answer was made by the last-resort bridge, and the client was told to refuse those.
     OpenrouterFallback,
-    /// A stream ended without the event that ends it: the answer is not whole.
+    /// A stream ended without the event that ends it, or a whole was asked for of what is left of one: the answer is not
+    /// whole.
     StreamTruncated,
     /// A stream or a download was silent for longer than the
     /// [`idle_timeout`](crate::Options::idle_timeout).

@@ -44,6 +44,8 @@ pub struct EventStream<T> {
     server: Arc<str>,
     span: Span,
     state: State,
+    /// An event was given to the caller.
+    taken: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +66,7 @@ impl<T> EventStream<T> {
         decode: fn(&SseEvent<'_>) -> Result<StreamItem<T>, DecodeError>,
     ) -> Self {
         let RawResponse { operation, meta, body: events, span } = answer;
-        Self { events, decode, operation, meta, server, span, state: State::Open }
+        Self { events, decode, operation, meta, server, span, state: State::Open, taken: false }
     }
 
     /// Status, trace id and every `Agent-*` header of the answer. They came before the first event.
@@ -121,6 +123,11 @@ impl<T> EventStream<T> {
 
     fn is_over(&self) -> bool {
         matches!(self.state, State::Closed | State::Failed)
+    }
+
+    /// Whether it has given an event.
+    pub(super) fn was_begun(&self) -> bool {
+        self.taken
     }
 
     /// Whether it has given an error.
@@ -192,7 +199,9 @@ impl<T> Stream for EventStream<T> {
         let this = self.get_mut();
         let span = this.span.clone();
         let _entered = span.enter();
-        this.poll_item(cx)
+        let item = ready!(this.poll_item(cx));
+        this.taken |= matches!(item, Some(Ok(_)));
+        Poll::Ready(item)
     }
 }
 

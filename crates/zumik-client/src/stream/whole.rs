@@ -38,10 +38,18 @@ pub trait Part: sealed::Sealed + Sized + Send + 'static {
 }
 
 mod sealed {
-    pub trait Sealed {}
+    pub trait Sealed {
+        /// Whether the last event alone has the whole.
+        const LAST_IS_WHOLE: bool;
+    }
 
-    impl Sealed for zumik_types::ChatCompletionChunk {}
-    impl Sealed for zumik_types::V1StreamEvent {}
+    impl Sealed for zumik_types::ChatCompletionChunk {
+        const LAST_IS_WHOLE: bool = false;
+    }
+
+    impl Sealed for zumik_types::V1StreamEvent {
+        const LAST_IS_WHOLE: bool = true;
+    }
 }
 
 impl Part for ChatCompletionChunk {
@@ -115,12 +123,17 @@ impl<T: Part> EventStream<T> {
     /// The error that ended the stream; a [`Decode`](ErrorKind::Decode) error when the events have more bytes together
     /// than [`max_body_bytes`](crate::Options::max_body_bytes). For a response that failed, its error, of the kind that
     /// its code says, with the response as the [body](Error::body): what came of it, and what it cost.
+    ///
+    /// [`StreamTruncated`](ErrorKind::StreamTruncated) when [`next`](Self::next) has given chunks already: what is left
+    /// is no completion. Fold those with a [`ChatAccumulator`]. Of a response any events may be taken before, because the
+    /// last one has all of it.
     pub async fn collect(self) -> Result<T::Whole> {
         self.text_deltas().whole().await
     }
 
     /// The text of the answer as it comes, and the [whole](TextDeltas::whole) at the end. The events are kept for it, so
-    /// they have the limit that [`collect`](Self::collect) has.
+    /// they have the limit that [`collect`](Self::collect) has. Behind chunks that were taken with [`next`](Self::next)
+    /// there is the rest of the text, but no whole.
     ///
     /// ```no_run
     /// # async fn example(zk: &zumik_client::Zumik) -> zumik_client::Result<()> {
@@ -135,7 +148,8 @@ impl<T: Part> EventStream<T> {
     /// # }
     /// ```
     pub fn text_deltas(self) -> TextDeltas<T> {
-        TextDeltas { stream: self.kept(), accumulator: T::Accumulator::default() }
+        let partial = self.was_begun() && !T::LAST_IS_WHOLE;
+        TextDeltas { stream: self.kept(), accumulator: T::Accumulator::default(), partial }
     }
 }
 
@@ -146,6 +160,8 @@ impl<T: Part> EventStream<T> {
 pub struct TextDeltas<T: Part> {
     stream: EventStream<T>,
     accumulator: T::Accumulator,
+    /// Events are missing in the accumulator.
+    partial: bool,
 }
 
 impl<T: Part> TextDeltas<T> {
@@ -161,6 +177,11 @@ impl<T: Part> TextDeltas<T> {
     /// As for [`EventStream::collect`]. After an error that [`next`](Self::next) has given, that the answer is not
     /// whole.
     pub async fn whole(mut self) -> Result<T::Whole> {
+        if self.partial {
+            let message =
+                "events were taken from the stream before: fold all of them with a `ChatAccumulator`";
+            return Err(self.stream.incomplete(Error::new(ErrorKind::StreamTruncated, message)));
+        }
         while let Some(event) = self.stream.next().await {
             event?.add_to(&mut self.accumulator);
         }
@@ -180,7 +201,7 @@ impl<T: Part> Stream for TextDeltas<T> {
     type Item = Result<String>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let Self { stream, accumulator } = self.get_mut();
+        let Self { stream, accumulator, .. } = self.get_mut();
         loop {
             match ready!(Pin::new(&mut *stream).poll_next(cx)) {
                 Some(Ok(event)) => {

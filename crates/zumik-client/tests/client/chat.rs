@@ -1,13 +1,13 @@
 //! Chat completions as users write them.
 
 use serde_json::{Value, json};
-use zumik_client::ErrorKind;
 use zumik_client::api::v1::chat::completions::CreateChatCompletion;
 use zumik_client::testing::{Answer, FakeTransport, StreamPart};
 use zumik_client::types::{
     AgentHints, AgentHintsId, ChatAccumulator, ChatMessage, ChatStreamOptions, ChatTool,
     CreateChatCompletionRequest, PrivacyMode, SessionId, json_object,
 };
+use zumik_client::{ErrorKind, Outcome};
 
 /// The stream of the contract's sample: role, text, finish, usage.
 fn chunks() -> Vec<String> {
@@ -142,6 +142,48 @@ async fn half_an_answer_is_never_given_as_a_whole_one() {
         error.to_string(),
         "POST /v1/chat/completions: 200: the stream ended without a single chunk (1 attempt)"
     );
+}
+
+#[tokio::test]
+async fn what_is_left_of_a_stream_is_never_given_as_a_whole_answer() {
+    let fake = FakeTransport::new();
+    fake.fallback(|_| Answer::events(chunks()));
+    let client = fake.client();
+    let begun = async || {
+        let call = client.v1().chat().completions().create("code.fast", ["Review the patch."]);
+        let mut stream = call.stream().await.unwrap();
+        stream.next().await.unwrap().unwrap();
+        stream.next().await.unwrap().unwrap();
+        stream
+    };
+
+    let error = begun().await.collect().await.unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::StreamTruncated, Outcome::Ambiguous));
+    assert!(error.message().contains("`ChatAccumulator`"), "{error}");
+    assert_eq!(fake.open_streams(), 0);
+
+    let mut deltas = begun().await.text_deltas();
+    assert_eq!(deltas.next().await.unwrap().unwrap(), "looks correct.", "the rest of the text is one");
+    assert_eq!(deltas.whole().await.unwrap_err().kind(), ErrorKind::StreamTruncated);
+
+    let mut stream = begun().await;
+    while let Some(chunk) = stream.next().await {
+        chunk.unwrap();
+    }
+    assert_eq!(stream.collect().await.unwrap_err().kind(), ErrorKind::StreamTruncated);
+}
+
+#[tokio::test]
+async fn the_last_event_of_a_response_has_all_of_it_whatever_was_taken_before() {
+    let fake = FakeTransport::new();
+    fake.answer(Answer::events(response_events("completed", Value::Null)));
+    let client = fake.client();
+    let call = client.v1().responses().create("code.fast", "Review the patch.");
+    let mut stream = call.stream().await.unwrap();
+    stream.next().await.unwrap().unwrap();
+    stream.next().await.unwrap().unwrap();
+    let response = stream.collect().await.unwrap();
+    assert_eq!((response.status.as_str(), response.usage.unwrap().total_tokens), ("completed", 17));
 }
 
 #[tokio::test]
