@@ -7,18 +7,23 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use futures_util::stream::{self, BoxStream, Stream, StreamExt};
-use zumik_types::{BranchId, Event, EventId, SessionId, SortOrder};
+use zumik_types::{BranchId, Event, EventId, List, SessionId, SortOrder};
 
 use super::BranchCursor;
+use crate::api::events::ListEvents;
 use crate::client::Zumik;
-use crate::error::Result;
+use crate::endpoint::{DecodeError, Endpoint as _};
+use crate::error::{Error, Result};
+use crate::pipeline::{self, Target};
+use crate::response::Response;
 
 /// How many events are asked for at once.
 const PAGE: u64 = 500;
 
 /// The events of a branch, oldest first; a [`Stream`]. Made by [`BranchCursor::history`].
 ///
-/// Pages are read as they are needed. An error is its last item.
+/// Pages are read as they are needed. An error is its last item. A page whose events do not go on behind those before is
+/// a [`Decode`](crate::ErrorKind::Decode) error: a server that gives its pages in a circle would otherwise never end.
 #[must_use = "a stream does nothing until its events are asked for"]
 pub struct History(BoxStream<'static, Result<Event>>);
 
@@ -66,6 +71,8 @@ struct Pages {
     branch_id: BranchId,
     order: SortOrder,
     after: Option<EventId>,
+    /// The place of the last event that was read.
+    place: Option<u64>,
     read: VecDeque<Event>,
     more: bool,
 }
@@ -78,6 +85,7 @@ impl Pages {
             branch_id: cursor.branch_id.clone(),
             order,
             after,
+            place: None,
             read: VecDeque::new(),
             more: true,
         }
@@ -107,18 +115,40 @@ impl Pages {
         let events = self.client.events().list(&self.session_id, &self.branch_id);
         let events = events.limit(PAGE).order(self.order.clone());
         let page = match &self.after {
-            Some(after) => events.after(after).await?,
-            None => events.await?,
+            Some(after) => events.after(after).send().await?,
+            None => events.send().await?,
         };
-        let last = page.data.last().map(|event| event.id.clone());
-        // A page that ends where the one before ended would come again and again.
-        if last.is_none() || last == self.after {
+        let Some(last) = page.data.last() else {
             self.more = false;
             return Ok(());
+        };
+        if !self.goes_on(&page.data) {
+            return Err(self.astray(page));
         }
-        self.more = page.has_more;
-        self.after = last;
-        self.read = page.data.into();
+        (self.after, self.place, self.more) = (Some(last.id.clone()), Some(last.sequence), page.has_more);
+        self.read = page.into_inner().data.into();
         Ok(())
+    }
+
+    /// Whether these events stand in the order that was asked for, behind those before.
+    fn goes_on(&self, events: &[Event]) -> bool {
+        let mut before = self.place;
+        events.iter().all(|event| {
+            let in_order = before.is_none_or(|before| match self.order {
+                SortOrder::Desc => event.sequence < before,
+                _ => event.sequence > before,
+            });
+            before = Some(event.sequence);
+            in_order && self.after.as_ref() != Some(&event.id)
+        })
+    }
+
+    fn astray(&self, page: Response<List<Event>>) -> Error {
+        let (_, meta, body) = page.into_parts();
+        let behind = self.after.as_ref().map(|after| format!(" behind {after}")).unwrap_or_default();
+        let problem =
+            DecodeError::custom(format!("the events do not go on{behind} in the order of the branch"));
+        let operation = Target::from(ListEvents::OPERATION).name;
+        pipeline::undecodable(meta, body, problem).with_operation(operation)
     }
 }

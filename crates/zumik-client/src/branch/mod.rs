@@ -174,7 +174,8 @@ impl BranchCursor {
     ///
     /// # Errors
     ///
-    /// [`BranchConflict`](crate::ErrorKind::BranchConflict) when the branch never stood still.
+    /// [`BranchConflict`](crate::ErrorKind::BranchConflict) when the branch never stood still, and
+    /// [`TooLarge`](crate::ErrorKind::TooLarge) when the manifest does not fit into a request of 2 MiB.
     pub async fn snapshot(&self) -> Result<Snapshot> {
         snapshot::pin(self).await
     }

@@ -6,7 +6,7 @@ mod history;
 mod merge;
 mod snapshot;
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::TryStreamExt;

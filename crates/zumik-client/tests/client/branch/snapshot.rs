@@ -62,3 +62,23 @@ async fn a_branch_that_never_stands_still_is_reported() {
     let lost = error.branch_conflict().unwrap();
     assert_eq!((&lost.expected, lost.current.as_ref()), (&position(4), Some(&position(5))));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_branch_with_more_events_than_a_request_can_carry_is_not_read_to_its_end() {
+    let fake = base();
+    let read = std::sync::Arc::new(AtomicUsize::new(0));
+    let pages = read.clone();
+    // As many bytes of ids in a page as make 2 MiB in eight pages and a little.
+    fake.fallback(move |_| {
+        let first = 1 + 500 * pages.fetch_add(1, Ordering::Relaxed) as u64;
+        let long = |number: u64| {
+            let mut event = event(number, 1);
+            event["id"] = format!("evt_{number:0>512}").into();
+            event
+        };
+        page((first..first + 500).map(long), true)
+    });
+    let error = at(&fake, 1).snapshot().await.unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::TooLarge, Outcome::NotSent));
+    assert_eq!(read.load(Ordering::Relaxed), 9);
+}
