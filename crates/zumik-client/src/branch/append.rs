@@ -106,7 +106,7 @@ impl BranchCursor {
 
     /// The event that took the place behind the cursor.
     async fn next_event(&self) -> Result<Option<Event>> {
-        let place = self.position.version + 1;
+        let Some(place) = self.position.version.checked_add(1) else { return Ok(None) };
         if self.position.head.is_some() || self.position.version == 0 {
             let events = self.client.events().list(&self.session_id, &self.branch_id).limit(1);
             let page = match &self.position.head {

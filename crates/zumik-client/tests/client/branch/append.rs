@@ -229,3 +229,12 @@ async fn a_clone_is_another_writer_and_does_not_finish_the_append_of_the_first()
     let keys: Vec<_> = fake.requests().iter().map(|r| r.idempotency_key().unwrap().to_owned()).collect();
     assert_eq!(keys, ["key-1", "key-1", "key-2"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn behind_the_last_version_that_can_be_counted_there_is_no_event() {
+    let fake = FakeTransport::new();
+    fake.answer(Answer::reset()).answer(conflict(u64::MAX));
+    let mut cursor = at(&fake, u64::MAX);
+    let error = cursor.append(message(1)).await.unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::BranchConflict, Outcome::Rejected));
+}
