@@ -1,5 +1,6 @@
 //! What a fake server does with a request: an answer, or a fault.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
@@ -21,7 +22,7 @@ pub struct Answer {
     act: Act,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 enum Act {
     /// Answers, as far as the body goes.
     Reply { status: StatusCode, headers: HeaderMap, body: Bytes, breaks_off: bool },
@@ -33,6 +34,30 @@ enum Act {
     Reset,
     /// Takes the request and says nothing.
     Hang,
+}
+
+impl fmt::Debug for Act {
+    /// Headers by their names, a body by its size.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Reply { status, headers, body, breaks_off } => f
+                .debug_struct("Reply")
+                .field("status", status)
+                .field("headers", &headers.keys().collect::<Vec<_>>())
+                .field("body", &format_args!("{} bytes", body.len()))
+                .field("breaks_off", breaks_off)
+                .finish(),
+            Self::Stream { status, headers, parts } => f
+                .debug_struct("Stream")
+                .field("status", status)
+                .field("headers", &headers.keys().collect::<Vec<_>>())
+                .field("parts", parts)
+                .finish(),
+            Self::Refuse => f.write_str("Refuse"),
+            Self::Reset => f.write_str("Reset"),
+            Self::Hang => f.write_str("Hang"),
+        }
+    }
 }
 
 impl Answer {

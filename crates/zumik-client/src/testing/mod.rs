@@ -160,7 +160,7 @@ impl Transport for FakeTransport {
 }
 
 /// A request that the fake was asked.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct RecordedRequest {
     /// The method.
@@ -175,6 +175,20 @@ pub struct RecordedRequest {
     pub body: Bytes,
     /// When it came, since the fake was made.
     pub at: Duration,
+}
+
+impl fmt::Debug for RecordedRequest {
+    /// Method, path, and the sizes of query and body; no header values.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RecordedRequest")
+            .field("method", &self.method)
+            .field("path", &self.path)
+            .field("query", &format_args!("{} bytes", self.query.len()))
+            .field("headers", &self.headers.keys().collect::<Vec<_>>())
+            .field("body", &format_args!("{} bytes", self.body.len()))
+            .field("at", &self.at)
+            .finish()
+    }
 }
 
 impl RecordedRequest {

@@ -123,6 +123,11 @@ async fn neither_the_key_nor_a_prompt_is_printed_logged_or_said_by_an_error() {
     let headers = HeaderMap::from_iter([(SET_COOKIE, HeaderValue::from_static(PROMPT))]);
     output.print(&HttpResponse::new(StatusCode::OK, headers, PROMPT.into()));
 
+    // So is what a fake server was asked, and what it answers.
+    output.print(&fake.requests());
+    output.print(&answer());
+    output.print(&Answer::events([PROMPT]).header("set-cookie", PROMPT));
+
     // A value of the wrong type is a text of the model.
     fake.answer(Answer::json(PROMPT));
     let error = client.request(Method::GET, "/v2/x").send_as::<u64>().await.unwrap_err();
