@@ -101,8 +101,8 @@ impl Options {
     }
 
     /// How large an answer may be that is taken whole, in memory, the events of a stream that is
-    /// [collected](crate::EventStream::collect) included. Default: 256 MiB. A longer one is a
-    /// [`Decode`](crate::ErrorKind::Decode) error, and its rest is not read.
+    /// [collected](crate::EventStream::collect) and the [results](crate::BatchResults::collect) of a batch included.
+    /// Default: 256 MiB. A longer one is a [`Decode`](crate::ErrorKind::Decode) error, and its rest is not read.
     #[must_use]
     pub fn max_body_bytes(mut self, bytes: usize) -> Self {
         self.max_body_bytes = bytes;

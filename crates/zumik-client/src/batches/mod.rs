@@ -1,5 +1,6 @@
 //! Many requests in one file: written from typed values, run by the server, read back as typed values.
 
+mod download;
 mod input;
 mod line;
 mod lines;

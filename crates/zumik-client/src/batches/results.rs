@@ -1,23 +1,19 @@
 //! The results of a batch, from its two files.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
-use futures_util::stream::{self, BoxStream, Stream, StreamExt as _, TryStreamExt as _};
+use futures_util::stream::Stream;
 use zumik_types::{Batch, BatchId, BatchStatus, FileId};
 
+use super::download::Download;
 use super::line::BatchLine;
-use super::lines::Lines;
 use crate::api::v1::batches::Batches;
-use crate::api::v1::files::RetrieveFileContent;
 use crate::client::Zumik;
-use crate::endpoint::Endpoint as _;
 use crate::error::{Error, ErrorKind, Outcome, Result};
-use crate::options::CallOptions;
-use crate::pipeline::{self, RawResponse, Target};
 use crate::response::Response;
 use crate::transport::BoxFuture;
 
@@ -93,9 +89,19 @@ fn refusal(batch: &Batch) -> String {
 /// An error of the stream itself is its last item; [`results`](Batches::results) gives all of them once more.
 #[must_use = "a stream does nothing until its lines are asked for"]
 pub struct BatchResults {
+    client: Zumik,
     batch: Batch,
-    /// `None` after the last line and after an error.
-    lines: Option<BoxStream<'static, Result<BatchLine>>>,
+    /// The files that were not opened yet.
+    files: VecDeque<FileId>,
+    file: Option<File>,
+    /// How many bytes of lines may still come, where all of them are kept.
+    room: Option<usize>,
+}
+
+/// The file whose lines come next.
+enum File {
+    Opening(BoxFuture<'static, Result<Download>>),
+    Open(Box<Download>),
 }
 
 impl BatchResults {
@@ -106,10 +112,7 @@ impl BatchResults {
     }
 
     fn new(client: &Zumik, batch: Batch, files: impl IntoIterator<Item = FileId>) -> Self {
-        let client = client.clone();
-        let files = stream::iter(files.into_iter().map(Ok).collect::<Vec<_>>());
-        let lines = files.and_then(move |file| download(client.clone(), file)).try_flatten();
-        Self { batch, lines: Some(lines.boxed()) }
+        Self { client: client.clone(), batch, files: files.into_iter().collect(), file: None, room: None }
     }
 
     /// The batch, as it ended.
@@ -122,13 +125,37 @@ impl BatchResults {
         poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
     }
 
-    /// All lines, in memory.
+    /// All lines that are left, in memory.
     ///
     /// # Errors
     ///
-    /// The error that ended the download.
-    pub async fn collect(self) -> Result<Vec<BatchLine>> {
-        self.try_collect().await
+    /// The error that ended the download; a [`Decode`](ErrorKind::Decode) error when the lines have more bytes together
+    /// than [`max_body_bytes`](crate::Options::max_body_bytes): take them one by one with [`next`](Self::next).
+    pub async fn collect(mut self) -> Result<Vec<BatchLine>> {
+        self.room = Some(self.client.options().max_body_bytes);
+        let mut lines = Vec::new();
+        while let Some(line) = self.next().await {
+            lines.push(line?);
+        }
+        Ok(lines)
+    }
+
+    fn poll_line(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<BatchLine>>> {
+        loop {
+            match &mut self.file {
+                None => {
+                    let Some(file) = self.files.pop_front() else { return Poll::Ready(None) };
+                    self.file = Some(File::Opening(Box::pin(Download::of(self.client.clone(), file))));
+                }
+                Some(File::Opening(file)) => {
+                    self.file = Some(File::Open(Box::new(ready!(file.as_mut().poll(cx))?)));
+                }
+                Some(File::Open(file)) => match ready!(file.poll_line(cx, &mut self.room)) {
+                    Some(line) => return Poll::Ready(Some(line)),
+                    None => self.file = None,
+                },
+            }
+        }
     }
 }
 
@@ -136,11 +163,11 @@ impl Stream for BatchResults {
     type Item = Result<BatchLine>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let Self { lines, .. } = self.get_mut();
-        let Some(stream) = lines else { return Poll::Ready(None) };
-        let line = ready!(stream.poll_next_unpin(cx));
+        let this = self.get_mut();
+        let line = ready!(this.poll_line(cx));
         if !matches!(line, Some(Ok(_))) {
-            *lines = None;
+            this.files.clear();
+            this.file = None;
         }
         Poll::Ready(line)
     }
@@ -150,27 +177,4 @@ impl fmt::Debug for BatchResults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BatchResults").field("batch", &self.batch).finish_non_exhaustive()
     }
-}
-
-/// Opens a file and reads its lines as they come.
-async fn download(client: Zumik, file: FileId) -> Result<impl Stream<Item = Result<BatchLine>>> {
-    let target = Target::from(RetrieveFileContent::OPERATION);
-    let parts = RetrieveFileContent::new(file).parts();
-    let answer = pipeline::execute::<Lines>(&client, target, parts, CallOptions::default()).await?;
-    let RawResponse { operation, meta, body: lines, span } = answer;
-    let server = client.shared().base_url.origin();
-    let fail = move |error: Error, line: Bytes| {
-        let error = error.with_outcome(Outcome::Ambiguous).with_attempts(meta.attempts());
-        let error = error.with_answer(meta.clone(), line).with_operation(operation.clone());
-        pipeline::record_end(&span, &error);
-        error
-    };
-    Ok(lines.map(move |line| match line {
-        Ok(line) => BatchLine::read(&line).map_err(|error| {
-            let path = error.path().to_owned();
-            let message = format!("a line of the results is not what the contract says {error}");
-            fail(Error::new(ErrorKind::Decode, message).with_decode_path(path).with_cause(error), line)
-        }),
-        Err(fault) => Err(fail(fault.into_error(&server), Bytes::new())),
-    }))
 }

@@ -452,3 +452,34 @@ fn requests_behind_one_that_is_refused_are_not_made() {
     let run = client.v1().batches().run(requests);
     assert!(format!("{run:?}").contains("broken: Some"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn results_that_are_kept_have_the_limit_of_an_answer_that_is_taken_whole() {
+    let lines = [answered("a", 200, completion("Hi.")), broke(), never_ran("batch_cancelled")];
+    let bytes: usize = lines.iter().map(String::len).sum();
+    let fake = server(vec![completed()], output());
+    let client = fake.client();
+    let results = async |limit: usize| {
+        let client = client.with(|options| options.max_body_bytes(limit));
+        client.v1().batches().results("batch_1".parse::<BatchId>().unwrap()).await.unwrap()
+    };
+    assert_eq!(results(bytes).await.collect().await.unwrap().len(), 3);
+
+    let error = results(bytes - 1).await.collect().await.unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Decode, Outcome::Ambiguous));
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "GET /v1/files/{{file_id}}/content: 200: the answer is longer than {} bytes (1 attempt)",
+            bytes - 1
+        )
+    );
+
+    let mut one_by_one = results(bytes - 1).await;
+    let mut count = 0;
+    while let Some(line) = one_by_one.next().await {
+        line.unwrap();
+        count += 1;
+    }
+    assert_eq!(count, 3, "what is not kept has no limit");
+}
