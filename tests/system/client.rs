@@ -4,11 +4,12 @@ use std::future::IntoFuture as _;
 
 use zumik_client::types::{
     BatchStatus, ChatContentPart, ChatFinishReason, ChatMessage, ChatStreamOptions, ChatTool,
-    CreateChatCompletionRequest, json_object,
+    CreateChatCompletionRequest, ExecutionMode, V1ResponseStatus, json_object,
 };
 use zumik_client::{ErrorKind, Outcome, Zumik};
 use zumik_server::config::UpstreamSettings;
 use zumik_server::{RunningServer, Server};
+use zumik_tests::server;
 use zumik_tests::upstream::{Behaviour, Fault, Upstream};
 
 /// A server over a provider, and a client of it.
@@ -182,5 +183,52 @@ async fn a_batch_that_is_cancelled_tells_which_requests_did_not_run() {
     assert!(never.clone().count() > 0);
     for error in never {
         assert_eq!((error.kind(), error.code()), (ErrorKind::BatchLineNotRun, Some("batch_cancelled")));
+    }
+}
+
+#[tokio::test]
+async fn a_placeholder_made_in_the_background_is_refused_when_it_is_retrieved() {
+    let server = server::durable().await;
+    let zk = server.client();
+    let call = zk.v1().responses().create("code.fast", "Why did CI fail?").background(true);
+    let begun = call.reject_placeholder(false).send().await.expect("a response that has begun");
+    let refused = async |zk: &Zumik| {
+        let call = zk.v1().responses().retrieve(&begun.id).reject_placeholder(true);
+        call.await.expect_err("no model made it").kind()
+    };
+    assert_eq!(refused(&zk).await, ErrorKind::Placeholder);
+    let ended = loop {
+        let call = zk.v1().responses().retrieve(&begun.id).reject_placeholder(false);
+        let response = call.send().await.expect("the response is kept");
+        if response.status == V1ResponseStatus::Completed {
+            break response;
+        }
+    };
+    assert_eq!(ended.meta().execution_mode(), Some(ExecutionMode::Placeholder));
+    assert_eq!(ended.meta().resolved_model(), begun.meta().resolved_model());
+    assert_eq!(refused(&zk).await, ErrorKind::Placeholder);
+
+    let server = server.restart().await;
+    assert_eq!(refused(&server.client()).await, ErrorKind::Placeholder);
+}
+
+#[tokio::test]
+async fn a_response_that_is_retrieved_says_who_made_it() {
+    let upstream = Upstream::start().await;
+    let (_server, zk) = served(&upstream).await;
+    let call = zk.v1().responses().create("gpt-test", "Hi");
+    let whole = call.clone().send().await.expect("an answer");
+    let stream = call.stream().await.expect("a stream");
+    let told = stream.meta().clone();
+    let streamed = stream.collect().await.expect("the whole response");
+    for (id, told) in [(&whole.id, whole.meta()), (&streamed.id, &told)] {
+        let kept = zk.v1().responses().retrieve(id).send().await.expect("the response is kept");
+        assert_eq!(kept.meta().execution_mode(), Some(ExecutionMode::Live));
+        for name in ["agent-resolved-provider", "agent-resolved-model", "agent-region", "agent-qos-admission"]
+        {
+            assert!(told.headers().contains_key(name), "{name}");
+            assert_eq!(kept.meta().headers().get(name), told.headers().get(name), "{name}");
+        }
+        assert_eq!(kept.meta().headers()["content-type"], "application/json");
     }
 }

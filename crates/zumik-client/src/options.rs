@@ -131,6 +131,10 @@ impl Options {
     /// Whether an answer with `Agent-Execution-Mode: placeholder`, which no model made, is an
     /// [error](crate::ErrorKind::Placeholder). Such an answer has status 200 and a perfect body.
     ///
+    /// The header is on the answer of a generation, and on a response of `/v1` that is retrieved later. The lines of a
+    /// batch have no headers, so nothing tells there, nor on a native response that is retrieved: ask one of the same
+    /// model for a generation first.
+    ///
     /// Default: yes, unless the base URL is on this machine (`localhost`, `127.0.0.0/8`, `::1`), where a server for
     /// development answers.
     #[must_use]

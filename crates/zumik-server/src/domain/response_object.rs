@@ -1,5 +1,6 @@
 //! The response object of `/v1` (contract `v1.md`, "The response object") as this server keeps and answers it.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::Error;
@@ -7,12 +8,17 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value, json};
 use zumik_types::{ConversationId, V1ResponseId, V1ResponseStatus};
 
+/// The names and values of headers.
+type Headers = Vec<(Cow<'static, str>, String)>;
+
 /// A response in OpenAI's shape, as JSON: what a provider says in members that this server has never heard of is
 /// kept and answered like the rest, in its order.
 #[derive(Clone, PartialEq)]
 pub struct ResponseObject {
     id: V1ResponseId,
     members: Map<String, Value>,
+    /// What ran it, and how that went: no member says so.
+    execution: Headers,
 }
 
 impl ResponseObject {
@@ -20,7 +26,45 @@ impl ResponseObject {
     pub fn new(id: V1ResponseId, members: Map<String, Value>) -> Self {
         let mut all = Map::from_iter([("id".to_owned(), json!(id))]);
         all.extend(members.into_iter().filter(|(name, _)| name != "id"));
-        Self { id, members: all }
+        Self { id, members: all, execution: Headers::new() }
+    }
+
+    /// The same response with other members.
+    pub fn with_members(&self, members: Map<String, Value>) -> Self {
+        Self { execution: self.execution.clone(), ..Self::new(self.id.clone(), members) }
+    }
+
+    /// A response as it was [kept](Self::to_record).
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn from_record(record: &[u8]) -> serde_json::Result<Self> {
+        if !record.starts_with(b"[") {
+            return serde_json::from_slice(record);
+        }
+        let (response, execution): (Self, Headers) = serde_json::from_slice(record)?;
+        Ok(Self { execution, ..response })
+    }
+
+    /// The response as it is kept: its JSON, in a list with its headers where it has some.
+    ///
+    /// # Errors
+    /// None that its members can lead to.
+    pub fn to_record(&self) -> serde_json::Result<Vec<u8>> {
+        if self.execution.is_empty() {
+            return serde_json::to_vec(self);
+        }
+        serde_json::to_vec(&(self, &self.execution))
+    }
+
+    /// The headers that tell what ran it, or will run it as long as it is queued.
+    pub fn execution(&self) -> &[(Cow<'static, str>, String)] {
+        &self.execution
+    }
+
+    /// Says with these headers what ran it.
+    pub fn set_execution(&mut self, headers: Headers) {
+        self.execution = headers;
     }
 
     /// `id`
@@ -96,7 +140,7 @@ impl<'de> Deserialize<'de> for ResponseObject {
         let members = Map::deserialize(deserializer)?;
         let id = members.get("id").and_then(Value::as_str).and_then(|id| id.parse().ok());
         let id = id.ok_or_else(|| D::Error::custom("a response has no id of this server"))?;
-        Ok(Self { id, members })
+        Ok(Self { id, members, execution: Headers::new() })
     }
 }
 
@@ -130,6 +174,18 @@ mod tests {
             serde_json::to_string(&object).unwrap(),
             r#"{"id":"resp_1","object":"response","output":[]}"#
         );
+    }
+
+    #[test]
+    fn a_record_keeps_the_headers_and_one_without_them_is_read() {
+        let text = r#"{"id":"resp_1","object":"response","output":[1.0]}"#;
+        let mut object = ResponseObject::from_record(text.as_bytes()).unwrap();
+        assert_eq!(object.to_record().unwrap(), text.as_bytes());
+        object.set_execution(vec![("Agent-Execution-Mode".into(), "placeholder".to_owned())]);
+        let again = ResponseObject::from_record(&object.to_record().unwrap()).unwrap();
+        assert_eq!(again, object);
+        assert_eq!(serde_json::to_string(&again).unwrap(), text, "no member says it");
+        assert_eq!(object.with_members(Map::new()).execution(), object.execution());
     }
 
     #[test]

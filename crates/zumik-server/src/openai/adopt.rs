@@ -42,7 +42,7 @@ fn mix(ours: &ResponseObject, theirs: Map<String, Value>) -> ResponseObject {
             members.insert(name.clone(), value.clone());
         }
     }
-    ResponseObject::new(ours.id().clone(), members)
+    ours.with_members(members)
 }
 
 /// A stream of a provider's own events.

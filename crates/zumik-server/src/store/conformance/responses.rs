@@ -70,7 +70,8 @@ async fn commit_native(world: &World, status: ResponseStatus) -> NativeResponse 
 
 async fn commit_v1(world: &World, status: V1ResponseStatus) -> ResponseObject {
     let ctx = world.ctx();
-    let response = v1(&ctx, status);
+    let mut response = v1(&ctx, status);
+    response.set_execution(vec![("Agent-Execution-Mode".into(), "placeholder".to_owned())]);
     commit(world, &ctx, StoredResponse::V1(Box::new(response.clone()))).await;
     response
 }

@@ -4,6 +4,7 @@ use serde_json::Value;
 use zumik_types::{ArtifactId, ConversationId, NativeResponse, ResponseId, V1ResponseId};
 
 use super::db::{Db, Env, bytes, id, key};
+use crate::domain::ResponseObject;
 use crate::store::durable::ids::PublicId as _;
 use crate::store::durable::place;
 use crate::store::durable::responses::{INPUT_ITEMS, ResponseName};
@@ -26,7 +27,7 @@ impl SealedResponse {
         let key = name.key().ok_or_else(|| StoreError::internal("a response id was not minted here"))?;
         let text = match response {
             StoredResponse::Native(response) => serde_json::to_vec(response)?,
-            StoredResponse::V1(response) => serde_json::to_vec(response)?,
+            StoredResponse::V1(response) => response.to_record()?,
         };
         let content = env.vault.seal(&*env.mint, &place("response", &key), &text)?;
         let conversation = match response {
@@ -275,7 +276,7 @@ impl Db<'_, '_> {
             ResponseName::Native(_) => {
                 StoredResponse::Native(Box::new(serde_json::from_slice::<NativeResponse>(&text)?))
             }
-            ResponseName::V1(_) => StoredResponse::V1(Box::new(serde_json::from_slice(&text)?)),
+            ResponseName::V1(_) => StoredResponse::V1(Box::new(ResponseObject::from_record(&text)?)),
         })
     }
 

@@ -6,6 +6,7 @@ use zumik_types::{ArtifactId, ConversationId, NativeResponse, ResponseId, V1Resp
 
 use super::artifacts::PURGED;
 use super::{Db, Env, contents};
+use crate::domain::ResponseObject;
 use crate::store::durable::ids::PublicId;
 use crate::store::durable::place;
 use crate::store::durable::responses::{INPUT_ITEMS, ResponseName};
@@ -28,7 +29,7 @@ impl SealedResponse {
         let key = name.key().ok_or_else(|| StoreError::internal("a response id was not minted here"))?;
         let text = match response {
             StoredResponse::Native(response) => serde_json::to_vec(response)?,
-            StoredResponse::V1(response) => serde_json::to_vec(response)?,
+            StoredResponse::V1(response) => response.to_record()?,
         };
         let record = contents::seal(env, &place("response", &key), &text)?;
         let conversation = match response {
@@ -232,7 +233,7 @@ impl Db<'_> {
             ResponseName::Native(_) => {
                 StoredResponse::Native(Box::new(serde_json::from_slice::<NativeResponse>(&text)?))
             }
-            ResponseName::V1(_) => StoredResponse::V1(Box::new(serde_json::from_slice(&text)?)),
+            ResponseName::V1(_) => StoredResponse::V1(Box::new(ResponseObject::from_record(&text)?)),
         })
     }
 

@@ -22,16 +22,17 @@ pub(super) async fn answer_early<W>(
     call: &Call,
     held: Held,
     target: &Target,
-    response: ResponseObject,
+    mut response: ResponseObject,
     mut kept: Kept,
     work: W,
 ) -> Result<Reply, ApiError>
 where
     W: Future<Output = Result<ResponseObject, ApiError>> + Send + 'static,
 {
+    response.set_execution(headers(target, &qos::queued()));
     kept.response = Some(stored(&response));
     let mut answer = Answer::json(&call.ctx.trace, &response)?;
-    answer.headers = headers(target, &qos::queued());
+    answer.headers = response.execution().to_vec();
     let (app, ctx) = (Arc::clone(&call.app), call.ctx.clone());
     // A client that goes away now must not leave a response that nobody works on.
     let begun = call.app.running.see_through(async move {

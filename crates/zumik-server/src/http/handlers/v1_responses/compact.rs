@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 use zumik_types::{CompactionId, V1ResponseId, V1ResponseStatus};
 
-use super::super::generations::{Kept, headers, keep, privacy_mode, session_ref};
+use super::super::generations::{Kept, keep, privacy_mode, session_ref};
 use super::super::hints;
 use super::history::{Items, complete};
 use super::live::{ask, text_of};
@@ -93,10 +93,10 @@ async fn summarize(
     let body = serde_json::to_vec(&members).map_err(ApiError::internal)?.into();
     let asking = Asking { id: response.id(), model: &model, session_id, wishes, body, members, items };
     let question = Question::prepare(call, asking).await?;
-    let answered = ask(&call.app, &question, response).await?;
-    let headers = headers(&answered.target, &answered.qos);
+    let written = ask(&call.app, &question, response).await?;
+    let headers = written.execution().to_vec();
     let kept = Kept { materialized: question.materialized, headers, ..Kept::default() };
-    Ok((answered.response, kept))
+    Ok((written, kept))
 }
 
 async fn answer(call: &Call, last: Option<Value>, written: &ResponseObject) -> Result<Value, ApiError> {

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
-use zumik_types::QosOutcome;
 
 use super::super::generations::{Kept, headers, keep};
 use super::background::{answer_early, stored};
@@ -14,7 +13,7 @@ use super::request::Request;
 use crate::app::App;
 use crate::domain::ResponseObject;
 use crate::engine::members::Object;
-use crate::engine::{Failure, Held, ModelBody, ProviderError, Target, Usage};
+use crate::engine::{Failure, Held, ModelBody, ProviderError, Usage};
 use crate::http::call::Call;
 use crate::http::{ApiError, Reply};
 use crate::openai::{Draft, adopt, whole};
@@ -42,31 +41,24 @@ pub(super) async fn create(
     let mut kept = Kept { input_items, materialized: question.materialized.clone(), ..Kept::default() };
     if background {
         let (app, begun, target) = (Arc::clone(&call.app), response.clone(), question.route.first.clone());
-        let work = async move { Ok(ask(&app, &question, begun).await?.response) };
+        let work = async move { ask(&app, &question, begun).await };
         return answer_early(call, held, &target, response, kept, work).await;
     }
     if stream {
         return pump::stream(call, held, &question, response, kept, store).await;
     }
-    let Answered { response, target, qos } = ask(&call.app, &question, response).await?;
-    kept.headers = headers(&target, &qos);
+    let response = ask(&call.app, &question, response).await?;
+    kept.headers = response.execution().to_vec();
     kept.response = store.then(|| stored(&response));
     keep(call, held, kept, &response).await
 }
 
-/// What a provider answered.
-pub(super) struct Answered {
-    pub(super) response: ResponseObject,
-    pub(super) target: Target,
-    pub(super) qos: QosOutcome,
-}
-
-/// Asks a provider, and makes a whole response of its answer.
+/// Asks a provider, and makes a whole response of its answer, with the headers that tell who gave it.
 pub(super) async fn ask(
     app: &App,
     question: &Question,
     response: ResponseObject,
-) -> Result<Answered, ApiError> {
+) -> Result<ResponseObject, ApiError> {
     let (spoken, answer) = question.ask(app, false).await?;
     let mut meter = answer.meter;
     let read = match &answer.body {
@@ -74,12 +66,13 @@ pub(super) async fn ask(
         ModelBody::Stream(_) => Err("it is a stream"),
     };
     match read {
-        Ok((response, usage)) => {
+        Ok((mut response, usage)) => {
             if let Some(usage) = usage {
                 meter.usage(usage);
             }
             meter.delivered(&text_of(&response));
-            Ok(Answered { response, target: answer.target, qos: meter.complete() })
+            response.set_execution(headers(&answer.target, &meter.complete()));
+            Ok(response)
         }
         Err(problem) => {
             let failure = Failure::from(ProviderError::Malformed(problem)).of(&answer.target.provider);

@@ -20,7 +20,7 @@ use zumik_types::{DeletedV1Response, Extra, ObjectType, V1ResponseId};
 use crate::engine::{Held, Reservation};
 use crate::http::call::Call;
 use crate::http::{ApiError, Reply};
-use crate::store::Kind;
+use crate::store::{Answer, Kind};
 
 use history::Items;
 use request::Request;
@@ -55,7 +55,8 @@ pub(crate) async fn create(call: &mut Call) -> Result<Reply, ApiError> {
 pub(crate) async fn retrieve(call: &mut Call) -> Result<Reply, ApiError> {
     let id = call.path_id(0, Kind::Response)?;
     let response = call.app.store.retrieve_v1_response(&call.ctx, &id).await?;
-    call.reply(&response)
+    let answer = Answer::json(&call.ctx.trace, &response)?;
+    Ok(Reply::fresh(Answer { headers: response.execution().to_vec(), ..answer }))
 }
 
 /// `DELETE /v1/responses/{response_id}`

@@ -92,9 +92,9 @@ pub(super) async fn create(
         return answer_early(call, held, &target, response, kept, work).await;
     }
     let outcome = prepared.run(&call.app).await?;
-    kept.headers = headers(&outcome.target, &outcome.qos);
     let mut events = Vec::new();
     let response = told(&call.app, &call.ctx, response, outcome, &mut events);
+    kept.headers = response.execution().to_vec();
     if request.store {
         kept.response = Some(stored(&response));
     }
@@ -158,20 +158,22 @@ pub(super) async fn write(
 ) -> Result<(ResponseObject, Kept), ApiError> {
     let prepared = prepare(call, request, items, &response).await?;
     let outcome = prepared.run(&call.app).await?;
-    let headers = headers(&outcome.target, &outcome.qos);
+    let written = told(&call.app, &call.ctx, response, outcome, &mut Vec::new());
+    let headers = written.execution().to_vec();
     let kept = Kept { materialized: prepared.materialized, headers, ..Kept::default() };
-    Ok((told(&call.app, &call.ctx, response, outcome, &mut Vec::new()), kept))
+    Ok((written, kept))
 }
 
-/// The response with its answer, and the events that tell of it.
+/// The response with its answer and its headers, and the events that tell of it.
 fn told(
     app: &App,
     ctx: &ProjectCtx,
-    response: ResponseObject,
+    mut response: ResponseObject,
     outcome: Outcome,
     out: &mut Vec<u8>,
 ) -> ResponseObject {
     let usage = usage(&outcome);
+    response.set_execution(headers(&outcome.target, &outcome.qos));
     let mut draft = Draft::new(response, Arc::clone(&app.mint), ctx.now);
     draft.begin(out);
     for word in outcome.text.split_inclusive(' ') {

@@ -38,10 +38,11 @@ pub(super) async fn stream(
         return Err(Failure::from(ProviderError::Malformed("it is no stream")).into());
     };
     response.set("status", json!("in_progress"));
+    response.set_execution(headers(&answer.target, &answer.meter.outcome()));
     let begun = store.then(|| begun(&call.ctx, &response, kept.input_items.take()));
     kept.begun = store;
     let id = response.id().clone();
-    let headers = headers(&answer.target, &answer.meter.outcome());
+    let headers = response.execution().to_vec();
     let mut first = Vec::new();
     let writer = Writer::begin(&call.app, spoken, response, &mut first);
     let open = Open { writer, meter: answer.meter, kept };
