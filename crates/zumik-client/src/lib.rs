@@ -144,10 +144,12 @@
 //! | `rustls` (default) | TLS by rustls with ring, and the certificates of the system |
 //! | `rustls-no-provider` | TLS by rustls with the provider that your process has installed |
 //! | `native-tls` | TLS by the library of the operating system |
+//! | `socks` (default) | SOCKS proxies in `ALL_PROXY` and its like |
 //! | `verify` | Offline verification of receipts |
 //! | `testing` | [`testing`](https://docs.rs/zumik-client/latest/zumik_client/testing) |
 //!
-//! All are additive; with several kinds of TLS, `rustls` is used. It needs a tokio runtime with time and I/O enabled.
+//! All are additive. Of several kinds of TLS, `rustls` is used before `native-tls` before `rustls-no-provider`. It needs a
+//! tokio runtime with time and I/O enabled.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(missing_docs)]
 

@@ -20,7 +20,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 ///
 /// Redirects are not followed, so that the API key never goes to another host; nothing is repeated here, so that the
 /// retry rules are in one place. The proxy variables (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`) are
-/// honored, except for a base URL on the loopback interface.
+/// honored, except for a base URL on the loopback interface; a proxy that speaks SOCKS needs the feature `socks`.
 #[derive(Debug, Clone)]
 pub struct ReqwestTransport(reqwest::Client);
 
