@@ -71,8 +71,10 @@
 //!
 //! # Features
 //!
-//! - `exhaustive`: objects that the API sends can be built with struct literals. For servers and tests of servers; code
-//!   that does so breaks with every new member.
+//! - `exhaustive`: objects that the API sends can be built with struct literals, and matched whole. For servers and tests
+//!   of servers; code that does so breaks with every new member. Cargo unites features: it is on as well for whoever
+//!   depends on `zumik-insight`, `zumik-server`, or `zumik-receipt` with `sign`, which build such objects. Do not build on
+//!   it without asking for it.
 //! - `proptest`: `proptest::arbitrary::Arbitrary` for every type.
 #![deny(missing_docs)]
 
