@@ -170,26 +170,21 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "HOST:PORT", env = "ZUMIK_METRICS", value_parser = socket_address)]
     pub metrics: Option<SocketAddr>,
 
-    /// Answer with the models of this provider instead of placeholders: its base URL, with the version
+    /// Answer with the models of this provider instead of placeholders: its base URL, with the version [env: ZUMIK_UPSTREAM]
     ///
     /// Any server that speaks OpenAI's API. Several providers, and what aliases mean among them, stand in zumik.toml.
-    #[arg(long, value_name = "URL", env = "ZUMIK_UPSTREAM", help_heading = "Models")]
+    /// Where the environment names another one, nothing that it says of that one holds for this.
+    #[arg(long, value_name = "URL", help_heading = "Models")]
     pub upstream: Option<String>,
 
-    /// Environment variable that holds the provider's API key
+    /// Environment variable that holds the provider's API key [env: ZUMIK_UPSTREAM_KEY_ENV]
     ///
     /// The name of the variable, such as OPENAI_API_KEY: the key itself never stands on a command line.
-    #[arg(long, value_name = "NAME", env = "ZUMIK_UPSTREAM_KEY_ENV", help_heading = "Models")]
+    #[arg(long, value_name = "NAME", help_heading = "Models")]
     pub upstream_key_env: Option<String>,
 
-    /// The provider's models, comma-separated; aliases mean the first one [default: the provider is asked]
-    #[arg(
-        long,
-        value_name = "LIST",
-        value_delimiter = ',',
-        env = "ZUMIK_UPSTREAM_MODELS",
-        help_heading = "Models"
-    )]
+    /// The provider's models, comma-separated; aliases mean the first one [env: ZUMIK_UPSTREAM_MODELS] [default: the provider is asked]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Models")]
     pub upstream_models: Option<Vec<String>>,
 
     /// Print one JSON object when ready: url, api_key, project_id, data

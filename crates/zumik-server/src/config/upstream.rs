@@ -72,8 +72,12 @@ pub struct UnnamedUpstream {
 }
 
 impl UnnamedUpstream {
-    /// This, and what it leaves open as `other` has it.
+    /// This, and what it leaves open as `other` has it. Of another provider nothing is taken: a key goes only to the one
+    /// that it was set with.
     pub(crate) fn or(self, other: Self) -> Self {
+        if self.url.is_some() && other.url.is_some() && self.url != other.url {
+            return self;
+        }
         Self {
             url: self.url.or(other.url),
             key_env: self.key_env.or(other.key_env),
@@ -353,6 +357,26 @@ mod tests {
         let settings =
             UpstreamSettings { key: Some(Secret::new("sk-canary")), ..UpstreamSettings::new("http://a/v1") };
         assert!(!format!("{settings:?}").contains("canary"));
+    }
+
+    #[test]
+    fn nothing_that_was_set_with_one_provider_holds_for_another() {
+        let upstream = |url: Option<&str>| UnnamedUpstream {
+            url: url.map(str::to_owned),
+            key_env: Some("KEY".to_owned()),
+            models: Some(vec!["m".to_owned()]),
+            region: Some("us".to_owned()),
+        };
+        let url = |url: &str| UnnamedUpstream { url: Some(url.to_owned()), ..UnnamedUpstream::default() };
+        let (a, b) = ("http://a/v1", "http://b/v1");
+        assert_eq!(url(b).or(upstream(Some(a))), url(b));
+        assert_eq!(url(a).or(upstream(Some(a))), upstream(Some(a)));
+        assert_eq!(
+            url(a).or(upstream(None)),
+            upstream(Some(a)),
+            "a key without a URL is meant for whichever"
+        );
+        assert_eq!(UnnamedUpstream::default().or(upstream(Some(a))), upstream(Some(a)));
     }
 
     #[test]
