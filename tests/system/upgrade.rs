@@ -11,7 +11,7 @@ use serde_json::Value;
 use zumik_server::Server;
 use zumik_server::seal::MasterKey;
 use zumik_server::store::Store as _;
-use zumik_server::store::sqlite::{Options, SqliteStore};
+use zumik_server::store::sqlite::{OpenError, Options, Registry, SqliteStore};
 use zumik_tests::http::Http;
 use zumik_tests::operations::World;
 
@@ -89,6 +89,14 @@ async fn a_folder_of_the_first_schema_is_read_and_written_by_this_server() {
     assert_eq!(schema(&conn), schema(&fresh));
     let sound: String = conn.query_row("PRAGMA integrity_check", [], |row| row.get(0)).expect("a check");
     assert_eq!(sound, "ok");
+}
+
+#[test]
+fn a_folder_of_the_first_schema_is_not_migrated_by_whoever_looks_at_its_keys() {
+    let folder = first_folder();
+    let Err(error) = Registry::open(folder.path()) else { panic!("it opens") };
+    assert!(matches!(error, OpenError::Older { found: 1, .. }), "{error:?}");
+    assert_eq!(version(&open(folder.path())), 1);
 }
 
 #[tokio::test]

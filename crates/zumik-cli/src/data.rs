@@ -4,7 +4,7 @@ use std::env;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use zumik_server::config::{Settings, SettingsError};
+use zumik_server::config::{Settings, SettingsError, StoreUrl};
 use zumik_server::seal::MasterKey;
 use zumik_server::store::sqlite::{OpenError, Registry};
 
@@ -25,10 +25,14 @@ fn unusable(error: &SettingsError) -> Failure {
     }
 }
 
+/// The database that holds everything for a server on this folder, if one does.
+pub(crate) fn store(folder: &Path) -> Result<Option<StoreUrl>, Failure> {
+    Settings::store_of(folder).map_err(|error| unusable(&error))
+}
+
 /// Refuses to take a folder for all that a server keeps, when it keeps it in a database.
 pub(crate) fn is_all(folder: &Path, instead: &str) -> Result<(), Failure> {
-    let store = Settings::store_of(folder).map_err(|error| unusable(&error))?;
-    let Some(store) = store else { return Ok(()) };
+    let Some(store) = store(folder)? else { return Ok(()) };
     let place = store.address().map_or_else(|_| "a database".to_owned(), |address| address.to_string());
     Err(Failure::failed(format_args!(
         "by ZUMIK_STORE, or store in zumik.toml, everything is kept in {place} and not in {}; {instead}",
@@ -99,6 +103,9 @@ pub(crate) fn master_key() -> Result<Option<MasterKey>, Failure> {
     }
 }
 
+/// The way out where data is of an older version, or of none yet: only a server brings it up to date.
+pub(crate) const FIRST_START: &str = "start `zumik serve` of this version on it once";
+
 /// The file in a data folder that makes it one.
 const DATABASE: &str = "zumik.db";
 
@@ -124,6 +131,7 @@ pub(crate) fn registry(args: &DataArgs) -> Result<Registry, Failure> {
 pub(crate) fn refusal(error: &OpenError, folder: &Path) -> Failure {
     let way_out = match error {
         OpenError::InUse(_) => "stop that one, or name another folder with --data DIR",
+        OpenError::Older { .. } => FIRST_START,
         OpenError::Seal(_) => {
             "set ZUMIK_MASTER_KEY to the key of this folder, or name another with --data DIR"
         }

@@ -69,6 +69,23 @@ async fn keys_of_a_database_are_made_and_revoked_while_a_server_runs() {
 }
 
 #[test]
+fn a_database_without_data_is_left_as_it_is_by_whoever_looks() {
+    let Some(postgres) = Postgres::shared() else { return };
+    let url = postgres.database();
+    let (looking, serving) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    // Had the first one made anything, the second would find it.
+    for command in [["keys", "list"].as_slice(), &["keys", "create"], &["keys", "list"]] {
+        let mut command = zumik(command.iter().copied());
+        let said = refused(&output(command.args(["--store", &url, "--data"]).arg(looking.path())), 1);
+        assert!(said.contains("no data of a server") && said.contains("zumik serve"), "{said}");
+    }
+    assert_eq!(fs::read_dir(looking.path()).unwrap().count(), 0, "no master key is made");
+    Serving::with(serving.path(), ["--store", &url]);
+    let said = refused(&output(zumik(["keys", "list", "--store", &url, "--data"]).arg(looking.path())), 1);
+    assert!(said.contains("ZUMIK_MASTER_KEY"), "{said}");
+}
+
+#[test]
 fn a_database_that_cannot_be_used_is_named_without_its_password() {
     let folder = tempfile::tempdir().unwrap();
     let start = |url: &str| {

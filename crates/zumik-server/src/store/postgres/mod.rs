@@ -39,10 +39,10 @@ mod tests;
 pub(in crate::store) mod transfer;
 mod usage;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use deadpool_postgres::{Object, Pool, PoolError};
+use deadpool_postgres::{GenericClient, Object, Pool, PoolError};
 use thiserror::Error;
 use tokio::sync::Semaphore;
 
@@ -74,6 +74,7 @@ pub struct Options {
     address: Address,
     schema: String,
     connections: usize,
+    existing: bool,
     folder: Option<PathBuf>,
     master_key: Option<MasterKey>,
     clock: Arc<dyn Clock>,
@@ -116,6 +117,17 @@ pub enum OpenError {
         /// The newest known.
         known: usize,
     },
+    /// The schema was written by an older version, and is not to be migrated.
+    #[error("the database has schema version {found}, this program works with version {known}")]
+    Older {
+        /// Its version.
+        found: usize,
+        /// That of this program.
+        known: usize,
+    },
+    /// No server has been started on the database, and none is to be set up.
+    #[error("the database holds no data of a server")]
+    NoData,
     /// The folder of the master key could not be made.
     #[error("the data folder {} could not be used", .0.display())]
     Folder(PathBuf, #[source] std::io::Error),
@@ -155,6 +167,7 @@ impl Options {
             address,
             schema: SCHEMA.to_owned(),
             connections: CONNECTIONS,
+            existing: false,
             folder: None,
             master_key: None,
             clock: Arc::new(SystemClock),
@@ -179,6 +192,14 @@ impl Options {
     #[must_use]
     pub fn connections(mut self, most: usize) -> Self {
         self.connections = most.max(1);
+        self
+    }
+
+    /// Opens only a database that a server of this version has been started on: its schema is neither made nor migrated,
+    /// and no master key is made.
+    #[must_use]
+    pub fn existing(mut self) -> Self {
+        self.existing = true;
         self
     }
 
@@ -225,16 +246,22 @@ impl PostgresStore {
     /// Connects to a database and brings its schema up to date.
     ///
     /// # Errors
-    /// The database cannot be reached, is foreign or newer, or the master key is missing or the wrong one.
+    /// The database cannot be reached, is foreign or newer, or the master key is missing or the wrong one. An
+    /// [existing](Options::existing) one is older, or holds nothing.
     pub async fn open(options: Options) -> Result<Self, OpenError> {
-        let Options { address, schema, connections, folder, master_key, clock, mint } = options;
+        let Options { address, schema, connections, existing, folder, master_key, clock, mint } = options;
         if !schema::is_name(&schema) {
             return Err(OpenError::SchemaName(schema));
         }
         let pool = connect::pool(&address, &schema, connections, connect::Use::Serve)?;
         let mut connection = pool.get().await?;
-        schema::migrate(&mut connection, &schema).await?;
-        let vault = open_vault(&mut connection, &schema, master_key, folder, &*mint).await?;
+        let vault = if existing {
+            schema::expect_current(&connection, &schema).await?;
+            existing_vault(&connection, master_key, folder).await?
+        } else {
+            schema::migrate(&mut connection, &schema).await?;
+            open_vault(&mut connection, &schema, master_key, folder, &*mint).await?
+        };
         let number: i64 = connection.query_one("SELECT nextval('replica_numbers')", &[]).await?.try_get(0)?;
         drop(connection);
         let presence = Presence::new(number, schema);
@@ -271,27 +298,17 @@ async fn open_vault(
 ) -> Result<Vault, OpenError> {
     let transaction = connection.transaction().await?;
     transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&schema::lock(schema, "master key")]).await?;
-    let proof = transaction.query_opt("SELECT master_proof FROM server", &[]).await?;
-    let path = folder.map(|folder| folder.join(MASTER_KEY_FILE));
-    let present = match (given, &path) {
-        (Some(key), _) => Some(key),
-        (None, Some(path)) => MasterKey::load(path)?,
-        (None, None) => None,
-    };
-    if let Some(proof) = proof {
-        let vault = Vault::new(&present.ok_or(OpenError::NoMasterKey)?);
-        vault.check(proof.try_get(0)?)?;
+    let present = present_key(given, folder.as_deref())?;
+    if let Some(vault) = checked_vault(&transaction, present.as_ref()).await? {
         return Ok(vault);
     }
-    let key = match (present, path) {
+    let key = match (present, folder) {
         (Some(key), _) => key,
         (None, None) => return Err(OpenError::NoMasterKey),
-        (None, Some(path)) => {
+        (None, Some(folder)) => {
             let key = MasterKey::mint(mint);
-            if let Some(folder) = path.parent() {
-                make_folder(folder).map_err(|error| OpenError::Folder(folder.to_owned(), error))?;
-            }
-            key.save(&path)?;
+            make_folder(&folder).map_err(|error| OpenError::Folder(folder.clone(), error))?;
+            key.save(&folder.join(MASTER_KEY_FILE))?;
             key
         }
     };
@@ -301,4 +318,36 @@ async fn open_vault(
         .await?;
     transaction.commit().await?;
     Ok(vault)
+}
+
+/// Opens the vault of a database that has one.
+async fn existing_vault(
+    connection: &Object,
+    given: Option<MasterKey>,
+    folder: Option<PathBuf>,
+) -> Result<Vault, OpenError> {
+    let present = present_key(given, folder.as_deref())?;
+    checked_vault(connection, present.as_ref()).await?.ok_or(OpenError::NoData)
+}
+
+/// The master key given, else that of the folder.
+fn present_key(given: Option<MasterKey>, folder: Option<&Path>) -> Result<Option<MasterKey>, SealError> {
+    match (given, folder) {
+        (Some(key), _) => Ok(Some(key)),
+        (None, Some(folder)) => MasterKey::load(&folder.join(MASTER_KEY_FILE)),
+        (None, None) => Ok(None),
+    }
+}
+
+/// The vault of this key, which must be that of the database; nothing while the database has none.
+async fn checked_vault(
+    client: &impl GenericClient,
+    key: Option<&MasterKey>,
+) -> Result<Option<Vault>, OpenError> {
+    let Some(proof) = client.query_opt("SELECT master_proof FROM server", &[]).await? else {
+        return Ok(None);
+    };
+    let vault = Vault::new(key.ok_or(OpenError::NoMasterKey)?);
+    vault.check(proof.try_get(0)?)?;
+    Ok(Some(vault))
 }

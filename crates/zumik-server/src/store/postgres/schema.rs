@@ -65,6 +65,18 @@ pub(super) async fn version(
     }
 }
 
+/// Refuses a schema that is not there, or not of this version.
+pub(super) async fn expect_current(
+    client: &impl deadpool_postgres::GenericClient,
+    schema: &str,
+) -> Result<(), OpenError> {
+    match version(client, schema).await? {
+        Some(SCHEMA_VERSION) => Ok(()),
+        Some(found) => Err(OpenError::Older { found, known: SCHEMA_VERSION }),
+        None => Err(OpenError::NoData),
+    }
+}
+
 /// The number of an advisory lock: such locks are shared by all that use the database.
 pub(super) fn lock(schema: &str, subject: &str) -> i64 {
     let digest = Sha256::digest(format!("zumik:{schema}:{subject}"));
@@ -131,6 +143,9 @@ mod tests {
         let newest = shape(&client, &schema).await;
 
         client.batch_execute(BACK_TO_THE_FIRST).await.unwrap();
+        let looked = PostgresStore::open(options().existing()).await.map(drop);
+        assert!(matches!(looked, Err(OpenError::Older { found: 1, .. })), "{looked:?}");
+        assert_eq!(version(&client, &schema).await.unwrap(), Some(1), "nothing is migrated by looking");
         let alone = format!(
             "CREATE SCHEMA {first}; SET search_path = {first};
              CREATE TABLE migrations (version bigint PRIMARY KEY, at timestamptz NOT NULL DEFAULT now()); {}",

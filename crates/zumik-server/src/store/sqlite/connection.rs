@@ -61,6 +61,16 @@ pub enum OpenError {
         /// The newest known.
         known: usize,
     },
+    /// The database file was written by an older version, and is not to be migrated.
+    #[error("{} has schema version {found}, this program works with version {known}", path.display())]
+    Older {
+        /// The file.
+        path: PathBuf,
+        /// Its version; 0 when nothing was written to it yet.
+        found: usize,
+        /// That of this program.
+        known: usize,
+    },
     /// The master key is missing, malformed or the wrong one.
     #[error(transparent)]
     Seal(#[from] SealError),
@@ -83,10 +93,25 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
     version(&conn, path)?;
     conn.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
     migrate(&mut conn, path)?;
+    prepare_writer(&conn)?;
+    Ok(conn)
+}
+
+/// Opens a database for writing beside a server that may be running on it: only one of this version, and as it is.
+pub(super) fn open_current(path: &Path) -> Result<Connection, OpenError> {
+    let conn = open_with(path, OpenFlags::empty())?;
+    match version(&conn, path)? {
+        SCHEMA_VERSION => {}
+        found => return Err(OpenError::Older { path: path.to_owned(), found, known: SCHEMA_VERSION }),
+    }
+    prepare_writer(&conn)?;
+    Ok(conn)
+}
+
+fn prepare_writer(conn: &Connection) -> rusqlite::Result<()> {
     // Checkpoints are the writer's own business: checkpoint.rs.
     conn.pragma_update(None, "wal_autocheckpoint", 0)?;
-    conn.pragma_update(None, "cache_size", -WRITER_CACHE)?;
-    Ok(conn)
+    conn.pragma_update(None, "cache_size", -WRITER_CACHE)
 }
 
 /// Makes an empty file where there is none: SQLite would make it for everyone to read, and its log after it.
@@ -120,8 +145,11 @@ pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
 }
 
 fn open(path: &Path) -> rusqlite::Result<Connection> {
-    let flags =
-        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    open_with(path, OpenFlags::SQLITE_OPEN_CREATE)
+}
+
+fn open_with(path: &Path, more: OpenFlags) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | more;
     let conn = Connection::open_with_flags(path, flags)?;
     conn.busy_timeout(BUSY_TIMEOUT)?;
     conn.set_prepared_statement_cache_capacity(256);

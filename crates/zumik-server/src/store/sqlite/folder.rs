@@ -25,7 +25,12 @@ impl DataFolder {
     /// The folder at `path`, made when it is missing, for its owner only.
     pub(super) fn open(path: &Path) -> Result<Self, OpenError> {
         make_folder(path).map_err(|error| OpenError::Folder(path.to_owned(), error))?;
-        Ok(Self(path.to_owned()))
+        Ok(Self::at(path))
+    }
+
+    /// The folder at `path`, which is there.
+    pub(super) fn at(path: &Path) -> Self {
+        Self(path.to_owned())
     }
 
     /// The database.

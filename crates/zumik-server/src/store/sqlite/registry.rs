@@ -34,13 +34,13 @@ pub struct ReceiptKeyRecord {
 }
 
 impl Registry {
-    /// Opens a data folder, made when it is missing.
+    /// Opens a data folder that a server of this version has been started on. Nothing of it is changed.
     ///
     /// # Errors
-    /// Its files are foreign, newer or damaged.
+    /// There is no database in it, or one that is foreign, damaged, or of another version.
     pub fn open(folder: &Path) -> Result<Self, OpenError> {
-        let folder = DataFolder::open(folder)?;
-        let conn = connection::open_writer(&folder.database())?;
+        let folder = DataFolder::at(folder);
+        let conn = connection::open_current(&folder.database())?;
         Ok(Self { conn, folder, mint: RandomMint::default() })
     }
 
@@ -76,7 +76,7 @@ impl Registry {
         Sql::new(&self.conn).list_keys(project)
     }
 
-    /// Removes the key's hash: it stops working at once.
+    /// Revokes a key: it stops working at once.
     ///
     /// # Errors
     /// There is no such key, or the database cannot be written.
