@@ -177,8 +177,8 @@ fn refusal(error: StartError, folder: &Path, settings: &Settings) -> Failure {
             ))
         }
         StartError::ApiKey => Failure::usage(format_args!("--api-key: {error}")),
-        StartError::ApiKeyTaken => {
-            Failure::failed(format_args!("--api-key: {error}; give another one, or none"))
+        StartError::ApiKeyTaken | StartError::ApiKeyRevoked(_) => {
+            Failure::failed(format_args!("--api-key: {error}"))
         }
         StartError::Open(error) => data::refusal(&error, folder),
         StartError::Address(error) => Failure::usage(format_args!("the store cannot be used: {error}")),

@@ -5,11 +5,13 @@
 mod support;
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
+use std::path::Path;
+use std::process::Stdio;
 
-use rustix::process::Signal;
-use support::{Serving, output, refused, stderr, stdout, zumik};
+use rustix::process::{Pid, Signal, kill_process};
+use support::{Serving, json, output, refused, stderr, stdout, zumik};
 use tokio::task::JoinHandle;
 use zumik_client::types::{ArtifactType, NativeResponse};
 use zumik_client::{ErrorKind, Zumik};
@@ -78,6 +80,48 @@ async fn a_given_key_is_installed_and_told_again_at_every_start() {
 }
 
 #[test]
+fn a_key_that_was_revoked_is_refused_at_the_next_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = "zk_test_0123456789abcdef0123456789abcdef";
+    let mut server = Serving::with(folder.path(), ["--api-key", key]);
+    server.signal(Signal::TERM);
+    server.wait();
+    let id = revoke_all(folder.path()).remove(0);
+    let start = || {
+        let mut command = zumik(["serve", "--listen", "127.0.0.1:0", "--api-key", key, "--data"]);
+        output(command.arg(folder.path()))
+    };
+    let said = refused(&start(), 1);
+    assert!(said.contains(&id) && said.contains("revoked") && !said.contains(key), "{said}");
+    assert_eq!(said.matches("give another one, or none").count(), 1, "{said}");
+    refused(&start(), 1);
+}
+
+#[test]
+fn a_project_whose_keys_are_all_revoked_gets_none_by_a_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = Serving::start(folder.path());
+    server.signal(Signal::TERM);
+    server.wait();
+    revoke_all(folder.path());
+    let server = Serving::start(folder.path());
+    assert!(server.ready["api_key"].is_null(), "{}", server.ready);
+    let keys = json(zumik(["keys", "list", "--json", "--data"]).arg(folder.path()));
+    assert_eq!(keys["data"].as_array().unwrap().len(), 1, "{keys}");
+}
+
+/// Revokes every key of a folder; gives their ids.
+fn revoke_all(folder: &Path) -> Vec<String> {
+    let keys = json(zumik(["keys", "list", "--json", "--data"]).arg(folder));
+    let ids = keys["data"].as_array().unwrap().iter().map(|key| key["id"].as_str().unwrap().to_owned());
+    let ids: Vec<_> = ids.collect();
+    for id in &ids {
+        json(zumik(["keys", "revoke", id, "--json", "--data"]).arg(folder));
+    }
+    ids
+}
+
+#[test]
 fn a_folder_has_one_server() {
     let folder = tempfile::tempdir().unwrap();
     let _first = Serving::start(folder.path());
@@ -128,19 +172,19 @@ fn people_get_the_lines_to_paste() {
     let folder = tempfile::tempdir().unwrap();
     let mut child = zumik(["serve", "--listen", "127.0.0.1:0", "--data"])
         .arg(folder.path())
-        .stdout(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .spawn()
         .unwrap();
     let mut lines = Vec::new();
-    let stdout = std::io::BufReader::new(child.stdout.take().unwrap());
-    for line in std::io::BufRead::lines(stdout) {
+    let stdout = BufReader::new(child.stdout.take().unwrap());
+    for line in BufRead::lines(stdout) {
         lines.push(line.unwrap());
         if lines.last().unwrap().contains("export ZUMIK_API_KEY=") {
             break;
         }
     }
-    rustix::process::kill_process(rustix::process::Pid::from_child(&child), Signal::TERM).unwrap();
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
     let ended = child.wait_with_output().unwrap();
     assert!(ended.status.success());
     let text = lines.join("\n");
@@ -283,6 +327,29 @@ fn a_key_in_the_place_of_its_name_is_not_shown() {
     command.args(["--upstream-key-env", "sk-canary", "--data"]).arg(folder.path());
     let said = refused(&output(&mut command), 2);
     assert!(said.contains("not the key itself") && !said.contains("canary"), "{said}");
+}
+
+#[test]
+fn the_key_of_a_provider_goes_to_no_other() {
+    let provider = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/v1", provider.local_addr().unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    // A server asks its providers for their models when it starts.
+    let asked = |environment: &[(&str, &str)]| {
+        let mut command = zumik(["serve", "--listen", "127.0.0.1:0", "--json", "--log-level", "off"]);
+        command.args(["--upstream", &url, "--data"]).arg(folder.path());
+        command.env("OPENAI_API_KEY", "sk-canary").envs(environment.iter().copied());
+        let _server = Serving::spawn(&mut command);
+        let mut head = String::new();
+        let mut lines = BufReader::new(provider.accept().unwrap().0);
+        while lines.read_line(&mut head).unwrap() > 2 {}
+        head.to_lowercase()
+    };
+    let key = ("ZUMIK_UPSTREAM_KEY_ENV", "OPENAI_API_KEY");
+    let head = asked(&[("ZUMIK_UPSTREAM", "https://api.openai.com/v1"), key]);
+    assert!(!head.contains("authorization") && !head.contains("canary"), "{head}");
+    let head = asked(&[key]);
+    assert!(head.contains("authorization: bearer sk-canary"), "no other is named: {head}");
 }
 
 #[tokio::test]

@@ -8,7 +8,8 @@ use super::{DataArgs, StoreArgs};
 /// Create, list and revoke API keys
 ///
 /// These commands work on the data folder itself, also while a server is running on it: a new key works at once,
-/// a revoked one is refused at once. With a PostgreSQL database, servers that run refuse it within a second.
+/// a revoked one is refused at once. With a PostgreSQL database, servers that run refuse it within a second. Folder or
+/// database must be one that a server of this version has been started on.
 #[derive(Debug, Args)]
 #[command(arg_required_else_help = true)]
 pub(crate) struct KeysArgs {
@@ -104,6 +105,9 @@ pub(crate) struct ListKeysArgs {
 }
 
 /// Refuse a key from now on
+///
+/// It stays refused: a server that is started with it as --api-key says so and ends. A start makes no key in place of
+/// revoked ones; zumik keys create does.
 #[derive(Debug, Args)]
 pub(crate) struct RevokeKeyArgs {
     #[command(flatten)]

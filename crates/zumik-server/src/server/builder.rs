@@ -8,7 +8,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use thiserror::Error;
+use zumik_types::{KeyId, ProjectId};
 
 use super::listener::Listener;
 use super::metrics::Guard;
@@ -87,8 +89,11 @@ pub enum StartError {
     )]
     ApiKey,
     /// The API key that was given belongs to another project than the default one.
-    #[error("the API key belongs to another project of this data folder; give another one, or none")]
+    #[error("the API key belongs to another project; give another one, or none")]
     ApiKeyTaken,
+    /// The API key that was given was revoked.
+    #[error("the API key was revoked ({0}); give another one, or none")]
+    ApiKeyRevoked(KeyId),
     /// The store cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -186,7 +191,8 @@ impl Builder {
         self
     }
 
-    /// Accepts this API key for the default project; it is registered when the store does not know it.
+    /// Accepts this API key for the default project; it is registered when the store does not know it. One that was
+    /// revoked is refused.
     pub fn api_key(mut self, key: impl Into<String>) -> Self {
         self.api_key = Some(key.into());
         self
@@ -299,22 +305,10 @@ impl Builder {
         let project = store.ensure_project(DEFAULT_PROJECT, now).await?.id;
         let api_key = match self.api_key {
             Some(key) => key,
-            None if store.list_keys(Some(&project)).await?.iter().any(|key| key.revoked_at.is_none()) => {
-                String::new()
-            }
-            None => mint_key(&*self.mint),
+            None => first_key(&*store, &project, &*self.mint).await?,
         };
         if !api_key.is_empty() {
-            let key = NewKey {
-                name: "serve".to_owned(),
-                scopes: Scopes::INFERENCE_ONLY,
-                hash: key_hash(api_key.as_bytes()),
-                masked: masked_key(&api_key),
-            };
-            store.create_key(&project, key, now).await.map_err(|error| match error {
-                StoreError::Reference { .. } => StartError::ApiKeyTaken,
-                other => other.into(),
-            })?;
+            register(&*store, &project, &api_key, now).await?;
         }
         let interrupted = store.fail_open_responses().await?;
         if interrupted > 0 {
@@ -388,6 +382,41 @@ async fn open_database(
     match PostgresStore::open(options).await {
         Ok(store) => Ok(Arc::new(store)),
         Err(error) => Err(StartError::Database { address: Box::new(address), source: Box::new(error) }),
+    }
+}
+
+/// A key for a project that never had one, else nothing: keys that were revoked are not replaced by a start.
+async fn first_key(store: &dyn Store, project: &ProjectId, mint: &dyn Mint) -> Result<String, StartError> {
+    let keys = store.list_keys(Some(project)).await?;
+    if keys.is_empty() {
+        return Ok(mint_key(mint));
+    }
+    if keys.iter().all(|key| key.revoked_at.is_some()) {
+        tracing::warn!("every API key of the project is revoked; `zumik keys create` makes one");
+    }
+    Ok(String::new())
+}
+
+/// Registers a key when the store does not know it.
+async fn register(
+    store: &dyn Store,
+    project: &ProjectId,
+    secret: &str,
+    now: DateTime<Utc>,
+) -> Result<(), StartError> {
+    let key = NewKey {
+        name: "serve".to_owned(),
+        scopes: Scopes::INFERENCE_ONLY,
+        hash: key_hash(secret.as_bytes()),
+        masked: masked_key(secret),
+    };
+    let record = store.create_key(project, key, now).await.map_err(|error| match error {
+        StoreError::Reference { .. } => StartError::ApiKeyTaken,
+        other => other.into(),
+    })?;
+    match record.revoked_at {
+        None => Ok(()),
+        Some(_) => Err(StartError::ApiKeyRevoked(record.id)),
     }
 }
 

@@ -79,13 +79,14 @@ pub trait Store: AliasStore + BatchStore + HintStore + UsageStore + Send + Sync 
     /// The project of this name.
     async fn find_project(&self, name: &str) -> Result<Option<Project>>;
 
-    /// Registers a key. One whose hash is registered already, for the same project, is left as it is.
+    /// Registers a key. One whose hash is registered already, for the same project, is left as it is, revoked ones too.
     async fn create_key(&self, project: &ProjectId, key: NewKey, now: DateTime<Utc>) -> Result<KeyRecord>;
 
     /// All keys of a project, or of the server, oldest first, revoked ones included.
     async fn list_keys(&self, project: Option<&ProjectId>) -> Result<Vec<KeyRecord>>;
 
-    /// Removes the key's hash: it stops working at once. Revoking again changes nothing.
+    /// Revokes a key: it stops working at once, for good. Its hash is kept, by which it is recognized when it is
+    /// registered again. Revoking again changes nothing.
     async fn revoke_key(&self, key: &KeyId, now: DateTime<Utc>) -> Result<KeyRecord>;
 
     // Idempotency outside of the writes below.

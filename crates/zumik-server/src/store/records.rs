@@ -86,7 +86,7 @@ pub struct KeyRecord {
     pub scopes: Scopes,
     /// When it was made.
     pub created_at: DateTime<Utc>,
-    /// When it was revoked; its hash is gone since.
+    /// When it was revoked; it opens nothing since.
     pub revoked_at: Option<DateTime<Utc>>,
 }
 

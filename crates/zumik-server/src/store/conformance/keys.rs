@@ -26,6 +26,15 @@ pub(super) async fn a_key_that_is_registered_again_stays_as_it_is(world: World) 
     assert_eq!(first, again);
 }
 
+pub(super) async fn a_revoked_key_that_is_registered_again_stays_revoked(world: World) {
+    let ctx = world.ctx();
+    let key = world.store.create_key(&ctx.project, new_key("secret"), ctx.now).await.unwrap();
+    let revoked = world.store.revoke_key(&key.id, ctx.now).await.unwrap();
+    let again = world.store.create_key(&ctx.project, new_key("secret"), ctx.now).await.unwrap();
+    assert_eq!(again, revoked);
+    assert_eq!(world.store.authenticate(&key_hash(b"secret")).await.unwrap(), None);
+}
+
 pub(super) async fn a_key_of_another_project_is_refused(world: World) {
     let (ctx, foreign) = (world.ctx(), world.foreign());
     world.store.create_key(&foreign.project, new_key("secret"), ctx.now).await.unwrap();

@@ -64,6 +64,7 @@ laws! {
     keys:
         a_key_is_known_until_it_is_revoked,
         a_key_that_is_registered_again_stays_as_it_is,
+        a_revoked_key_that_is_registered_again_stays_revoked,
         a_key_of_another_project_is_refused,
         projects_are_made_once_by_name;
     idempotency:

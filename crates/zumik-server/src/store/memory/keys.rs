@@ -9,8 +9,8 @@ use crate::store::{Caller, KeyRecord, Kind, NewKey, Project, Result, StoreError}
 
 impl State {
     pub(super) fn authenticate(&self, key_hash: &[u8; 32]) -> Option<Caller> {
-        let entry = self.keys.values().find(|entry| entry.hash.as_ref() == Some(key_hash))?;
-        let KeyRecord { project, id, scopes, .. } = &entry.record;
+        let entry = self.keys.values().find(|entry| entry.hash == *key_hash)?;
+        let KeyRecord { project, id, scopes, revoked_at: None, .. } = &entry.record else { return None };
         Some(Caller { project: project.clone(), key: id.clone(), scopes: *scopes })
     }
 
@@ -38,7 +38,7 @@ impl State {
         if !self.projects.contains_key(project) {
             return Err(StoreError::not_found(Kind::Project, project));
         }
-        if let Some(entry) = self.keys.values().find(|entry| entry.hash == Some(key.hash)) {
+        if let Some(entry) = self.keys.values().find(|entry| entry.hash == key.hash) {
             if entry.record.project == *project {
                 return Ok(entry.record.clone());
             }
@@ -53,7 +53,7 @@ impl State {
             created_at: whole_seconds(now),
             revoked_at: None,
         };
-        let entry = KeyEntry { record: record.clone(), hash: Some(key.hash) };
+        let entry = KeyEntry { record: record.clone(), hash: key.hash };
         self.keys.insert(record.id.clone(), entry);
         Ok(record)
     }
@@ -65,7 +65,6 @@ impl State {
 
     pub(super) fn revoke_key(&mut self, key: &KeyId, now: DateTime<Utc>) -> Result<KeyRecord> {
         let entry = self.keys.get_mut(key).ok_or_else(|| StoreError::not_found(Kind::Key, key))?;
-        entry.hash = None;
         entry.record.revoked_at.get_or_insert(whole_seconds(now));
         Ok(entry.record.clone())
     }

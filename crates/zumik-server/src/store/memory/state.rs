@@ -62,7 +62,7 @@ pub(super) struct ProjectEntry {
 
 pub(super) struct KeyEntry {
     pub(super) record: KeyRecord,
-    pub(super) hash: Option<[u8; 32]>,
+    pub(super) hash: [u8; 32],
 }
 
 /// A key of a POST: reserved while it has no answer.

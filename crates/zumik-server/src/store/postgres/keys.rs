@@ -63,7 +63,8 @@ impl PostgresStore {
         let statement = connection
             .prepare_cached(
                 "SELECT p.id, p.public_id, k.public_id, k.scopes
-                 FROM api_keys k JOIN projects p ON p.id = k.project WHERE k.hash = $1",
+                 FROM api_keys k JOIN projects p ON p.id = k.project
+                 WHERE k.hash = $1 AND k.revoked_at IS NULL",
             )
             .await?;
         let Some(row) = connection.query_opt(&statement, &[&&hash[..]]).await? else { return Ok(None) };
@@ -153,7 +154,7 @@ impl Db<'_, '_> {
 
     async fn revoke_key(&self, id: &KeyId, now: DateTime<Utc>) -> Result<KeyRecord> {
         self.run(
-            "UPDATE api_keys SET hash = NULL, revoked_at = coalesce(revoked_at, $2) WHERE public_id = $1",
+            "UPDATE api_keys SET revoked_at = $2 WHERE public_id = $1 AND revoked_at IS NULL",
             &[&key(id), &seconds(now)],
         )
         .await?;

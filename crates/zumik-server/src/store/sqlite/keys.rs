@@ -19,7 +19,8 @@ impl Sql<'_> {
     pub(super) fn authenticate(&self, hash: &[u8; 32]) -> Result<Option<(Caller, i64)>> {
         self.one(
             "SELECT p.id, p.public_id, k.public_id, k.scopes
-             FROM api_keys k JOIN projects p ON p.id = k.project WHERE k.hash = ?1",
+             FROM api_keys k JOIN projects p ON p.id = k.project
+             WHERE k.hash = ?1 AND k.revoked_at IS NULL",
             [hash],
             |row| {
                 let caller = Caller {
@@ -98,7 +99,7 @@ impl Sql<'_> {
 
     pub(super) fn revoke_key(&self, id: &KeyId, now: DateTime<Utc>) -> Result<KeyRecord> {
         self.run(
-            "UPDATE api_keys SET hash = NULL, revoked_at = coalesce(revoked_at, ?2) WHERE public_id = ?1",
+            "UPDATE api_keys SET revoked_at = ?2 WHERE public_id = ?1 AND revoked_at IS NULL",
             params![id.key(), seconds(now)],
         )?;
         self.key_record(id)

@@ -27,7 +27,7 @@ CREATE TABLE api_keys (
   id bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
   public_id bytea NOT NULL UNIQUE,
   project bigint NOT NULL REFERENCES projects (id),
-  -- SHA-256 of the secret; nothing once it is revoked.
+  -- SHA-256 of the secret, of a revoked key too.
   hash bytea UNIQUE,
   name bytea NOT NULL,
   masked text NOT NULL,
