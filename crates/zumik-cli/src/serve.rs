@@ -51,7 +51,12 @@ pub(crate) async fn run(args: ServeArgs, log: Log) -> Result<(), Failure> {
     if let Some(token) = metrics_token()? {
         builder = builder.metrics_token(&token);
     }
-    let server = builder.start().await.map_err(|error| refusal(error, &folder, &settings))?;
+    // It may wait for a database, or for another server that migrates it.
+    let server = tokio::select! {
+        biased;
+        () = signals.stop() => return Err(Failure::Interrupted),
+        started = builder.start() => started.map_err(|error| refusal(error, &folder, &settings))?,
+    };
     match announce(&server, &folder, &settings, args.json) {
         // A script may read the first line and close the pipe: the server is what it wanted.
         Ok(()) | Err(Failure::NobodyReads) => {}

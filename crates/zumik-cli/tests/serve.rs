@@ -122,6 +122,28 @@ fn revoke_all(folder: &Path) -> Vec<String> {
 }
 
 #[test]
+fn a_server_that_waits_for_its_database_can_be_stopped() {
+    let database = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = database.local_addr().unwrap().port();
+    let folder = tempfile::tempdir().unwrap();
+    for signal in [Signal::INT, Signal::TERM] {
+        let mut command = zumik(["serve", "--listen", "127.0.0.1:0", "--json", "--data"]);
+        command.arg(folder.path()).env(
+            "ZUMIK_STORE",
+            // It would wait for longer than any test does.
+            format!("postgres://zumik@127.0.0.1:{port}/zumik?sslmode=disable&connect_timeout=600"),
+        );
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        // It is asked, and says nothing.
+        let _silent = database.accept().unwrap();
+        kill_process(Pid::from_child(&child), signal).unwrap();
+        let ended = child.wait_with_output().unwrap();
+        assert_eq!(ended.status.code(), Some(130), "{}", stderr(&ended));
+        assert!(ended.stdout.is_empty(), "{}", stdout(&ended));
+    }
+}
+
+#[test]
 fn a_folder_has_one_server() {
     let folder = tempfile::tempdir().unwrap();
     let _first = Serving::start(folder.path());
