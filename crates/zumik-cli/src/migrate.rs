@@ -1,7 +1,7 @@
 //! `zumik migrate`: everything from one store to another, compared.
 
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -21,10 +21,7 @@ pub(crate) async fn run(args: MigrateArgs, log: Log) -> Result<(), Failure> {
     let from = place(&args.from, "--from")?;
     let to = place(&args.to, "--to")?;
     let key = backup::restore_key(args.master_key_file.as_deref())?;
-    let beside = match &to {
-        Place::Folder(folder) => Some(folder.clone()),
-        _ => None,
-    };
+    let (source_folder, beside) = (folder(&from), folder(&to));
     let (source, target) = (shown(&from), shown(&to));
     match (&from, &to) {
         (Place::Folder(from), Place::Folder(to)) => data::are_apart(from, to)?,
@@ -58,7 +55,35 @@ pub(crate) async fn run(args: MigrateArgs, log: Log) -> Result<(), Failure> {
     screen.line(format_args!("{}  {source} to {target}", styled(GOOD, "moved and compared")))?;
     describe(&mut screen, &report)?;
     screen.item("master key", master_key(beside.as_deref()))?;
-    screen.line("The source is as it was. What is purged from now on is still in it: delete it in time.")
+    screen.item("start with", start(source_folder.as_deref(), beside.as_deref(), &target))?;
+    match (source_folder, beside) {
+        // The folder goes on to hold settings and key.
+        (Some(_), None) => screen.line(
+            "The source is as it was. What is purged from now on is still in its zumik.db: delete that in time.",
+        ),
+        _ => screen
+            .line("The source is as it was. What is purged from now on is still in it: delete it in time."),
+    }
+}
+
+fn folder(place: &Place) -> Option<PathBuf> {
+    match place {
+        Place::Folder(folder) => Some(folder.clone()),
+        _ => None,
+    }
+}
+
+/// The command that serves what was moved as it was served before: with the settings, and the master key, of a folder. The
+/// URL of a database stands there without its password.
+fn start(source: Option<&Path>, target: Option<&Path>, shown: &str) -> String {
+    let data = target.or(source).map_or_else(String::new, |folder| {
+        format!(" --data {}", term::argument(&term::printable(&folder.display().to_string())))
+    });
+    let store = match target {
+        Some(_) => String::new(),
+        None => format!("ZUMIK_STORE={} ", term::argument(shown)),
+    };
+    format!("{store}zumik serve{data}")
 }
 
 /// A data folder or a database, as an option names it. A URL may hold a password, so no error shows it.
@@ -105,9 +130,7 @@ fn master_key(folder: Option<&Path>) -> &'static str {
     match folder {
         Some(folder) if folder.join("master.key").is_file() => "in the folder",
         Some(_) => "not in the folder: start servers with the same ZUMIK_MASTER_KEY",
-        None => {
-            "the same as before: give it to servers in ZUMIK_MASTER_KEY, or as master.key in their --data"
-        }
+        None => "the same as before: servers find it as master.key in their --data, or in ZUMIK_MASTER_KEY",
     }
 }
 

@@ -33,11 +33,22 @@ async fn people_read_what_was_moved_and_what_to_do_next() {
     let root = tempfile::tempdir().unwrap();
     let (data, back) = (root.path().join("data"), root.path().join("back"));
     let key = filled(&data).await;
+    fs::write(data.join("zumik.toml"), "metrics = '127.0.0.1:0'").unwrap();
     let said = output(&mut migrate(&format!("sqlite:{}", data.display()), &url));
     assert!(said.status.success(), "{}", stderr(&said));
     let said = stdout(&said);
     assert!(said.contains("moved and compared") && said.contains("1 artifact"), "{said}");
-    assert!(said.contains("ZUMIK_MASTER_KEY") && said.contains("delete it in time"), "{said}");
+    assert!(said.contains("ZUMIK_MASTER_KEY") && said.contains("delete that in time"), "{said}");
+
+    // The command that is shown serves it with the settings and the key of the folder.
+    let start = said.lines().find_map(|line| line.trim_start().strip_prefix("start with")).unwrap();
+    assert!(start.contains("ZUMIK_STORE='postgres://"), "{start}");
+    let data_option = start.split_once(" zumik serve ").unwrap().1;
+    assert_eq!(data_option, format!("--data {}", data.display()));
+    let mut moved = Serving::with(&data, ["--store", &url]);
+    assert!(moved.ready["metrics"].is_string() && moved.ready["api_key"].is_null(), "{}", moved.ready);
+    moved.signal(Signal::TERM);
+    moved.wait();
 
     // Back without the key, which no database holds, and then with it.
     let back_url = back.display().to_string();
@@ -46,6 +57,8 @@ async fn people_read_what_was_moved_and_what_to_do_next() {
     let mut command = migrate(&url, &back_url);
     let said = output(command.arg("--master-key-file").arg(data.join("master.key")));
     assert!(stdout(&said).contains("in the folder"), "{}{}", stdout(&said), stderr(&said));
+    let start = format!("zumik serve --data {}\n", back.display());
+    assert!(stdout(&said).contains(&start), "{}", stdout(&said));
     let server = Serving::start(&back);
     assert!(server.ready["api_key"].is_null());
     assert_eq!(server.client(&key).artifacts().list().await.unwrap().data.len(), 1);
@@ -57,6 +70,7 @@ async fn what_cannot_be_moved_is_refused_with_the_way_out() {
     let (data, other) = (root.path().join("data"), root.path().join("other"));
     let [from, to] = [&data, &other].map(|path| path.display().to_string());
     filled(&data).await;
+    fs::write(data.join("zumik.toml"), "drain_seconds = 7").unwrap();
     let link = root.path().join("link");
     std::os::unix::fs::symlink(&data, &link).unwrap();
     for spelled in [from.clone(), format!("{from}/"), format!("{from}/../data"), link.display().to_string()] {
@@ -93,4 +107,5 @@ async fn what_cannot_be_moved_is_refused_with_the_way_out() {
     // The folder is as empty as it was, and good for the next attempt.
     let moved = json(migrate(&from, &to).arg("--json"));
     assert!(moved["tables"].as_array().unwrap().iter().any(|table| table["rows"] == 1), "{moved}");
+    assert_eq!(fs::read_to_string(other.join("zumik.toml")).unwrap(), "drain_seconds = 7");
 }

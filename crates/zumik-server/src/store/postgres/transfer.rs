@@ -15,10 +15,9 @@ use super::OpenError;
 use super::address::Address;
 use super::connect::{self, Use, serving};
 use super::schema::{self, SCHEMA_VERSION};
-use crate::seal::MasterKey;
 use crate::store::transfer::rows::{Parcel, Row, Value};
 use crate::store::transfer::tables::{Column, Kind, TABLES, Table};
-use crate::store::transfer::{Result, Source, Take, Target, TransferError};
+use crate::store::transfer::{Beside, Result, Source, Take, Target, TransferError};
 
 /// A database that nobody serves from meanwhile, within one transaction. Dropped, it is rolled back.
 pub(in crate::store) struct Exchange {
@@ -152,7 +151,7 @@ impl Target for Exchange {
         })
     }
 
-    fn finish(self: Box<Self>, _key: Option<&MasterKey>) -> Result<()> {
+    fn finish(self: Box<Self>, _beside: Beside) -> Result<()> {
         for table in TABLES.iter().filter(|table| table.named("id").is_some()) {
             let name = table.name;
             // Of tables that number their rows themselves there is no sequence.
@@ -253,6 +252,7 @@ mod tests {
 
     use super::super::{Options, PostgresStore};
     use super::*;
+    use crate::seal::MasterKey;
 
     #[tokio::test]
     async fn every_column_of_the_schema_is_moved() {

@@ -106,6 +106,15 @@ impl Report {
 /// What is handed over, batch by batch.
 pub(in crate::store) type Take<'a> = &'a mut dyn FnMut(Vec<Row>) -> Result<()>;
 
+/// What lies in a folder beside the data.
+#[derive(Default)]
+pub(in crate::store) struct Beside {
+    /// The master key.
+    pub(in crate::store) key: Option<MasterKey>,
+    /// The settings, `zumik.toml`.
+    pub(in crate::store) settings: Option<Vec<u8>>,
+}
+
 /// A store that is read at one moment. Its methods block.
 pub(in crate::store) trait Source {
     /// What the master key is recognized by; nothing in a store that holds nothing.
@@ -124,12 +133,13 @@ pub(in crate::store) trait Target: Source {
 
     fn write(&mut self, table: &Table, rows: &[Row]) -> Result<()>;
 
-    /// Makes it count. `key` is to be kept beside it, where a store keeps its own.
-    fn finish(self: Box<Self>, key: Option<&MasterKey>) -> Result<()>;
+    /// Makes it count. A folder gets what is to lie beside the data.
+    fn finish(self: Box<Self>, beside: Beside) -> Result<()>;
 }
 
 /// Moves everything from one store to another, which must be empty. No server may be running on either of them; the
-/// source stays as it is. `watch` is told the progress, and says whether to go on.
+/// source stays as it is. Between folders the settings go along; a database has none. `watch` is told the progress, and says
+/// whether to go on.
 ///
 /// # Errors
 /// The source is in use, of another schema version, or waits for the receipt of a purge; the target is in use or not
@@ -142,23 +152,24 @@ pub async fn transfer(
     watch: impl FnMut(Progress) -> ControlFlow<()> + Send + 'static,
 ) -> Result<Report> {
     let runtime = Handle::current();
-    blocking(move || run(&from, &to, &key, &runtime, watch)).await.map_err(TransferError::broke_off)?
+    blocking(move || run(&from, &to, key, &runtime, watch)).await.map_err(TransferError::broke_off)?
 }
 
 fn run(
     from: &Place,
     to: &Place,
-    key: &RestoreKey,
+    key: RestoreKey,
     runtime: &Handle,
     mut watch: impl FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<Report> {
     let (mut source, beside) = open_source(from, runtime)?;
     let proof = source.proof()?.ok_or_else(|| TransferError::NoData(from.to_string()))?;
-    let right = match key {
-        RestoreKey::FromSource => beside.as_ref().ok_or(TransferError::KeyNeeded)?,
-        RestoreKey::Given(key) | RestoreKey::Kept(key) => key,
+    let (right, kept) = match key {
+        RestoreKey::FromSource => (beside.key.ok_or(TransferError::KeyNeeded)?, true),
+        RestoreKey::Given(key) => (key, false),
+        RestoreKey::Kept(key) => (key, true),
     };
-    Vault::new(right).check(&proof)?;
+    Vault::new(&right).check(&proof)?;
 
     let mut target = open_target(to, runtime)?;
     target.set_proof(&proof)?;
@@ -177,10 +188,7 @@ fn run(
     };
     let copied = copy(&mut *source, &mut *target, &mut tell)?;
     let report = compare(&mut *target, &copied, &mut tell)?;
-    target.finish(match key {
-        RestoreKey::Given(_) => None,
-        RestoreKey::FromSource | RestoreKey::Kept(_) => Some(right),
-    })?;
+    target.finish(Beside { key: kept.then_some(right), settings: beside.settings })?;
     Ok(report)
 }
 
@@ -224,15 +232,16 @@ fn compare(target: &mut dyn Target, copied: &[Tally], tell: Tell<'_>) -> Result<
     Ok(Report { tables })
 }
 
-/// Opens a source, with the master key that lies beside it.
-fn open_source(from: &Place, runtime: &Handle) -> Result<(Box<dyn Source>, Option<MasterKey>)> {
+/// Opens a source, with what lies beside it.
+fn open_source(from: &Place, runtime: &Handle) -> Result<(Box<dyn Source>, Beside)> {
     Ok(match from {
         Place::Folder(path) => {
-            let (reading, key) = sqlite::transfer::Reading::open(path)?;
-            (Box::new(reading), key)
+            let (reading, beside) = sqlite::transfer::Reading::open(path)?;
+            (Box::new(reading), beside)
         }
         Place::Database { address, schema } => {
-            (Box::new(postgres::transfer::Exchange::read_from(address, schema, runtime)?), None)
+            let reading = postgres::transfer::Exchange::read_from(address, schema, runtime)?;
+            (Box::new(reading), Beside::default())
         }
     })
 }

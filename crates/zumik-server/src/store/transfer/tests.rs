@@ -137,8 +137,8 @@ impl Target for Careless {
         self.target.write(table, &rows)
     }
 
-    fn finish(self: Box<Self>, key: Option<&MasterKey>) -> Result<()> {
-        self.target.finish(key)
+    fn finish(self: Box<Self>, beside: Beside) -> Result<()> {
+        self.target.finish(beside)
     }
 }
 

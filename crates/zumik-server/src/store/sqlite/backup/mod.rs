@@ -12,15 +12,17 @@ mod restore;
 mod tests;
 mod write;
 
+use std::fs;
 use std::io;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
 use super::OpenError;
 // A backup has them by the same names.
 use super::folder::DATABASE;
+use crate::config;
 use crate::seal::SealError;
 use crate::store::durable::folder::MASTER_KEY_FILE;
 
@@ -121,6 +123,16 @@ impl From<OpenError> for BackupError {
 
 /// The result of an operation on backups.
 pub type Result<T, E = BackupError> = std::result::Result<T, E>;
+
+/// The settings that lie in a data folder, if any do.
+pub(super) fn settings(data: &Path) -> Result<Option<Vec<u8>>> {
+    let path = data.join(config::FILE_NAME);
+    match fs::read(&path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(BackupError::File(path, error)),
+    }
+}
 
 /// Tells the watch, and ends when it wants to.
 fn tell(watch: Watch<'_>, stage: Stage, done: u64, total: u64) -> Result<()> {

@@ -1,6 +1,5 @@
 //! Making a backup, also beside a server that runs.
 
-use std::fs;
 use std::io;
 use std::path::Path;
 
@@ -12,7 +11,7 @@ use super::super::connection::{self, PAGE_SIZE};
 use super::draft::Draft;
 use super::inspect::{self, Inspected};
 use super::manifest::{MANIFEST, Manifest};
-use super::{BackupError, DATABASE, MASTER_KEY_FILE, Result, Stage, Watch, copy, tell};
+use super::{BackupError, DATABASE, MASTER_KEY_FILE, Result, Stage, Watch, copy, settings, tell};
 use crate::config;
 use crate::seal::MasterKey;
 
@@ -66,7 +65,9 @@ pub fn write(
         copied.check_key(key)?;
     }
 
-    copy_settings(data, &mut draft)?;
+    if let Some(text) = settings(data)? {
+        draft.write(config::FILE_NAME, &text)?;
+    }
     for name in [DATABASE, config::FILE_NAME] {
         let path = draft.path(name);
         if path.is_file() {
@@ -127,13 +128,4 @@ fn copy_database(
     target.close().map_err(|(_, error)| error)?;
     draft.finish(DATABASE)?;
     Ok(manifest)
-}
-
-fn copy_settings(data: &Path, draft: &mut Draft) -> Result<()> {
-    let path = data.join(config::FILE_NAME);
-    match fs::read(&path) {
-        Ok(text) => draft.write(config::FILE_NAME, &text),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(BackupError::File(path, error)),
-    }
 }

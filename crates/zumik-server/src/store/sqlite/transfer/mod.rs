@@ -7,16 +7,18 @@ use std::path::Path;
 use rusqlite::types::{ToSqlOutput, Type, ValueRef};
 use rusqlite::{CachedStatement, Connection, ToSql};
 
+use super::backup;
 use super::backup::draft::{Draft, LOCK};
 use super::backup::inspect::Inspected;
 use super::connection::{self, SCHEMA_VERSION};
 use super::folder::{DATABASE, DataFolder, FolderLock};
 use super::{contents, master_proof};
+use crate::config;
 use crate::seal::MasterKey;
 use crate::store::durable::folder::MASTER_KEY_FILE;
 use crate::store::transfer::rows::{Parcel, Row, Value};
 use crate::store::transfer::tables::{Column, Kind, Table};
-use crate::store::transfer::{Result, Source, Take, Target, TransferError};
+use crate::store::transfer::{Beside, Result, Source, Take, Target, TransferError};
 
 /// A data folder within one transaction, with no server on it. `draft` is what is made of it.
 pub(in crate::store) struct Folder<D> {
@@ -32,8 +34,8 @@ pub(in crate::store) type Reading = Folder<()>;
 pub(in crate::store) type Filling = Folder<Draft>;
 
 impl Reading {
-    /// Locks a folder and begins to read; also gives the master key that lies in it.
-    pub(in crate::store) fn open(path: &Path) -> Result<(Self, Option<MasterKey>)> {
+    /// Locks a folder and begins to read; also gives what lies in it beside the database.
+    pub(in crate::store) fn open(path: &Path) -> Result<(Self, Beside)> {
         let place = || path.display().to_string();
         let database = path.join(DATABASE);
         if !database.is_file() {
@@ -49,7 +51,9 @@ impl Reading {
         if conn.prepare("SELECT 1 FROM purge_jobs WHERE running = 1")?.exists([])? {
             return Err(TransferError::PurgeRunning(place()));
         }
-        Ok((Self { conn, draft: (), _lock: lock }, MasterKey::load(&path.join(MASTER_KEY_FILE))?))
+        let beside =
+            Beside { key: MasterKey::load(&path.join(MASTER_KEY_FILE))?, settings: backup::settings(path)? };
+        Ok((Self { conn, draft: (), _lock: lock }, beside))
     }
 }
 
@@ -122,7 +126,7 @@ impl Target for Filling {
         Ok(())
     }
 
-    fn finish(self: Box<Self>, key: Option<&MasterKey>) -> Result<()> {
+    fn finish(self: Box<Self>, beside: Beside) -> Result<()> {
         let Self { conn, mut draft, _lock } = *self;
         // As lookups.rs keeps it: every row is in the index, none waits.
         conn.execute_batch(
@@ -136,7 +140,10 @@ impl Target for Filling {
         conn.pragma_update_and_check(None, "journal_mode", "delete", |_| Ok(()))?;
         conn.close().map_err(|(_, error)| error)?;
         Inspected::open(&draft.partial(DATABASE), &draft.path(DATABASE))?;
-        if let Some(key) = key {
+        if let Some(text) = beside.settings {
+            draft.write(config::FILE_NAME, &text)?;
+        }
+        if let Some(key) = beside.key {
             draft.adopt(MASTER_KEY_FILE);
             key.save(&draft.path(MASTER_KEY_FILE))?;
         }
