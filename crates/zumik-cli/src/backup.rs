@@ -63,7 +63,8 @@ pub(crate) async fn restore(args: RestoreArgs, log: Log) -> Result<(), Failure> 
     describe(&mut screen, &manifest)?;
     let moment = styled(WARN, moment(&manifest)).to_string();
     screen.line(format_args!(
-        "What was purged after {moment} is back: repeat those purges before anyone uses it."
+        "What was purged after {moment} is back, and API keys revoked since are valid: repeat those purges and revoke \
+         those keys before anyone uses it."
     ))
 }
 

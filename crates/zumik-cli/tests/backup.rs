@@ -5,6 +5,7 @@ mod support;
 
 use std::collections::HashMap;
 use std::fs;
+use std::os::unix::fs::{MetadataExt as _, chown};
 use std::path::Path;
 
 use rustix::process::Signal;
@@ -102,7 +103,34 @@ fn people_read_what_was_done_and_what_to_keep_apart() {
     let said = output(command.arg("--master-key-file").arg(&key));
     assert!(said.status.success(), "{}", stderr(&said));
     assert!(stdout(&said).contains("repeat those purges"), "{}", stdout(&said));
+    assert!(stdout(&said).contains("revoke those keys"), "{}", stdout(&said));
     assert_eq!(fs::read(restored.join("master.key")).unwrap(), fs::read(key).unwrap());
+}
+
+#[test]
+fn what_root_restores_into_the_folder_of_a_user_belongs_to_that_user() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let root = tempfile::tempdir().unwrap();
+    let (data, backup, restored) =
+        (root.path().join("data"), root.path().join("backup"), root.path().join("restored"));
+    fs::create_dir(&data).unwrap();
+    fs::write(data.join("zumik.toml"), "drain_seconds = 7").unwrap();
+    drop(Serving::start(&data));
+    json(&mut about(&["backup", "--with-master-key", "--json"], &backup, &data));
+    fs::create_dir(&restored).unwrap();
+    chown(&restored, Some(4711), Some(4712)).unwrap();
+    json(&mut about(&["restore", "--json"], &backup, &restored));
+    let mut names = Vec::new();
+    for entry in fs::read_dir(&restored).unwrap() {
+        let entry = entry.unwrap();
+        let metadata = entry.metadata().unwrap();
+        assert_eq!((metadata.uid(), metadata.gid()), (4711, 4712), "{entry:?}");
+        names.push(entry.file_name().into_string().unwrap());
+    }
+    names.sort();
+    assert_eq!(names, ["master.key", "server.lock", "zumik.db", "zumik.toml"]);
 }
 
 #[test]

@@ -47,7 +47,8 @@ pub(crate) struct BackupArgs {
 /// The backup is checked first, its master key too. The folder is there as a whole, or not at all. It must be new or
 /// empty: nothing is ever overwritten.
 ///
-/// What was purged after the backup was made comes back with it: repeat those purges before anyone uses the folder.
+/// What was purged after the backup was made comes back with it, and API keys that were revoked since are valid again: repeat
+/// those purges and revoke those keys before anyone uses the folder.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -43,9 +43,12 @@ pub enum OpenError {
     /// Another server uses it.
     #[error("another server is running on the data folder {}", .0.display())]
     InUse(PathBuf),
-    /// The folder or a file in it could not be made or read.
+    /// The folder could not be made or read.
     #[error("the data folder {} could not be used", .0.display())]
     Folder(PathBuf, #[source] io::Error),
+    /// A file in it could not be made or opened.
+    #[error("{} could not be used", .0.display())]
+    File(PathBuf, #[source] io::Error),
     /// The database file was written by another program.
     #[error("{} is not a database of this server", .0.display())]
     Foreign(PathBuf),
@@ -87,7 +90,7 @@ pub enum OpenError {
 
 /// Opens the database for writing; a new file gets the schema, an older one the migrations it lacks.
 pub(super) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
-    make(path).map_err(|error| OpenError::Folder(path.to_owned(), error))?;
+    make(path).map_err(|error| OpenError::File(path.to_owned(), error))?;
     let mut conn = open(path)?;
     // Before anything of a file is changed that is not ours.
     version(&conn, path)?;

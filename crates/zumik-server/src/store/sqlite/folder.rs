@@ -69,14 +69,29 @@ impl DataFolder {
 
     /// Keeps other servers out.
     pub(super) fn lock(&self) -> Result<FolderLock, OpenError> {
-        let failed = |error| OpenError::Folder(self.0.clone(), error);
+        let path = self.0.join("server.lock");
+        let failed = |error| OpenError::File(path.clone(), error);
         let mut options = private_file();
         options.create(true).truncate(false);
-        let file = options.open(self.0.join("server.lock")).map_err(failed)?;
+        let file = options.open(&path).map_err(failed)?;
         match file.try_lock() {
             Ok(()) => Ok(FolderLock { _file: file }),
             Err(fs::TryLockError::WouldBlock) => Err(OpenError::InUse(self.0.clone())),
             Err(fs::TryLockError::Error(error)) => Err(failed(error)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_that_cannot_be_opened_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let lock = folder.path().join("server.lock");
+        fs::create_dir(&lock).unwrap();
+        let error = DataFolder::open(folder.path()).unwrap().lock().unwrap_err();
+        assert_eq!(error.to_string(), format!("{} could not be used", lock.display()));
     }
 }

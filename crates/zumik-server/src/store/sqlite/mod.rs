@@ -157,7 +157,7 @@ impl SqliteStore {
         });
         let log = checkpoint::Log::default();
         let writer = Writer::start(conn, Arc::clone(&env), log)
-            .map_err(|error| OpenError::Folder(path.clone(), error))?;
+            .map_err(|error| OpenError::File(path.clone(), error))?;
         let readers = Arc::new(Readers::new(path, Arc::clone(&env)));
         Ok(Self { env, writer: Arc::new(writer), readers, lock: parking_lot::Mutex::new(Some(lock)) })
     }

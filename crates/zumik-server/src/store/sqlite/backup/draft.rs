@@ -96,6 +96,8 @@ impl Draft {
 
     /// Keeps all of it.
     pub(in super::super) fn keep(mut self) -> Result<()> {
+        #[cfg(unix)]
+        self.hand_over()?;
         if self.made
             && let Some(parent) = self.folder.parent().filter(|parent| !parent.as_os_str().is_empty())
         {
@@ -103,6 +105,28 @@ impl Draft {
         }
         self.made = false;
         self.files.clear();
+        Ok(())
+    }
+}
+
+#[cfg(unix)]
+impl Draft {
+    /// Gives what root made in the folder of another user to that one, whose server is to open it.
+    fn hand_over(&self) -> Result<()> {
+        use std::os::unix::fs::{MetadataExt as _, chown};
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            |error| BackupError::File(path, error)
+        };
+        let owner = fs::metadata(&self.folder).map_err(failed(&self.folder))?;
+        if owner.uid() == 0 {
+            return Ok(());
+        }
+        for file in self.files.iter().filter(|file| file.exists()) {
+            if fs::metadata(file).map_err(failed(file))?.uid() == 0 {
+                chown(file, Some(owner.uid()), Some(owner.gid())).map_err(failed(file))?;
+            }
+        }
         Ok(())
     }
 }
