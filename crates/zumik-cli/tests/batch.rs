@@ -7,6 +7,7 @@ mod support;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -75,6 +76,42 @@ fn requests_that_are_not_answered_have_a_file_of_their_own() {
     assert_eq!(ids(&lines(&work.path().join("a.jsonl"))), ["line-1", "line-3", "mine"]);
     let errors = lines(&work.path().join("a.errors.jsonl"));
     assert_eq!(ids(&errors), ["line-5"]);
+}
+
+#[test]
+fn the_requests_are_never_replaced_by_their_results() {
+    let (data, work) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let server = Serving::start(data.path());
+    let questions = work.path().join("q.jsonl");
+    fs::write(&questions, QUESTIONS).unwrap();
+    std::os::unix::fs::symlink(&questions, work.path().join("link.jsonl")).unwrap();
+    for (option, name) in [("--out", "q.jsonl"), ("--errors", "./q.jsonl"), ("--out", "link.jsonl")] {
+        let mut run = batch(&server, work.path(), ["run", "q.jsonl", option, name, "--force"]);
+        let said = refused(&output(&mut run), 2);
+        assert!(said.contains(name) && said.contains("holds the requests"), "{said}");
+        assert_eq!(fs::read_to_string(&questions).unwrap(), QUESTIONS);
+    }
+}
+
+#[test]
+fn a_pipe_with_a_name_gets_the_results_and_stays_one() {
+    let (data, work) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let server = Serving::start(data.path());
+    fs::write(work.path().join("q.jsonl"), QUESTIONS).unwrap();
+    for options in [["--json"].as_slice(), &["--json", "--force"]] {
+        let pipe = work.path().join("pipe");
+        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let reader = thread::spawn({
+            let pipe = pipe.clone();
+            move || lines(&pipe)
+        });
+        let run = ["run", "q.jsonl", "--out", "pipe"].into_iter().chain(options.iter().copied());
+        let told = json(&mut batch(&server, work.path(), run));
+        assert_eq!(told["output"], "pipe");
+        assert!(fs::metadata(&pipe).unwrap().file_type().is_fifo(), "it was replaced");
+        assert_eq!(ids(&reader.join().unwrap()), ["line-1", "line-3", "mine"]);
+        fs::remove_file(pipe).unwrap();
+    }
 }
 
 /// Runs a batch and interrupts the command as soon as the batch has an id, which it gives.

@@ -27,7 +27,8 @@ pub(crate) struct ClientArgs {
 /// Talk to a model
 ///
 /// On a terminal this is a conversation: answers are shown as they come, Ctrl-C ends an answer, Ctrl-D the program.
-/// With a PROMPT, or a text piped in, there is one answer, and it is all that standard output gets.
+/// With a PROMPT, or a text piped in, there is one answer, and it is all that standard output gets. A pipe is read to its
+/// end: in a loop over lines, say </dev/null.
 #[derive(Debug, Args)]
 #[command(after_help = with_environment("\
 Examples:
@@ -154,7 +155,7 @@ pub(crate) struct ResultArgs {
     #[arg(long, value_name = "FILE")]
     pub errors: Option<PathBuf>,
 
-    /// Replace result files that exist
+    /// Replace result files that exist; never the file of requests. Pipes and devices are written to as they are
     #[arg(long)]
     pub force: bool,
 

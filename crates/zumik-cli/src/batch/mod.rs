@@ -30,7 +30,7 @@ pub(crate) async fn run(command: BatchCommand, log: Log) -> Result<(), Failure> 
 async fn begin(mut args: RunBatchArgs) -> Result<(), Failure> {
     let zk = client(&args.results.client)?;
     let out = results::beside(&args.file, args.results.out.take())?;
-    let files = Files::new(&out, &args.results)?;
+    let files = Files::new(Some(&args.file), &out, &args.results)?;
     // Named from here on, so that whoever resumes the batch gets the same files.
     args.results.out = Some(out);
     let requests = requests::read(&args.file, &args.model)?;

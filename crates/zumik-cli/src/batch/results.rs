@@ -1,6 +1,7 @@
 //! The results of a batch, in files that are there whole or not at all.
 
-use std::io::Write as _;
+use std::fs::OpenOptions;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -20,6 +21,8 @@ pub(super) struct Files {
 enum Place {
     Stdout,
     File(PathBuf),
+    /// A pipe or a device, which is written to as it is: nothing can take its place.
+    Stream(PathBuf),
 }
 
 /// The file for the answers that was named, else one beside the input.
@@ -42,20 +45,21 @@ impl Files {
             .map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' })
             .collect();
         let usual = PathBuf::from(format!("{name}.output.jsonl"));
-        Self::new(args.out.as_deref().unwrap_or(&usual), args)
+        Self::new(None, args.out.as_deref().unwrap_or(&usual), args)
     }
 
-    /// The answers in this file, and the rest where the options say.
-    pub(super) fn new(out: &Path, args: &ResultArgs) -> Result<Self, Failure> {
+    /// The answers in this file, and the rest where the options say. Neither takes the place of the input.
+    pub(super) fn new(input: Option<&Path>, out: &Path, args: &ResultArgs) -> Result<Self, Failure> {
         let out = Place::of(out);
         let errors = match (&args.errors, &out) {
             (Some(errors), _) => Place::of(errors),
             (None, Place::Stdout) => Place::Stdout,
-            (None, Place::File(out)) => Place::File(errors_beside(out)),
+            (None, Place::File(out)) => Place::of(&errors_beside(out)),
+            (None, Place::Stream(out)) => Place::Stream(out.clone()),
         };
         let files = Self { out, errors };
         for place in [&files.out, &files.errors] {
-            place.check(args.force)?;
+            place.check(input, args.force)?;
         }
         match (&files.out, &files.errors) {
             (Place::File(out), Place::File(errors)) if whereabouts(out) == whereabouts(errors) => {
@@ -82,15 +86,33 @@ fn errors_beside(out: &Path) -> PathBuf {
     out.with_file_name(format!("{stem}.errors.jsonl"))
 }
 
+/// Whether this is there and no file: a pipe, a device, or whatever else a name in `/dev` stands for.
+fn is_stream(path: &Path) -> bool {
+    let Ok(found) = path.metadata() else { return false };
+    let in_dev = whereabouts(path).parent() == Some(Path::new("/dev"));
+    !found.is_dir() && (in_dev || !found.is_file())
+}
+
 impl Place {
     fn of(path: &Path) -> Self {
-        if path == Path::new("-") { Self::Stdout } else { Self::File(path.to_owned()) }
+        if path == Path::new("-") {
+            Self::Stdout
+        } else if is_stream(path) {
+            Self::Stream(path.to_owned())
+        } else {
+            Self::File(path.to_owned())
+        }
     }
 
     /// Refuses a file that cannot be written, before anything is paid for.
-    fn check(&self, force: bool) -> Result<(), Failure> {
+    fn check(&self, input: Option<&Path>, force: bool) -> Result<(), Failure> {
         let Self::File(path) = self else { return Ok(()) };
         let shown = term::printable(&path.display().to_string());
+        if input.is_some_and(|input| is_same_file(input, path)) {
+            return Err(Failure::usage(format_args!(
+                "{shown} holds the requests; name another file with --out and --errors"
+            )));
+        }
         if path.is_dir() {
             return Err(Failure::failed(format_args!("{shown} is a folder; name a file")));
         }
@@ -108,24 +130,41 @@ impl Place {
     fn name(&self) -> String {
         match self {
             Self::Stdout => "standard output".to_owned(),
-            Self::File(path) => path.display().to_string(),
+            Self::File(path) | Self::Stream(path) => path.display().to_string(),
         }
     }
 
     fn write(&self, bytes: &[u8]) -> Result<(), Failure> {
         match self {
             Self::Stdout => {
-                let mut out = std::io::stdout().lock();
+                let mut out = io::stdout().lock();
                 out.write_all(bytes).and_then(|()| out.flush()).map_err(Failure::output)
             }
-            Self::File(path) => replace(path, bytes)
-                .map_err(|error| Failure::because(format_args!("cannot write {}", path.display()), &error)),
+            Self::File(path) => replace(path, bytes).map_err(|error| unwritable(path, &error)),
+            Self::Stream(path) => {
+                let stream = OpenOptions::new().append(true).open(path);
+                stream
+                    .and_then(|mut stream| stream.write_all(bytes))
+                    .map_err(|error| unwritable(path, &error))
+            }
         }
     }
 }
 
+fn unwritable(path: &Path, error: &io::Error) -> Failure {
+    Failure::because(format_args!("cannot write {}", path.display()), error)
+}
+
+/// Whether two names lead to one file that is there, by whatever links.
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    match (std::fs::canonicalize(one), std::fs::canonicalize(other)) {
+        (Ok(one), Ok(other)) => one == other,
+        _ => false,
+    }
+}
+
 /// Writes beside the file and renames, so that nobody sees half of it.
-fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(".zumik-batch-");
     // As any file that a program makes: the user's mask decides.
