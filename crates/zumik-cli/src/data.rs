@@ -20,6 +20,12 @@ pub(crate) fn complete(settings: Settings, folder: &Path) -> Result<Settings, Fa
 fn unusable(error: &SettingsError) -> Failure {
     let what = "the settings cannot be used";
     match error {
+        SettingsError::Unreadable { source, .. } if source.kind() == ErrorKind::PermissionDenied => {
+            Failure::failed(format_args!(
+                "{}; run this as the user that the server runs as, or name another folder with --data DIR",
+                failure::chain(error)
+            ))
+        }
         SettingsError::Unreadable { .. } => Failure::because(what, error),
         _ => Failure::misuse(what, error),
     }
@@ -113,16 +119,10 @@ const DATABASE: &str = "zumik.db";
 pub(crate) fn registry(args: &DataArgs) -> Result<Registry, Failure> {
     let folder = folder(args)?;
     let shown = term::printable(&folder.display().to_string());
-    match std::fs::metadata(folder.join(DATABASE)) {
-        Ok(database) if database.is_file() => {}
-        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
-            return Err(Failure::because(format_args!("cannot open the data folder {shown}"), &error));
-        }
-        _ => {
-            return Err(Failure::failed(format_args!(
-                "{shown} is no data folder; name one with --data DIR, or make it: zumik serve --data {shown}"
-            )));
-        }
+    if !folder.join(DATABASE).is_file() {
+        return Err(Failure::failed(format_args!(
+            "{shown} is no data folder; name one with --data DIR, or make it: zumik serve --data {shown}"
+        )));
     }
     Registry::open(&folder).map_err(|error| refusal(&error, &folder))
 }
@@ -142,5 +142,19 @@ pub(crate) fn refusal(error: &OpenError, folder: &Path) -> Failure {
     match why.contains(&shown) {
         true => Failure::failed(format_args!("{why}; {way_out}")),
         false => Failure::failed(format_args!("cannot open the data folder {shown}: {why}; {way_out}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_of_another_user_is_told_with_the_way_out() {
+        let path = PathBuf::from("/var/lib/zumik/zumik.toml");
+        let said = unusable(&SettingsError::Unreadable { path, source: ErrorKind::PermissionDenied.into() });
+        let said = said.to_string();
+        assert!(said.contains("/var/lib/zumik/zumik.toml: permission denied"), "{said}");
+        assert!(said.contains("as the user") && said.contains("--data DIR"), "{said}");
     }
 }
