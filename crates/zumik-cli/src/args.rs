@@ -6,11 +6,13 @@ mod keys;
 mod migrate;
 mod tools;
 
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::env;
+use std::ffi::OsStr;
 use std::path::PathBuf;
 
 use clap::builder::styling::{AnsiColor, Styles};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
+use zumik_server::config::ListenAddress;
 
 pub(crate) use self::backup::{BackupArgs, RestoreArgs};
 pub(crate) use self::generate::{
@@ -149,9 +151,9 @@ More settings in the environment:
 
 What is set neither here nor there is read from zumik.toml in the data folder.")]
 pub(crate) struct ServeArgs {
-    /// Address to listen on; port 0 takes a free one [default: 127.0.0.1:8787]
-    #[arg(long, value_name = "HOST:PORT", env = "ZUMIK_LISTEN", value_parser = socket_address)]
-    pub listen: Option<SocketAddr>,
+    /// Address to listen on; port 0 takes a free one [env: ZUMIK_LISTEN] [default: 127.0.0.1:8787]
+    #[arg(long, value_name = "HOST:PORT")]
+    pub listen: Option<ListenAddress>,
 
     #[command(flatten)]
     pub data: DataArgs,
@@ -166,9 +168,9 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "KEY")]
     pub api_key: Option<String>,
 
-    /// Serve Prometheus metrics at http://HOST:PORT/metrics
-    #[arg(long, value_name = "HOST:PORT", env = "ZUMIK_METRICS", value_parser = socket_address)]
-    pub metrics: Option<SocketAddr>,
+    /// Serve Prometheus metrics at http://HOST:PORT/metrics [env: ZUMIK_METRICS]
+    #[arg(long, value_name = "HOST:PORT")]
+    pub metrics: Option<ListenAddress>,
 
     /// Answer with the models of this provider instead of placeholders: its base URL, with the version [env: ZUMIK_UPSTREAM]
     ///
@@ -216,22 +218,21 @@ pub(crate) struct DataArgs {
     pub data: Option<PathBuf>,
 }
 
-/// Reads `HOST:PORT`; a host name is resolved, its first address taken.
-fn socket_address(text: &str) -> Result<SocketAddr, String> {
-    if let Ok(address) = text.parse() {
-        return Ok(address);
-    }
-    let expected = "expected HOST:PORT, for example 127.0.0.1:8787";
-    match text.to_socket_addrs() {
-        Ok(mut found) => found.next().ok_or_else(|| expected.to_owned()),
-        Err(_) => Err(expected.to_owned()),
-    }
+/// The command line of this process. A variable that is empty counts as one that is not set.
+pub(crate) fn parse() -> Cli {
+    let matches = without_empty_variables(Cli::command()).get_matches();
+    Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+}
+
+fn without_empty_variables(command: clap::Command) -> clap::Command {
+    let is_empty = |name: &OsStr| env::var_os(name).is_some_and(|value| value.is_empty());
+    command
+        .mut_args(|arg| if arg.get_env().is_some_and(is_empty) { arg.env(None::<&str>) } else { arg })
+        .mut_subcommands(without_empty_variables)
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
@@ -252,15 +253,5 @@ mod tests {
         assert!(help("run").contains("[default: FILE with the ending .output.jsonl]"));
         let resume = help("resume");
         assert!(resume.contains("[default: ID.output.jsonl]") && !resume.contains("FILE with"), "{resume}");
-    }
-
-    #[test]
-    fn an_address_needs_host_and_port() {
-        assert_eq!(socket_address("127.0.0.1:0").unwrap().port(), 0);
-        assert!(socket_address("[::1]:8787").unwrap().is_ipv6());
-        assert!(socket_address("localhost:8787").unwrap().ip().is_loopback());
-        for wrong in ["", "8787", "127.0.0.1", "127.0.0.1:", "127.0.0.1:99999"] {
-            assert!(socket_address(wrong).is_err(), "{wrong} is no address");
-        }
     }
 }

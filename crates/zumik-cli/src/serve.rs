@@ -84,8 +84,8 @@ pub(crate) async fn run(args: ServeArgs, log: Log) -> Result<(), Failure> {
 /// Options first, then the environment, then `zumik.toml`.
 fn settings(args: &ServeArgs, folder: &Path) -> Result<Settings, Failure> {
     let mut settings = Settings::default();
-    settings.listen = args.listen;
-    settings.metrics = args.metrics;
+    settings.listen = args.listen.clone();
+    settings.metrics = args.metrics.clone();
     settings.upstream.url = args.upstream.clone();
     settings.upstream.key_env = args.upstream_key_env.clone();
     settings.upstream.models = args.upstream_models.clone();
@@ -171,7 +171,7 @@ fn models(settings: &Settings) -> String {
 fn refusal(error: StartError, folder: &Path, settings: &Settings) -> Failure {
     match error {
         StartError::Listen { address, source } => {
-            let option = if settings.metrics == Some(address) { "--metrics" } else { "--listen" };
+            let option = if settings.metrics.as_ref() == Some(&address) { "--metrics" } else { "--listen" };
             let why = match source.kind() {
                 io::ErrorKind::AddrInUse => "another program uses the port".to_owned(),
                 io::ErrorKind::AddrNotAvailable => "this machine does not have the address".to_owned(),

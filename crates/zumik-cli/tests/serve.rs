@@ -8,7 +8,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 use support::{Serving, json, output, refused, stderr, stdout, zumik};
@@ -340,6 +340,87 @@ fn the_file_in_the_folder_sets_what_nobody_said() {
     fs::write(broken.path().join("zumik.toml"), "metrix = 1").unwrap();
     let said = refused(&output(zumik(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(broken.path())), 2);
     assert!(said.contains("zumik.toml") && said.contains("metrix"), "{said}");
+}
+
+#[test]
+fn an_empty_variable_counts_as_one_that_is_not_set() {
+    let empty = |command: &mut Command| {
+        command.envs(VARIABLES.iter().map(|name| (name, "")));
+        // Where the data is when nothing says where.
+        command.env("XDG_DATA_HOME", "/nowhere").env("HOME", "/nowhere");
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let mut serve = zumik(["serve", "--listen", "127.0.0.1:0", "--json", "--data"]);
+    empty(serve.arg(folder.path()));
+    let server = Serving::spawn(&mut serve);
+    assert!(server.ready["metrics"].is_null(), "{}", server.ready);
+    assert!(server.ready["store"].is_null(), "{}", server.ready);
+    let mut keys = zumik(["keys", "list", "--json"]);
+    empty(&mut keys);
+    let said = refused(&output(&mut keys), 1);
+    assert!(said.contains("/nowhere") && said.contains("is no data folder"), "{said}");
+    let mut migrate = zumik(["migrate", "--from", "a"]);
+    empty(&mut migrate);
+    let said = output(&mut migrate);
+    assert!(said.status.code() == Some(2) && stderr(&said).contains("--to <URL>"), "{}", stderr(&said));
+}
+
+/// Every variable that settings are read from.
+const VARIABLES: &[&str] = &[
+    "METRICS_TOKEN",
+    "ZUMIK_BASE_URL",
+    "ZUMIK_BATCH_LINES",
+    "ZUMIK_CONCURRENT_STREAMS",
+    "ZUMIK_CONNECTIONS",
+    "ZUMIK_DATA",
+    "ZUMIK_DRAIN_SECONDS",
+    "ZUMIK_LISTEN",
+    "ZUMIK_LOG",
+    "ZUMIK_LOG_FORMAT",
+    "ZUMIK_MASTER_KEY",
+    "ZUMIK_METRICS",
+    "ZUMIK_MIGRATE_FROM",
+    "ZUMIK_MIGRATE_TO",
+    "ZUMIK_PLACEHOLDER_DELAY_MS",
+    "ZUMIK_PURGE_JOBS_PER_MINUTE",
+    "ZUMIK_REQUESTS_PER_MINUTE",
+    "ZUMIK_STORE",
+    "ZUMIK_STORE_CONNECTIONS",
+    "ZUMIK_TOKENS_PER_MINUTE",
+    "ZUMIK_UPSTREAM",
+    "ZUMIK_UPSTREAM_KEY_ENV",
+    "ZUMIK_UPSTREAM_MODELS",
+    "ZUMIK_UPSTREAM_REGION",
+    "ZUMIK_USAGE_DAYS",
+];
+
+#[test]
+fn a_host_is_named_in_the_same_way_by_option_variable_and_file() {
+    for by in ["option", "variable", "file"] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = zumik(["serve", "--json", "--log-level", "off", "--data"]);
+        command.arg(folder.path());
+        match by {
+            "option" => command.args(["--listen", "localhost:0"]),
+            "variable" => command.env("ZUMIK_LISTEN", "localhost:0"),
+            _ => {
+                fs::write(folder.path().join("zumik.toml"), "listen = 'localhost:0'").unwrap();
+                &mut command
+            }
+        };
+        let server = Serving::spawn(&mut command);
+        let host = server.url().trim_start_matches("http://");
+        assert!(host.starts_with("127.0.0.1:") || host.starts_with("[::1]:"), "{by}: {host}");
+    }
+}
+
+#[test]
+fn the_keys_of_a_folder_can_be_seen_whatever_else_is_set() {
+    let folder = tempfile::tempdir().unwrap();
+    Serving::start(folder.path());
+    let mut command = zumik(["keys", "list", "--json", "--data"]);
+    let keys = json(command.arg(folder.path()).env("ZUMIK_LISTEN", "here").env("ZUMIK_CONNECTIONS", "many"));
+    assert_eq!(keys["object"], "list");
 }
 
 #[test]

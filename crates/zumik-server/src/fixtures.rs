@@ -9,6 +9,7 @@ use std::task::Poll;
 
 use bytes::Bytes;
 use chrono::TimeDelta;
+use indexmap::IndexMap;
 use serde_json::json;
 use zumik_types::{KeyId, TraceId, V1ResponseId};
 
@@ -38,7 +39,7 @@ pub(crate) async fn app(store: Arc<dyn Store>) -> (Arc<App>, ProjectCtx) {
     let project = store.ensure_project("test", now).await.unwrap().id;
     let inference = Inference {
         local: Arc::new(Placeholder::default()),
-        upstreams: Upstreams::new(&BTreeMap::new(), &|_| None).unwrap(),
+        upstreams: Upstreams::new(&IndexMap::new(), &|_| None).unwrap(),
         models: Models::new(BTreeMap::new()),
     };
     let (clock, mint) = (Arc::new(SystemClock), Arc::new(RandomMint::default()));

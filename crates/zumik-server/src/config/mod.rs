@@ -1,17 +1,22 @@
 //! Settings: what a command line gives comes first, then the environment, then `zumik.toml` in the data folder.
 
+mod environment;
+mod listen;
 mod store;
+mod table;
 mod upstream;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
+use indexmap::IndexMap;
 use serde::Deserialize;
 use thiserror::Error;
 
+use environment::Environment;
+pub use listen::{InvalidListenAddress, ListenAddress};
 pub use store::StoreUrl;
 pub use upstream::{AliasSettings, Secret, TargetSettings, UnnamedUpstream, UpstreamError, UpstreamSettings};
 pub(crate) use upstream::{MOST_TARGETS, check_aliases, check_name, is_name};
@@ -57,9 +62,9 @@ pub const FILE_NAME: &str = "zumik.toml";
 #[non_exhaustive]
 pub struct Settings {
     /// Address to listen on, `ZUMIK_LISTEN`; port 0 takes a free one.
-    pub listen: Option<SocketAddr>,
+    pub listen: Option<ListenAddress>,
     /// Address of the metrics listener, `ZUMIK_METRICS`; without one there is none.
-    pub metrics: Option<SocketAddr>,
+    pub metrics: Option<ListenAddress>,
     /// Connections of clients at one time, `ZUMIK_CONNECTIONS`; 4,096 when nothing is said.
     pub connections: Option<NonZeroUsize>,
     /// A PostgreSQL database to keep everything in, `ZUMIK_STORE`, instead of the data folder. Other servers may use it
@@ -81,11 +86,13 @@ pub struct Settings {
     /// The limits.
     pub limits: LimitSettings,
     /// One provider without a name of its own, as options and environment give it. [`complete`](Self::complete), or the
-    /// server that takes the settings over, names it and puts it among the others.
+    /// server that takes the settings over, names it and puts it before the others.
     #[serde(skip)]
     pub upstream: UnnamedUpstream,
-    /// The providers whose models answer, by name. Without any, generations are placeholders.
-    pub upstreams: BTreeMap<String, UpstreamSettings>,
+    /// The providers whose models answer, by name, in the order of the file: aliases that nobody configured mean a model of
+    /// the first. Without any, generations are placeholders.
+    #[serde(deserialize_with = "table::in_order")]
+    pub upstreams: IndexMap<String, UpstreamSettings>,
     /// What aliases mean among them.
     pub aliases: BTreeMap<String, AliasSettings>,
 }
@@ -172,7 +179,7 @@ impl Settings {
     pub fn complete(self, data: &Path) -> Result<Self, SettingsError> {
         let mut settings =
             self.or(Self::from_environment(|name| std::env::var(name).ok())?).or(Self::from_folder(data)?);
-        settings.upstreams.extend(std::mem::take(&mut settings.upstream).named()?);
+        std::mem::take(&mut settings.upstream).lead(&mut settings.upstreams)?;
         Ok(settings)
     }
 
@@ -205,57 +212,13 @@ impl Settings {
         }
     }
 
-    /// The settings of the environment; `variable` gives the value of one.
-    ///
-    /// # Errors
-    /// A variable has a value of the wrong form.
-    pub fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
-        let environment = Environment(variable);
-        const ADDRESS: &str = "an IP address and a port, such as 127.0.0.1:8787";
-        const COUNT: &str = "an integer of at least 1";
-        Ok(Self {
-            listen: environment.read("ZUMIK_LISTEN", ADDRESS)?,
-            metrics: environment.read("ZUMIK_METRICS", ADDRESS)?,
-            connections: environment.read("ZUMIK_CONNECTIONS", COUNT)?,
-            store: environment.store(),
-            store_connections: environment.read("ZUMIK_STORE_CONNECTIONS", COUNT)?,
-            drain_seconds: environment.read("ZUMIK_DRAIN_SECONDS", "a number of seconds")?,
-            placeholder_delay_ms: environment
-                .read("ZUMIK_PLACEHOLDER_DELAY_MS", "a number of milliseconds")?,
-            batch_lines: environment.read("ZUMIK_BATCH_LINES", COUNT)?,
-            usage_days: environment.read("ZUMIK_USAGE_DAYS", COUNT)?,
-            log: LogSettings {
-                level: environment.read("ZUMIK_LOG", "a level")?,
-                format: environment.read("ZUMIK_LOG_FORMAT", "'text' or 'json'")?,
-            },
-            limits: LimitSettings {
-                requests_per_minute: environment.read("ZUMIK_REQUESTS_PER_MINUTE", COUNT)?,
-                purge_jobs_per_minute: environment.read("ZUMIK_PURGE_JOBS_PER_MINUTE", COUNT)?,
-                tokens_per_minute: environment.read("ZUMIK_TOKENS_PER_MINUTE", COUNT)?,
-                concurrent_streams: environment.read("ZUMIK_CONCURRENT_STREAMS", COUNT)?,
-            },
-            upstream: UnnamedUpstream {
-                url: environment.read("ZUMIK_UPSTREAM", "a URL")?,
-                key_env: environment.read("ZUMIK_UPSTREAM_KEY_ENV", "the name of a variable")?,
-                models: environment.read::<String>("ZUMIK_UPSTREAM_MODELS", "names of models")?.map(
-                    |names| {
-                        names
-                            .split(',')
-                            .map(|name| name.trim().to_owned())
-                            .filter(|name| !name.is_empty())
-                            .collect()
-                    },
-                ),
-                region: environment.read("ZUMIK_UPSTREAM_REGION", "a region")?,
-            },
-            upstreams: BTreeMap::new(),
-            aliases: BTreeMap::new(),
-        })
-    }
-
     /// These, and what they leave open as `other` has it.
     #[must_use]
     pub fn or(self, other: Self) -> Self {
+        let mut upstreams = self.upstreams;
+        for (name, settings) in other.upstreams {
+            upstreams.entry(name).or_insert(settings);
+        }
         Self {
             listen: self.listen.or(other.listen),
             metrics: self.metrics.or(other.metrics),
@@ -272,7 +235,7 @@ impl Settings {
             },
             limits: self.limits.or(other.limits),
             upstream: self.upstream.or(other.upstream),
-            upstreams: other.upstreams.into_iter().chain(self.upstreams).collect(),
+            upstreams,
             aliases: other.aliases.into_iter().chain(self.aliases).collect(),
         }
     }
@@ -303,29 +266,6 @@ impl std::str::FromStr for LogFormat {
     }
 }
 
-struct Environment<F>(F);
-
-impl<F: Fn(&str) -> Option<String>> Environment<F> {
-    fn store(&self) -> Option<StoreUrl> {
-        self.0("ZUMIK_STORE").filter(|url| !url.is_empty()).map(StoreUrl::new)
-    }
-
-    /// A variable as a value; an empty one counts as not set.
-    fn read<T: std::str::FromStr>(
-        &self,
-        name: &'static str,
-        expected: &'static str,
-    ) -> Result<Option<T>, SettingsError> {
-        match self.0(name).filter(|value| !value.is_empty()) {
-            None => Ok(None),
-            Some(value) => match value.parse() {
-                Ok(parsed) => Ok(Some(parsed)),
-                Err(_) => Err(SettingsError::Variable { name, value, expected }),
-            },
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -351,6 +291,31 @@ mod tests {
         assert_eq!(settings.connections, NonZeroUsize::new(30));
         assert_eq!((settings.drain_seconds, settings.log.level), (Some(3), None));
         assert_eq!(settings.limits.requests_per_minute, NonZeroU32::new(4));
+    }
+
+    #[test]
+    fn providers_keep_the_order_of_the_file_behind_the_one_without_a_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = |name: &str| format!("[upstreams.{name}]\nurl = 'http://{name}/v1'\n");
+        let file = [url("openai"), url("local"), url("backup")].concat();
+        fs::write(folder.path().join(FILE_NAME), file).unwrap();
+        let environment = |name: &str| (name == "ZUMIK_UPSTREAM").then(|| "http://host/v1".to_owned());
+        let settings = Settings::from_environment(environment).unwrap();
+        let mut settings = settings.or(Settings::from_folder(folder.path()).unwrap());
+        settings.upstream.lead(&mut settings.upstreams).unwrap();
+        let names: Vec<_> = settings.upstreams.keys().collect();
+        assert_eq!(names, ["upstream", "openai", "local", "backup"]);
+    }
+
+    #[test]
+    fn a_host_may_be_named_in_the_environment_and_in_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(FILE_NAME), "listen = 'localhost:8787'").unwrap();
+        let named = "localhost:8787".parse().ok();
+        assert_eq!(Settings::from_folder(folder.path()).unwrap().listen, named);
+        let settings =
+            Settings::from_environment(|name| (name == "ZUMIK_METRICS").then(|| "localhost:8787".to_owned()));
+        assert_eq!(settings.unwrap().metrics, named);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::num::NonZeroU64;
 
+use indexmap::IndexMap;
 use serde::Deserialize;
 use thiserror::Error;
 use zeroize::Zeroizing;
@@ -86,8 +87,15 @@ impl UnnamedUpstream {
         }
     }
 
-    /// The upstream under the name that [`UpstreamSettings::name_of`] gives it.
-    pub(crate) fn named(self) -> Result<Option<(String, UpstreamSettings)>, UpstreamError> {
+    /// Puts this before the others, under the name that [`UpstreamSettings::name_of`] gives it.
+    pub(crate) fn lead(self, others: &mut IndexMap<String, UpstreamSettings>) -> Result<(), UpstreamError> {
+        if let Some((name, settings)) = self.named()? {
+            others.shift_insert(0, name, settings);
+        }
+        Ok(())
+    }
+
+    fn named(self) -> Result<Option<(String, UpstreamSettings)>, UpstreamError> {
         let Some(url) = self.url else {
             let setting = match (self.key_env, self.models, self.region) {
                 (Some(_), ..) => "the key of an upstream",
@@ -305,7 +313,7 @@ impl AliasSettings {
 /// Checks the names and weights of aliases against the upstreams that there are.
 pub(crate) fn check_aliases(
     aliases: &BTreeMap<String, AliasSettings>,
-    upstreams: &BTreeMap<String, UpstreamSettings>,
+    upstreams: &IndexMap<String, UpstreamSettings>,
 ) -> Result<(), UpstreamError> {
     for (alias, settings) in aliases {
         check_name(alias, "an alias")?;
@@ -388,7 +396,7 @@ mod tests {
 
     #[test]
     fn mistakes_in_aliases_are_told() {
-        let upstreams = BTreeMap::from([("a".to_owned(), UpstreamSettings::new("http://a/v1"))]);
+        let upstreams = IndexMap::from([("a".to_owned(), UpstreamSettings::new("http://a/v1"))]);
         let check = |name: &str, targets: &[(&'static str, &'static str, u8)]| {
             let aliases = BTreeMap::from([(name.to_owned(), AliasSettings::new(targets.iter().copied()))]);
             check_aliases(&aliases, &upstreams).map_err(|error| error.to_string())

@@ -208,7 +208,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_release_names_the_targets_of_the_settings_and_changes_with_them() {
-        let upstreams = upstreams(&[("a", &["m", "n"]), ("b", &["o"])]);
+        let upstreams = upstreams(&[("b", &["o"]), ("a", &["m", "n"])]);
         let models = |weight| {
             let settings = AliasSettings::new([("a", "n", weight), ("b", "o", 100 - weight)]);
             Models::new(BTreeMap::from([("code.fast".to_owned(), settings)]))
@@ -221,6 +221,10 @@ mod tests {
         assert_eq!(id(&models(60), "code.fast", &upstreams).await, release.id.to_string());
         assert_ne!(id(&models(50), "code.fast", &upstreams).await, release.id.to_string());
         let other = models(60).release("auto", &upstreams).await.unwrap().unwrap();
-        assert_eq!((&*other.targets[0].0.provider, &*other.targets[0].0.model), ("a", "m"));
+        assert_eq!(
+            (&*other.targets[0].0.provider, &*other.targets[0].0.model),
+            ("b", "o"),
+            "the first one's"
+        );
     }
 }

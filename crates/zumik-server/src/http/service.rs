@@ -184,6 +184,7 @@ mod tests {
     use async_trait::async_trait;
     use axum::body::to_bytes;
     use http::header::{AUTHORIZATION, CONTENT_TYPE};
+    use indexmap::IndexMap;
     use tokio::sync::Semaphore;
     use tower_service::Service;
 
@@ -212,7 +213,7 @@ mod tests {
         store.create_key(&project.id, key, chrono::Utc::now()).await.unwrap();
         let inference = Inference {
             local,
-            upstreams: Upstreams::new(&BTreeMap::new(), &|_| None).unwrap(),
+            upstreams: Upstreams::new(&IndexMap::new(), &|_| None).unwrap(),
             models: Models::new(BTreeMap::new()),
         };
         Api::new(Arc::new(App::new(store, inference, clock, mint, &LimitSettings::default()).unwrap()))

@@ -1,34 +1,31 @@
 //! Putting a server together.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
-use thiserror::Error;
-use zumik_types::{KeyId, ProjectId};
+use indexmap::IndexMap;
 
+use super::first_key::{first_key, is_key, register};
 use super::listener::Listener;
 use super::metrics::Guard;
-use super::{RunningServer, Server, Upkeep};
+use super::{RunningServer, Server, StartError, Upkeep};
 use crate::app::{App, Inference};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{
-    AliasSettings, LimitSettings, Settings, StoreUrl, UnnamedUpstream, UpstreamError, UpstreamSettings,
-    check_aliases,
+    AliasSettings, LimitSettings, ListenAddress, Settings, StoreUrl, UnnamedUpstream, UpstreamError,
+    UpstreamSettings, check_aliases,
 };
-use crate::domain::{Scopes, key_hash, masked_key, mint_key};
 use crate::engine::{Models, Placeholder, Upstreams};
 use crate::mint::{Mint, RandomMint};
 use crate::seal::MasterKey;
+use crate::store::Store;
 use crate::store::memory::MemoryStore;
 use crate::store::postgres::{self, Address, AddressError, PostgresStore};
-use crate::store::sqlite::{OpenError, Options, SqliteStore};
-use crate::store::{NewKey, Store, StoreError};
+use crate::store::sqlite::{Options, SqliteStore};
 
 /// The project that a fresh server has.
 const DEFAULT_PROJECT: &str = "default";
@@ -45,9 +42,9 @@ pub struct Builder {
     keep: Keep,
     database: Option<Result<Address, AddressError>>,
     store_connections: Option<NonZeroUsize>,
-    listen: SocketAddr,
+    listen: ListenAddress,
     connections: usize,
-    metrics: Option<SocketAddr>,
+    metrics: Option<ListenAddress>,
     guard: Guard,
     api_key: Option<String>,
     master_key: Option<MasterKey>,
@@ -59,7 +56,7 @@ pub struct Builder {
     upkeep: Upkeep,
     /// Of settings that were not completed.
     upstream: UnnamedUpstream,
-    upstreams: BTreeMap<String, UpstreamSettings>,
+    upstreams: IndexMap<String, UpstreamSettings>,
     aliases: BTreeMap<String, AliasSettings>,
 }
 
@@ -70,65 +67,13 @@ enum Keep {
     Store(Arc<dyn Store>),
 }
 
-/// Why a server did not start.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum StartError {
-    /// The address cannot be listened on.
-    #[error("cannot listen on {address}")]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// Why.
-        source: io::Error,
-    },
-    /// The API key that was given has not the form of one.
-    #[error(
-        "the API key has not the right form: it must be 'zk_live_' or 'zk_test_' and 16 to 128 of the characters \
-         A-Z a-z 0-9 - _"
-    )]
-    ApiKey,
-    /// The API key that was given belongs to another project than the default one.
-    #[error("the API key belongs to another project; give another one, or none")]
-    ApiKeyTaken,
-    /// The API key that was given was revoked.
-    #[error("the API key was revoked ({0}); give another one, or none")]
-    ApiKeyRevoked(KeyId),
-    /// The store cannot be opened.
-    #[error(transparent)]
-    Open(#[from] OpenError),
-    /// What was given as the store is none.
-    #[error(transparent)]
-    Address(#[from] AddressError),
-    /// One connection to the database is too few.
-    #[error("the store needs 2 connections at least: a report may keep one for as long as it runs")]
-    StoreConnections,
-    /// The PostgreSQL database cannot be used as a store.
-    #[error("cannot use {address} as the store")]
-    Database {
-        /// The database.
-        address: Box<Address>,
-        /// Why.
-        source: Box<postgres::OpenError>,
-    },
-    /// The store does not answer.
-    #[error("the store does not answer")]
-    Store(#[from] StoreError),
-    /// The upstreams or the aliases cannot be used.
-    #[error(transparent)]
-    Upstream(#[from] UpstreamError),
-    /// Two operations of the API cannot be told apart.
-    #[error("the table of operations contradicts itself")]
-    Routes(#[source] Box<dyn std::error::Error + Send + Sync>),
-}
-
 impl Default for Builder {
     fn default() -> Self {
         Self {
             keep: Keep::Memory,
             database: None,
             store_connections: None,
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into(),
             connections: CONNECTIONS,
             metrics: None,
             guard: Guard::default(),
@@ -141,7 +86,7 @@ impl Default for Builder {
             placeholder_delay: Duration::ZERO,
             upkeep: Upkeep { batch_lines: 8, usage_days: 400 },
             upstream: UnnamedUpstream::default(),
-            upstreams: BTreeMap::new(),
+            upstreams: IndexMap::new(),
             aliases: BTreeMap::new(),
         }
     }
@@ -169,7 +114,7 @@ impl Builder {
 
     /// Listens on this address; port 0, the default, takes a free one.
     pub fn listen(mut self, address: SocketAddr) -> Self {
-        self.listen = address;
+        self.listen = address.into();
         self
     }
 
@@ -181,7 +126,7 @@ impl Builder {
 
     /// Serves Prometheus metrics at `/metrics` of this address, on a listener of their own.
     pub fn metrics(mut self, address: SocketAddr) -> Self {
-        self.metrics = Some(address);
+        self.metrics = Some(address.into());
         self
     }
 
@@ -234,7 +179,8 @@ impl Builder {
         self
     }
 
-    /// Answers generations by the models of this upstream instead of placeholders. Several go by their names.
+    /// Answers generations by the models of this upstream instead of placeholders. Several go by their names; the first one
+    /// has the model of aliases that are not configured.
     pub fn upstream(mut self, name: impl Into<String>, settings: UpstreamSettings) -> Self {
         self.upstreams.insert(name.into(), settings);
         self
@@ -262,9 +208,9 @@ impl Builder {
     pub fn settings(mut self, settings: &Settings) -> Self {
         self.database = settings.store.as_ref().map(StoreUrl::address).or(self.database);
         self.store_connections = settings.store_connections.or(self.store_connections);
-        self.listen = settings.listen.unwrap_or(self.listen);
+        self.listen = settings.listen.clone().unwrap_or(self.listen);
         self.connections = settings.connections.map_or(self.connections, NonZeroUsize::get);
-        self.metrics = settings.metrics.or(self.metrics);
+        self.metrics = settings.metrics.clone().or(self.metrics);
         self.limits = settings.limits.clone().or(self.limits);
         self.drain = settings.drain_seconds.map_or(self.drain, Duration::from_secs);
         self.placeholder_delay =
@@ -282,7 +228,7 @@ impl Builder {
     /// # Errors
     /// The store cannot be opened, the API key cannot be registered, or the upstreams cannot be used.
     pub async fn build(mut self) -> Result<Server, StartError> {
-        self.upstreams.extend(std::mem::take(&mut self.upstream).named()?);
+        std::mem::take(&mut self.upstream).lead(&mut self.upstreams)?;
         if self.api_key.as_deref().is_some_and(|key| !is_key(key)) {
             return Err(StartError::ApiKey);
         }
@@ -332,10 +278,10 @@ impl Builder {
     ///
     /// # Errors
     /// As [`build`](Self::build), and when an address cannot be listened on.
-    pub async fn start(self) -> Result<RunningServer, StartError> {
+    pub async fn start(mut self) -> Result<RunningServer, StartError> {
         // Before the store, so that a port that is taken leaves nothing behind.
-        let api = bind(self.listen, self.connections).await?;
-        let metrics = match self.metrics {
+        let api = bind(self.listen.clone(), self.connections).await?;
+        let metrics = match self.metrics.take() {
             Some(address) => Some(bind(address, METRICS_CONNECTIONS).await?),
             None => None,
         };
@@ -385,51 +331,9 @@ async fn open_database(
     }
 }
 
-/// A key for a project that never had one, else nothing: keys that were revoked are not replaced by a start.
-async fn first_key(store: &dyn Store, project: &ProjectId, mint: &dyn Mint) -> Result<String, StartError> {
-    let keys = store.list_keys(Some(project)).await?;
-    if keys.is_empty() {
-        return Ok(mint_key(mint));
-    }
-    if keys.iter().all(|key| key.revoked_at.is_some()) {
-        tracing::warn!("every API key of the project is revoked; `zumik keys create` makes one");
-    }
-    Ok(String::new())
-}
-
-/// Registers a key when the store does not know it.
-async fn register(
-    store: &dyn Store,
-    project: &ProjectId,
-    secret: &str,
-    now: DateTime<Utc>,
-) -> Result<(), StartError> {
-    let key = NewKey {
-        name: "serve".to_owned(),
-        scopes: Scopes::INFERENCE_ONLY,
-        hash: key_hash(secret.as_bytes()),
-        masked: masked_key(secret),
-    };
-    let record = store.create_key(project, key, now).await.map_err(|error| match error {
-        StoreError::Reference { .. } => StartError::ApiKeyTaken,
-        other => other.into(),
-    })?;
-    match record.revoked_at {
-        None => Ok(()),
-        Some(_) => Err(StartError::ApiKeyRevoked(record.id)),
-    }
-}
-
-async fn bind(address: SocketAddr, most: usize) -> Result<Listener, StartError> {
-    Listener::bind(address, most).await.map_err(|source| StartError::Listen { address, source })
-}
-
-fn is_key(key: &str) -> bool {
-    let suffix = key.strip_prefix("zk_live_").or_else(|| key.strip_prefix("zk_test_"));
-    suffix.is_some_and(|suffix| {
-        (16..=128).contains(&suffix.len())
-            && suffix.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
-    })
+async fn bind(address: ListenAddress, most: usize) -> Result<Listener, StartError> {
+    let bound = async { Listener::bind(address.resolve().await?, most).await };
+    bound.await.map_err(|source| StartError::Listen { address, source })
 }
 
 #[cfg(test)]

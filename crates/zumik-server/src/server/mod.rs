@@ -1,16 +1,19 @@
-//! A server as a whole: putting it together (`builder`), running it (`running`), its sockets (`listener`, `socket`,
-//! `metrics`), and what it does by itself (`maintenance`, `cancelled`).
+//! A server as a whole: putting it together (`builder`, `first_key`, `start_error`), running it (`running`), its sockets
+//! (`listener`, `socket`, `metrics`), and what it does by itself (`maintenance`, `cancelled`).
 
 mod builder;
 mod cancelled;
+mod first_key;
 mod listener;
 mod maintenance;
 mod metrics;
 mod running;
 mod socket;
+mod start_error;
 
-pub use builder::{Builder, StartError};
+pub use builder::Builder;
 pub use running::{Drained, RunningServer};
+pub use start_error::StartError;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -16,7 +16,6 @@ pub(crate) mod times;
 mod tls;
 mod trouble;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +27,7 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use indexmap::IndexMap;
 
 pub(crate) use endpoint::Endpoint;
 pub(crate) use error::{ProviderError, ProviderFailure};
@@ -55,7 +55,7 @@ type Http = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
 /// All upstreams of a server; without any, it answers with placeholders.
 pub(crate) struct Upstreams {
-    /// Sorted by name.
+    /// In the order of the settings.
     endpoints: Vec<(Arc<Endpoint>, Discovery)>,
     http: Http,
     breaker: Breaker,
@@ -67,7 +67,7 @@ impl Upstreams {
     /// # Errors
     /// A name, URL or key that cannot be used.
     pub(crate) fn new(
-        settings: &BTreeMap<String, UpstreamSettings>,
+        settings: &IndexMap<String, UpstreamSettings>,
         variable: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, UpstreamError> {
         let mut endpoints = Vec::with_capacity(settings.len());
