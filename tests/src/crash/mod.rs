@@ -68,6 +68,33 @@ pub struct Totals {
     pub slowest_start: Duration,
 }
 
+/// What lanes were acknowledged until some moment.
+#[derive(Debug, Default, Clone, Copy)]
+struct Done {
+    acknowledged: u64,
+    purged: u64,
+    batches: u64,
+}
+
+impl Done {
+    fn of(lanes: &[Lane]) -> Self {
+        lanes.iter().fold(Self::default(), |done, lane| Self {
+            acknowledged: done.acknowledged + lane.acknowledged(),
+            purged: done.purged + lane.purged(),
+            batches: done.batches + lane.batches(),
+        })
+    }
+}
+
+impl Totals {
+    /// Counts what was acknowledged between two moments.
+    fn add(&mut self, before: Done, after: Done) {
+        self.acknowledged += after.acknowledged - before.acknowledged;
+        self.purged += after.purged - before.purged;
+        self.batches += after.batches - before.batches;
+    }
+}
+
 /// Kills and checks as often as the plan says; `progress` is told after each cycle.
 ///
 /// # Panics
@@ -145,8 +172,7 @@ impl Subject {
     /// Lets the lanes write, and kills the server when so many writes are acknowledged.
     async fn load_and_kill(&mut self, server: ServeProcess, enough: u64, totals: &mut Totals) {
         let zk = client(&server.url, &self.api_key);
-        let before: u64 = self.lanes.iter().map(Lane::acknowledged).sum();
-        let (purged, batches, keys) = (self.purged(), self.batches(), self.keys.len());
+        let (before, keys) = (Done::of(&self.lanes), self.keys.len());
         let (told, mut acknowledgements) = mpsc::channel(1);
         let mut running = JoinSet::new();
         for mut lane in self.lanes.drain(..) {
@@ -167,18 +193,8 @@ impl Subject {
         self.lanes = running.join_all().await;
         self.lanes.sort_by_key(Lane::number);
         totals.kills += 1;
-        totals.acknowledged += self.lanes.iter().map(Lane::acknowledged).sum::<u64>() - before;
-        totals.purged += self.purged() - purged;
-        totals.batches += self.batches() - batches;
+        totals.add(before, Done::of(&self.lanes));
         totals.keys += (self.keys.len() - keys) as u64;
-    }
-
-    fn purged(&self) -> u64 {
-        self.lanes.iter().map(Lane::purged).sum()
-    }
-
-    fn batches(&self) -> u64 {
-        self.lanes.iter().map(Lane::batches).sum()
     }
 }
 

@@ -10,7 +10,7 @@ use zumik_client::Zumik;
 use zumik_client::types::Guarantee;
 use zumik_test_postgres::Postgres;
 
-use super::{KILLS_PER_STORE, LANES, Lane, MOST, Plan, Totals, check, client};
+use super::{Done, KILLS_PER_STORE, LANES, Lane, MOST, Plan, Totals, check, client};
 use crate::http::Http;
 use crate::process::ServeProcess;
 
@@ -96,9 +96,7 @@ impl Subject {
     /// Lets the lanes write through both servers, and kills when so many writes are acknowledged. Lanes that nothing
     /// happened to end after the write that they are at.
     async fn load_and_kill(&mut self, victim: Victim, enough: u64, totals: &mut Totals) {
-        let before: u64 = self.lanes.iter().map(Lane::acknowledged).sum();
-        let purged: u64 = self.lanes.iter().map(Lane::purged).sum();
-        let batches: u64 = self.lanes.iter().map(Lane::batches).sum();
+        let before = Done::of(&self.lanes);
         let (told, mut acknowledgements) = mpsc::channel(1);
         let mut running = JoinSet::new();
         for mut lane in std::mem::take(&mut self.lanes) {
@@ -118,9 +116,7 @@ impl Subject {
         self.lanes = running.join_all().await;
         self.lanes.sort_by_key(Lane::number);
         totals.kills += 1;
-        totals.acknowledged += self.lanes.iter().map(Lane::acknowledged).sum::<u64>() - before;
-        totals.purged += self.lanes.iter().map(Lane::purged).sum::<u64>() - purged;
-        totals.batches += self.lanes.iter().map(Lane::batches).sum::<u64>() - batches;
+        totals.add(before, Done::of(&self.lanes));
     }
 
     fn kill(&mut self, victim: Victim) {
