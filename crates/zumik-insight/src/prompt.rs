@@ -42,17 +42,9 @@ pub enum PromptError {
 }
 
 impl Block {
-    /// A block without a kind.
+    /// A block without a kind. [`Prompt::from_json`] reads those that have one.
     pub fn new(role: impl Into<String>, text: impl Into<String>) -> Self {
         Self { role: role.into(), kind: None, text: text.into() }
-    }
-
-    /// The same block with a kind: an artifact type such as `document`, or the role of a bundle item such as `tools`.
-    /// A kind that is known decides over the role.
-    #[must_use]
-    pub fn with_kind(mut self, kind: impl Into<String>) -> Self {
-        self.kind = Some(kind.into());
-        self
     }
 
     /// Who speaks: `system`, `developer`, `user`, `assistant`, `tool`, or the role of a bundle item.
@@ -60,7 +52,8 @@ impl Block {
         &self.role
     }
 
-    /// What the block is, if it says so.
+    /// What the block is, if it says so: an artifact type such as `document`, or the role of a bundle item such as
+    /// `tools`. A kind that is known decides over the role.
     pub fn kind(&self) -> Option<&str> {
         self.kind.as_deref()
     }
