@@ -43,17 +43,25 @@ pub(crate) fn fuzz(arguments: &[String]) -> Result {
 fn build() -> Result<PathBuf> {
     let host = host()?;
     let built = target_dir().join("fuzz");
-    let lock = workspace().join("fuzz/Cargo.lock");
-    if !lock.is_file() {
-        // The versions that everything else is tested with.
-        fs::copy(workspace().join("Cargo.lock"), lock)?;
-    }
+    fs::create_dir_all(&built)?;
+    lock(workspace(), &built.join("workspace.lock"))?;
     let mut build = cargo();
     build.args(["build", "--release", "--manifest-path", "fuzz/Cargo.toml"]);
     // With a target of its own, programs that only run during the build have no coverage.
     build.args(["--target", &host, "--target-dir"]).arg(&built);
     run(build.env("RUSTFLAGS", COVERAGE))?;
     Ok(built.join(host).join("release"))
+}
+
+/// Locks the versions that everything else is tested with. Cargo writes what the targets alone need into that lock, and
+/// nothing else is to change: it is made anew when that of the workspace, as it is kept at `seen`, has changed.
+fn lock(root: &Path, seen: &Path) -> Result {
+    let (ours, theirs) = (fs::read(root.join("Cargo.lock"))?, root.join("fuzz/Cargo.lock"));
+    if !theirs.is_file() || !fs::read(seen).is_ok_and(|seen| seen == ours) {
+        fs::write(theirs, &ours)?;
+        fs::write(seen, ours)?;
+    }
+    Ok(())
 }
 
 /// The machine that this runs on, as cargo calls it.
@@ -111,4 +119,27 @@ fn targets(root: &Path) -> Result<Vec<String>> {
     }
     names.sort();
     Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_targets_are_locked_anew_when_the_workspace_is() {
+        let root = tempfile::tempdir().unwrap();
+        let (ours, theirs) = (root.path().join("Cargo.lock"), root.path().join("fuzz/Cargo.lock"));
+        let seen = root.path().join("seen");
+        fs::create_dir(root.path().join("fuzz")).unwrap();
+        fs::write(&ours, "hyper 1").unwrap();
+        lock(root.path(), &seen).unwrap();
+        assert_eq!(fs::read_to_string(&theirs).unwrap(), "hyper 1");
+        // As cargo completes it.
+        fs::write(&theirs, "hyper 1, libfuzzer-sys 0.4").unwrap();
+        lock(root.path(), &seen).unwrap();
+        assert_eq!(fs::read_to_string(&theirs).unwrap(), "hyper 1, libfuzzer-sys 0.4");
+        fs::write(&ours, "hyper 2").unwrap();
+        lock(root.path(), &seen).unwrap();
+        assert_eq!(fs::read_to_string(&theirs).unwrap(), "hyper 2");
+    }
 }
