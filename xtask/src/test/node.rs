@@ -18,6 +18,9 @@ pub(super) fn prepare(venv: &Venv) -> Result {
     if fs::read_to_string(&installed).is_ok_and(|text| text == wanted) {
         return Ok(());
     }
+    if installed.is_file() {
+        fs::remove_file(&installed)?;
+    }
     eprintln!("installing the Node packages of the conformance tests in {}", folder.display());
     fs::create_dir_all(&folder)?;
     for file in ["package.json", "package-lock.json"] {
