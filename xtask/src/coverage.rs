@@ -1,12 +1,13 @@
 //! `cargo xtask coverage`: what every operation of the contract has: its evidence, a method in the client, a route in the
-//! server, a documented sample, a test. A hole is an error.
+//! server, a documented sample, a request in the tests. A hole is an error.
 //!
 //! Sources are read as Rust tokens, so comments do not count and the layout does not matter:
 //!
 //! - client: an `impl Endpoint` names the operation's constant, and a method gives a call of that endpoint;
 //! - server: the table of routes names the constant;
 //! - sample: the OpenAPI document has one for the request or the success (or the success is bytes);
-//! - test: the whole-system tests name the operation's id, which is how they make a request of it.
+//! - request: the match that makes a valid request of each operation has an arm for its id. The whole-system tests walk
+//!   the table of operations with it; `tests/system/owner.rs` wants each of them served.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -22,21 +23,21 @@ use crate::process::{Result, workspace};
 
 const CLIENT: &str = "crates/zumik-client/src";
 const ROUTES: &str = "crates/zumik-server/src/http/routes.rs";
-const TESTS: &str = "tests";
+const REQUESTS: &str = "tests/src/operations.rs";
 
 /// Prints the table and fails on a hole.
 pub(crate) fn coverage() -> Result {
     let root = workspace();
     let client = Client::read(&root.join(CLIENT))?;
     let routes = words(&root.join(ROUTES))?;
-    let tested = strings(&root.join(TESTS))?;
+    let requests = arms(parse(&root.join(REQUESTS))?);
     let rows: Vec<Row> = codegen::operations(root)?
         .into_iter()
         .map(|operation| Row {
             client: client.has(&operation),
             server: routes.contains(&operation.constant),
             sample: operation.has_sample,
-            test: tested.contains(&operation.id),
+            request: requests.contains(&operation.id),
             operation,
         })
         .collect();
@@ -53,12 +54,12 @@ struct Row {
     client: bool,
     server: bool,
     sample: bool,
-    test: bool,
+    request: bool,
 }
 
 impl Row {
     fn is_complete(&self) -> bool {
-        self.client && self.server && self.sample && self.test
+        self.client && self.server && self.sample && self.request
     }
 }
 
@@ -67,14 +68,14 @@ fn table(rows: &[Row]) -> String {
     let (ids, routes) = (width(|row| &row.operation.id), width(|row| &row.operation.route));
     let mark = |has: bool| if has { "yes" } else { "NO" };
     let mut table =
-        format!("{:ids$}  {:routes$}  evidence  client  server  sample  test\n", "operation", "route");
-    for Row { operation, client, server, sample, test } in rows {
+        format!("{:ids$}  {:routes$}  evidence  client  server  sample  request\n", "operation", "route");
+    for Row { operation, client, server, sample, request } in rows {
         let OperationFacts { id, route, is_inferred, .. } = operation;
         let evidence = if *is_inferred { "I" } else { "D" };
-        let [client, server, sample, test] = [client, server, sample, test].map(|has| mark(*has));
+        let [client, server, sample, request] = [client, server, sample, request].map(|has| mark(*has));
         let _ = writeln!(
             table,
-            "{id:ids$}  {route:routes$}  {evidence:8}  {client:6}  {server:6}  {sample:6}  {test}"
+            "{id:ids$}  {route:routes$}  {evidence:8}  {client:6}  {server:6}  {sample:6}  {request}"
         );
     }
     table
@@ -144,14 +145,19 @@ fn words_of(file: syn::File) -> BTreeSet<String> {
     items.flat_map(|item| flat(item.to_token_stream())).collect()
 }
 
-/// Every string literal of the Rust files of a folder.
-fn strings(folder: &Path) -> Result<BTreeSet<String>> {
-    let mut found = BTreeSet::new();
-    for path in rust_files(folder)? {
-        let unquoted = |word: &String| Some(word.strip_prefix('"')?.strip_suffix('"')?.to_owned());
-        found.extend(words(&path)?.iter().filter_map(unquoted));
+/// Every text that an arm of a match stands for.
+fn arms(file: syn::File) -> BTreeSet<String> {
+    struct Arms(BTreeSet<String>);
+    impl<'ast> Visit<'ast> for Arms {
+        fn visit_arm(&mut self, arm: &'ast syn::Arm) {
+            let unquoted = |word: String| Some(word.strip_prefix('"')?.strip_suffix('"')?.to_owned());
+            self.0.extend(flat(arm.pat.to_token_stream()).into_iter().filter_map(unquoted));
+            visit::visit_arm(self, arm);
+        }
     }
-    Ok(found)
+    let mut arms = Arms(BTreeSet::new());
+    arms.visit_file(&file);
+    arms.0
 }
 
 /// The identifiers and literals of a stream, those in groups included.
@@ -228,6 +234,21 @@ mod tests {
         let inferred = operations.iter().filter(|operation| operation.is_inferred);
         let inferred: Vec<_> = inferred.map(|operation| operation.route.as_str()).collect();
         assert_eq!(listed.collect::<Vec<_>>(), inferred);
+    }
+
+    #[test]
+    fn only_an_arm_of_a_match_makes_a_request() {
+        let source = r#"
+            fn request(id: &str) -> Body {
+                match id {
+                    "createThing" => Body::Json(json!({ "name": "deleteThing" })),
+                    "retrieveThing" | "listThings" => Body::Empty,
+                    other => panic!("updateThing"),
+                }
+            }
+        "#;
+        let expected = ["createThing", "listThings", "retrieveThing"].map(str::to_owned);
+        assert_eq!(arms(syn::parse_str(source).unwrap()), BTreeSet::from(expected));
     }
 
     #[test]

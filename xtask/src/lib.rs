@@ -19,7 +19,7 @@ const USAGE: &str = "\
 usage: cargo xtask TASK
 
   codegen [--check]                write the generated code; --check only says whether it is up to date
-  coverage                         say what every operation has: client, server, sample, test
+  coverage                         say what every operation has: client, server, sample, request
   test [ARGUMENTS OF cargo test]   prepare what the tests need and run them all
   bench [--quick] [--only GROUP]… [--write]
                                    measure the whole system; --write puts the table into docs/benchmarks.md
