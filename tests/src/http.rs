@@ -8,6 +8,7 @@ use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::Value;
 
 use crate::operations::{Body, Request, file_form};
+use crate::{PATIENCE, within};
 
 /// A whole answer.
 #[derive(Debug, Clone)]
@@ -72,9 +73,14 @@ pub struct Http {
 }
 
 impl Http {
-    /// For a base URL and a key.
+    /// For a base URL and a key. An answer that does not come, or does not end, is an error in the end: later than
+    /// whoever waits for what follows from the request has failed.
+    ///
+    /// # Panics
+    /// When the client cannot be set up.
     pub fn new(base_url: &str, key: &str) -> Self {
-        Self { client: bare(), base_url: base_url.to_owned(), key: key.to_owned() }
+        let client = bare_within(2 * PATIENCE).expect("a client");
+        Self { client, base_url: base_url.to_owned(), key: key.to_owned() }
     }
 
     /// A request to this server.
@@ -123,6 +129,38 @@ impl Http {
         let answer = answer(self.request(Method::POST, path).json(&body)).await;
         assert_eq!(answer.status, 200, "POST {path}: {answer:?}");
         answer.json()
+    }
+
+    /// Waits until `/readyz` has this status.
+    ///
+    /// # Panics
+    /// When it has another one for a minute.
+    pub async fn until_ready(&self, status: u16) {
+        let asked = async {
+            while self.get("/readyz").await.status != status {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        within(&format!("{status} of {}/readyz", self.base_url), asked).await;
+    }
+
+    /// The batch at this path, at its end.
+    ///
+    /// # Panics
+    /// When it does not end within a minute.
+    pub async fn ended_batch(&self, path: &str) -> Value {
+        let ended = async {
+            loop {
+                let batch = self.get(path).await.json();
+                match batch["status"].as_str() {
+                    Some("validating" | "in_progress" | "finalizing" | "cancelling") => {
+                        tokio::time::sleep(Duration::from_millis(2)).await;
+                    }
+                    _ => return batch,
+                }
+            }
+        };
+        within(&format!("the end of {path}"), ended).await
     }
 
     /// Uploads a small file.

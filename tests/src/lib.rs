@@ -18,9 +18,22 @@ pub mod upstream;
 pub mod writers;
 
 use std::error::Error;
+use std::time::Duration;
 
 use zumik_client::Zumik;
 use zumik_server::Server;
+
+/// How long a test waits for what must happen. Nothing here takes nearly as long: whoever waits to the end waits for nothing.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits for what must happen, so that a defect fails the test that it would hang.
+///
+/// # Panics
+/// With `what` when it has not happened within a minute.
+pub async fn within<T>(what: &str, work: impl Future<Output = T>) -> T {
+    let done = tokio::time::timeout(PATIENCE, work).await;
+    done.unwrap_or_else(|_| panic!("a minute passed without {what}"))
+}
 
 /// Runs a block of the guide with a client of a fresh embedded server.
 ///
@@ -78,5 +91,18 @@ mod book {
         Diagnostics: "docs/guide/diagnostics.md";
         Purge: "docs/guide/purge.md";
         Testing: "docs/guide/testing.md";
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use super::within;
+
+    #[tokio::test(start_paused = true)]
+    #[should_panic(expected = "a minute passed without the end of a batch")]
+    async fn what_does_not_happen_is_named() {
+        within("the end of a batch", pending::<()>()).await;
     }
 }

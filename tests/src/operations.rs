@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use zumik_client::types::Operation;
 
 use crate::http::{Http, answer};
+use crate::within;
 
 /// One object of each kind in one project: what paths and bodies can name.
 #[derive(Debug, Clone)]
@@ -220,21 +221,21 @@ impl World {
 
 /// A batch that was cancelled before it ended: it stays as it is, and may be cancelled again.
 async fn cancelled_batch(http: &Http, file: &str) -> String {
-    loop {
-        let made = id(&http.post("/v1/batches", batch(file)).await);
-        let cancel = http.request(Method::POST, &format!("/v1/batches/{made}/cancel"));
-        // One that had ended already refuses.
-        if answer(cancel).await.status == 200 {
-            loop {
-                match http.get(&format!("/v1/batches/{made}")).await.json()["status"].as_str() {
-                    Some("cancelled") => return made,
-                    // Its last line was faster.
-                    Some("completed") => break,
-                    _ => tokio::task::yield_now().await,
-                }
+    let cancelled = async {
+        loop {
+            let made = id(&http.post("/v1/batches", batch(file)).await);
+            let path = format!("/v1/batches/{made}");
+            // One that has ended already refuses.
+            answer(http.request(Method::POST, &format!("{path}/cancel"))).await;
+            match http.ended_batch(&path).await["status"].as_str() {
+                Some("cancelled") => return made,
+                // Its last line was faster.
+                Some("completed") => {}
+                other => panic!("the batch is {other:?}"),
             }
         }
-    }
+    };
+    within("a batch that is cancelled before it ends", cancelled).await
 }
 
 fn batch(file: &str) -> Value {

@@ -9,7 +9,7 @@ use zumik_client::types::{BranchId, EventType, NewEvent, Patch, SessionId};
 use zumik_client::{BranchPosition, Zumik};
 
 use crate::history::{self, Call, Moments, Outcome, Tally};
-use crate::log;
+use crate::{log, within};
 
 const WRITERS: usize = 64;
 
@@ -156,14 +156,18 @@ impl Writer {
     }
 
     async fn read(&mut self) -> BranchPosition {
-        loop {
-            let began = self.moments.now();
-            if let Ok(branch) = self.zk.branches().retrieve(&self.session, &self.branch).await {
-                let position = BranchPosition::new(branch.version, branch.head_event_id);
-                let outcome = Outcome::Read(position.clone());
-                self.calls.push(Call { began, ended: self.moments.now(), outcome });
-                return position;
+        let read = async {
+            loop {
+                let began = self.moments.now();
+                if let Ok(branch) = self.zk.branches().retrieve(&self.session, &self.branch).await {
+                    return (began, branch);
+                }
             }
-        }
+        };
+        let (began, branch) = within("an answer that says where the branch is", read).await;
+        let position = BranchPosition::new(branch.version, branch.head_event_id);
+        let outcome = Outcome::Read(position.clone());
+        self.calls.push(Call { began, ended: self.moments.now(), outcome });
+        position
     }
 }

@@ -2,8 +2,6 @@
 //!
 //! Requests are read from JSON into its types: shorter than its builders, and the same bytes on the wire.
 
-use std::time::Duration;
-
 use async_openai::Client;
 use async_openai::config::OpenAIConfig;
 use async_openai::error::OpenAIError;
@@ -17,6 +15,7 @@ use serde_json::{Value, json};
 use zumik_tests::http::bare;
 use zumik_tests::server::{TestServer, configured};
 use zumik_tests::upstream::Upstream;
+use zumik_tests::within;
 
 type Error = Box<dyn std::error::Error>;
 
@@ -147,7 +146,7 @@ async fn a_batch_runs_to_its_end() -> Result<(), Error> {
         }
         Ok::<_, OpenAIError>(batch.output_file_id)
     };
-    let output = tokio::time::timeout(Duration::from_secs(30), ended).await??.expect("an output file");
+    let output = within("the end of the batch", ended).await?.expect("an output file");
     let output: Value = serde_json::from_slice(&client.files().content(&output).await?)?;
     assert_eq!((&output["custom_id"], &output["response"]["status_code"]), (&json!("r1"), &json!(200)));
     Ok(())

@@ -46,20 +46,6 @@ async fn names(http: &Http, file: &Value) -> Vec<String> {
     lines.map(|line| line["custom_id"].as_str().expect("a name").to_owned()).collect()
 }
 
-/// The batch at its end.
-async fn ended(http: &Http, path: &str) -> Value {
-    let polled = async {
-        loop {
-            let batch = http.get(path).await.json();
-            if batch["completed_at"].is_u64() {
-                return batch;
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(60), polled).await.expect("the batch ends")
-}
-
 /// Whether a text is in a file below a folder.
 fn holds(folder: &Path, text: &str) -> bool {
     let entries = std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
@@ -95,7 +81,7 @@ async fn every_line_of_a_batch_is_in_one_file_once_though_the_server_is_killed()
         server = ServeProcess::start(&zumik, data.path());
     }
     let http = Http::new(&server.url, &key);
-    let ended = tokio::time::timeout(Duration::from_secs(60), ended(&http, &path)).await.expect("an end");
+    let ended = http.ended_batch(&path).await;
     assert_eq!(ended["status"], "completed");
     let failing = (0..LINES).filter(|number| fails(*number)).count();
     assert_eq!(

@@ -150,12 +150,7 @@ async fn finished_batch(http: &Http) -> String {
         json!({"input_file_id": file["id"], "endpoint": "/v1/chat/completions", "completion_window": "24h"});
     let batch = http.post("/v1/batches", request).await;
     let path = format!("/v1/batches/{}", batch["id"].as_str().expect("an id"));
-    loop {
-        let batch = http.get(&path).await.json();
-        match batch["status"].as_str() {
-            Some("completed") => return batch["output_file_id"].as_str().expect("a file").to_owned(),
-            Some("validating" | "in_progress" | "finalizing") => tokio::task::yield_now().await,
-            other => panic!("the batch is {other:?}"),
-        }
-    }
+    let batch = http.ended_batch(&path).await;
+    assert_eq!(batch["status"], "completed", "{batch}");
+    batch["output_file_id"].as_str().expect("a file").to_owned()
 }

@@ -2,7 +2,6 @@
 //! told of the other's work.
 
 use std::path::Path;
-use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::json;
@@ -28,18 +27,6 @@ fn client(server: &ServeProcess, key: &str) -> Zumik {
     Zumik::builder().base_url(&server.url).api_key(key).build().expect("a client")
 }
 
-/// Waits until a server says that it is ready, or that it is not.
-async fn until_ready(http: &Http, status: u16) {
-    let asked = async {
-        while http.get("/readyz").await.status != status {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    let within = Duration::from_secs(30);
-    let noticed = tokio::time::timeout(within, asked).await;
-    assert!(noticed.is_ok(), "/readyz does not say {status} within {within:?}");
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn appends_are_linearizable_though_the_database_and_one_of_two_servers_are_killed() {
     let Some(database) = Postgres::durable() else { return };
@@ -55,7 +42,7 @@ async fn appends_are_linearizable_though_the_database_and_one_of_two_servers_are
     database.kill();
     for server in [&one, &two] {
         let http = Http::new(&server.url, &key);
-        until_ready(&http, 503).await;
+        http.until_ready(503).await;
         assert_eq!(http.get("/healthz").await.status, 200, "the server itself is well");
         let refused = answer(http.request(Method::POST, "/v2/sessions").json(&json!({}))).await;
         assert_eq!(refused.status, 503, "{refused:?}");
@@ -64,7 +51,7 @@ async fn appends_are_linearizable_though_the_database_and_one_of_two_servers_are
     }
     database.start();
     for server in [&one, &two] {
-        until_ready(&Http::new(&server.url, &key), 200).await;
+        Http::new(&server.url, &key).until_ready(200).await;
     }
 
     writers.until(ALL / 2).await;

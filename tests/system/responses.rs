@@ -9,6 +9,7 @@ use zumik_server::config::UpstreamSettings;
 use zumik_server::{RunningServer, Server};
 use zumik_tests::http::Http;
 use zumik_tests::upstream::{Behaviour, Fault, Recorded, Upstream};
+use zumik_tests::within;
 
 /// A provider, and a server before it.
 struct Rig {
@@ -94,7 +95,7 @@ impl Rig {
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(20), found).await.expect("the status comes")
+        within(&format!("a response that is {status}"), found).await
     }
 
     /// What the provider was asked last.

@@ -9,7 +9,7 @@ use std::os::unix::fs::{MetadataExt as _, chown};
 use std::path::Path;
 
 use rustix::process::Signal;
-use support::{Serving, json, output, refused, stderr, stdout, zumik};
+use support::{Serving, json, output, refused, stderr, stdout, within, zumik};
 use tokio::sync::watch;
 use zumik_client::FilePart;
 use zumik_client::types::{Artifact, ArtifactType};
@@ -48,12 +48,15 @@ async fn a_backup_under_load_restores_to_a_server_that_gives_the_same_answers() 
             made
         }));
     }
-    let before = loop {
-        let made = client.artifacts().list().await.unwrap().data;
-        if made.len() >= 40 {
-            break made;
+    let written = async {
+        loop {
+            let made = client.artifacts().list().await.unwrap().data;
+            if made.len() >= 40 {
+                return made;
+            }
         }
     };
+    let before = within("forty artifacts of the writers", written).await;
     let manifest = {
         let mut command = about(&["backup", "--with-master-key", "--json"], &backup, &data);
         tokio::task::spawn_blocking(move || json(&mut command)).await.unwrap()

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
-use support::{Serving, json, output, refused, stderr, stdout, zumik};
+use support::{Serving, json, output, refused, stderr, stdout, within, zumik};
 use tokio::task::JoinHandle;
 use zumik_client::types::{ArtifactType, NativeResponse};
 use zumik_client::{ErrorKind, Zumik};
@@ -295,7 +295,8 @@ async fn asked_twice_the_server_ends_at_once() {
     let running = in_flight(&client).await;
     server.signal(Signal::INT);
     // The first request to stop has come when new requests are refused.
-    while client.artifacts().list().await.is_ok() {}
+    let stopping = async { while client.artifacts().list().await.is_ok() {} };
+    within("a server that refuses new requests", stopping).await;
     server.signal(Signal::INT);
     assert_eq!(server.wait().0.code(), Some(130));
     assert!(running.await.unwrap().is_err());

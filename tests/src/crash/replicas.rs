@@ -1,7 +1,7 @@
 //! Servers on one PostgreSQL, killed under load: one of them, all of them, the database, or everything at once.
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -147,7 +147,7 @@ impl Subject {
             }
         }
         for at in [0, 1] {
-            ready(self.url_of(at), &self.api_key).await;
+            Http::new(self.url_of(at), &self.api_key).until_ready(200).await;
         }
         totals.slowest_start = totals.slowest_start.max(started.elapsed());
         let (mut lanes, other) = (std::mem::take(&mut self.lanes), self.client_of(1));
@@ -161,15 +161,4 @@ impl Subject {
         check::lanes(&other, &lanes, Guarantee::HandleRevocation).await;
         self.lanes = lanes;
     }
-}
-
-/// Waits until a server says that it is ready.
-async fn ready(url: &str, key: &str) {
-    let http = Http::new(url, key);
-    let asked = async {
-        while http.get("/readyz").await.status != 200 {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(30), asked).await.expect("a server recovers by itself");
 }

@@ -8,10 +8,8 @@ mod control;
 
 use std::fs;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use fastrand::Rng;
-use reqwest::Method;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 use zumik_client::types::Guarantee;
@@ -19,9 +17,9 @@ use zumik_client::{Error, Zumik};
 
 use self::control::{Control, Fault, NAME, SIZE, SYNC, WRITE};
 use crate::crash::{Lane, Remains, check, client};
-use crate::http::{Http, answer};
-use crate::preload;
+use crate::http::Http;
 use crate::process::ServeProcess;
+use crate::{preload, within};
 
 /// Lanes that write at once.
 const LANES: usize = 4;
@@ -31,9 +29,6 @@ const ATTEMPTS: usize = 8;
 
 /// Faults that one data folder goes through before the next begins: what is checked grows with each.
 const FAULTS_PER_FOLDER: u64 = 25;
-
-/// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 const KEY: &str = "zk_test_a_disk_that_fails_0123456789";
 
@@ -78,13 +73,19 @@ pub async fn run(plan: &Plan, mut progress: impl FnMut(&Totals)) -> Totals {
     let tools = tempfile::tempdir().expect("a temporary folder");
     let shim = preload::build(tools.path(), include_str!("shim.c"));
     let mut random = Rng::with_seed(plan.seed);
-    let mut totals = Totals::default();
+    let (mut totals, mut rounds) = (Totals::default(), 0);
     while totals.faults < plan.faults {
         let mut subject = Subject::new(plan, shim.clone(), random.u64(..));
         let enough = plan.faults.min(totals.faults + FAULTS_PER_FOLDER);
         let mut server = subject.start(&mut totals).await;
         while totals.faults < enough {
             subject.fail(&server, &mut totals).await;
+            rounds += 1;
+            let faults = totals.faults;
+            assert!(
+                rounds < 20 * (faults + 2),
+                "calls failed in {faults} of {rounds} rounds: the shim is not in the server"
+            );
             if subject.random.u8(..3) == 0 {
                 server = subject.kill_and_check(server, &mut totals).await;
             }
@@ -211,14 +212,14 @@ impl Subject {
     /// What was refused succeeds now.
     async fn settle(&mut self, zk: &Zumik) {
         for lane in &mut self.lanes {
-            tokio::time::timeout(PATIENCE, lane.settle(zk)).await.expect("an answer");
+            within("the answer to a write that is sent again", lane.settle(zk)).await;
         }
     }
 }
 
 /// Attempts a write. Whether it was refused.
 async fn attempt(lane: &mut Lane, zk: &Zumik) -> bool {
-    match tokio::time::timeout(PATIENCE, lane.attempt(zk)).await.expect("an answer") {
+    match within("the answer to a write", lane.attempt(zk)).await {
         Ok(()) => false,
         Err(error) => {
             assert!(is_clean(&error), "{error:?}");
@@ -233,6 +234,5 @@ fn is_clean(error: &Error) -> bool {
 }
 
 async fn ready(server: &ServeProcess) -> u16 {
-    let asked = answer(Http::new(&server.url, KEY).request(Method::GET, "/readyz"));
-    tokio::time::timeout(PATIENCE, asked).await.expect("an answer").status.as_u16()
+    Http::new(&server.url, KEY).get("/readyz").await.status.as_u16()
 }

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::json;
 use tempfile::TempDir;
@@ -10,6 +10,7 @@ use zumik_client::{FilePart, Zumik};
 use zumik_tests::http::Http;
 use zumik_tests::process::{ServeProcess, zumik};
 use zumik_tests::upstream::{Behaviour, Fault, Upstream};
+use zumik_tests::within;
 
 use super::{CHAT, NATIVE, RESPONSES, ask, input, provider, question, streamed};
 
@@ -40,15 +41,26 @@ impl Logging {
 
     /// Waits for so many lines with these words, and gives them.
     async fn lines(&self, words: &str, count: usize) -> Vec<String> {
-        let begun = Instant::now();
-        loop {
-            let log = fs::read_to_string(&self.log).expect("the log");
-            let lines: Vec<_> = log.lines().filter(|line| line.contains(words)).map(str::to_owned).collect();
-            if lines.len() >= count {
-                return lines;
+        let written = async {
+            loop {
+                let log = fs::read_to_string(&self.log).expect("the log");
+                let lines: Vec<_> =
+                    log.lines().filter(|line| line.contains(words)).map(str::to_owned).collect();
+                if lines.len() >= count {
+                    return lines;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
             }
-            assert!(begun.elapsed() < Duration::from_secs(20), "{} lines with '{words}': {log}", lines.len());
-            tokio::time::sleep(Duration::from_millis(10)).await;
+        };
+        within(&format!("{count} lines with '{words}'"), written).await
+    }
+}
+
+/// The log of a test that failed is shown.
+impl Drop for Logging {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", fs::read_to_string(&self.log).unwrap_or_default());
         }
     }
 }

@@ -1,11 +1,10 @@
 //! What a generation leaves behind: one usage event, with the numbers that the model gave.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 use zumik_tests::http::{Http, answer};
 use zumik_tests::server::{configured, durable};
 use zumik_tests::upstream::{Behaviour, Fault, Upstream};
+use zumik_tests::within;
 
 use super::{
     CHAT, NATIVE, RESPONSES, ask, frames, header, input, post, provider, question, served, streamed, with_qos,
@@ -23,7 +22,7 @@ pub(super) async fn event(http: &Http, trace: &str) -> Value {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), written).await.expect("a usage event is written")
+    within("a usage event of the trace", written).await
 }
 
 #[tokio::test]

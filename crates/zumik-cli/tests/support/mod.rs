@@ -9,6 +9,7 @@ pub(crate) mod terminal;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -24,6 +25,11 @@ pub(crate) fn zumik<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Command
     }
     command.args(arguments).stdin(Stdio::null());
     command
+}
+
+/// Waits for what must happen, so that a defect fails the test that it would hang: with `what`, after a minute.
+pub(crate) async fn within<T>(what: &str, work: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(60), work).await.expect(what)
 }
 
 /// Runs a command to its end.

@@ -81,13 +81,16 @@ async fn a_shutdown_lets_running_requests_finish_and_refuses_new_ones() {
     idle.read_exact(&mut [0; 15]).await.unwrap();
 
     let ending = tokio::spawn(server.shutdown());
-    let refused = loop {
-        let response = api.call(Request::get("/healthz").body(Body::empty()).unwrap()).await.unwrap();
-        if response.status() == 503 {
-            break response;
+    let refusing = async {
+        loop {
+            let response = api.call(Request::get("/healthz").body(Body::empty()).unwrap()).await.unwrap();
+            if response.status() == 503 {
+                return response;
+            }
+            tokio::task::yield_now().await;
         }
-        tokio::task::yield_now().await;
     };
+    let refused = tokio::time::timeout(Duration::from_secs(60), refusing).await.expect("a refusal");
     assert_eq!(refused.headers()["retry-after"], "1");
     let answer = exchange(address, &post("/v2/sessions", &key, "{}")).await;
     assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("overloaded"), "{answer}");
