@@ -108,7 +108,7 @@ impl Upstream {
     /// Waits until what it was asked, and how that ended, is as the condition wants it.
     ///
     /// # Panics
-    /// When that does not happen within 20 seconds.
+    /// When that does not happen within a minute.
     pub async fn until(&self, condition: impl FnMut(&[Recorded]) -> bool) -> Vec<Recorded> {
         self.shared.log.until(condition).await
     }

@@ -80,6 +80,7 @@ impl Play {
     }
 
     pub(super) fn body(mut self) -> PlayBody {
+        self.ticket.begun();
         self.end_if_sent();
         StreamBody::new(unfold(self, Self::step).boxed())
     }

@@ -1,17 +1,14 @@
 //! What the provider was asked, and how each answer ended.
 
-use std::time::{Duration, Instant};
-
 use bytes::Bytes;
 use hyper::HeaderMap;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
+use crate::within;
+
 /// Requests that are remembered; then the older half is forgotten.
 const LIMIT: usize = 10_000;
-
-/// A test that waits for what never comes fails after this.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A request that arrived whole.
 #[derive(Debug, Clone)]
@@ -24,10 +21,10 @@ pub struct Recorded {
     pub headers: HeaderMap,
     /// Its body, byte by byte.
     pub body: Bytes,
-    /// When it was there.
-    pub arrived: Instant,
-    /// How its answer ended, and when; `None` while it has not.
-    pub ended: Option<(Ended, Instant)>,
+    /// Whether its answer has begun: the head is on its way.
+    pub begun: bool,
+    /// How its answer ended; `None` while it has not.
+    pub ended: Option<Ended>,
 }
 
 /// How an answer ended.
@@ -52,7 +49,7 @@ impl Recorded {
 
     /// Whether the peer went away before the end.
     pub fn cancelled(&self) -> bool {
-        matches!(self.ended, Some((Ended::Cancelled, _)))
+        self.ended == Some(Ended::Cancelled)
     }
 }
 
@@ -91,7 +88,7 @@ impl Log {
                 path: path.to_owned(),
                 headers: headers.clone(),
                 body: body.clone(),
-                arrived: Instant::now(),
+                begun: false,
                 ended: None,
             });
         });
@@ -109,7 +106,7 @@ impl Log {
     pub(super) async fn until(&self, mut condition: impl FnMut(&[Recorded]) -> bool) -> Vec<Recorded> {
         let mut receiver = self.entries.subscribe();
         let met = receiver.wait_for(|entries| condition(&entries.requests));
-        let entries = tokio::time::timeout(PATIENCE, met).await.expect("what is waited for happens");
+        let entries = within("the requests that the test waits for", met).await;
         entries.expect("the sender is here").requests.clone()
     }
 
@@ -125,7 +122,7 @@ impl Log {
                 "path": request.path,
                 "headers": request.headers.iter().map(header).collect::<serde_json::Map<_, _>>(),
                 "body": String::from_utf8_lossy(&request.body),
-                "ended": request.ended.map(|(ended, _)| if ended == Ended::Sent { "sent" } else { "cancelled" }),
+                "ended": request.ended.map(|ended| if ended == Ended::Sent { "sent" } else { "cancelled" }),
             })
         };
         entries.requests.iter().map(request).collect()
@@ -137,17 +134,26 @@ impl Log {
 pub(super) struct Ticket(Option<(watch::Sender<Entries>, u64)>);
 
 impl Ticket {
+    /// The head is on its way.
+    pub(super) fn begun(&self) {
+        self.note(|request| request.begun = true);
+    }
+
     /// All that was to be sent is on its way.
     pub(super) fn sent(&mut self) {
         self.end(Ended::Sent);
     }
 
     fn end(&mut self, how: Ended) {
-        let Some((entries, id)) = self.0.take() else { return };
-        let now = Instant::now();
+        self.note(|request| request.ended = Some(how));
+        self.0 = None;
+    }
+
+    fn note(&self, what: impl FnOnce(&mut Recorded)) {
+        let Some((entries, id)) = &self.0 else { return };
         entries.send_modify(|entries| {
-            if let Some(request) = entries.requests.iter_mut().rev().find(|request| request.id == id) {
-                request.ended = Some((how, now));
+            if let Some(request) = entries.requests.iter_mut().rev().find(|request| request.id == *id) {
+                what(request);
             }
         });
     }

@@ -1,67 +1,57 @@
 //! Ending a call early: by the client that goes away, and by its own deadline.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
-use zumik_tests::http::{Http, answer};
+use zumik_tests::http::answer;
 use zumik_tests::upstream::{Behaviour, Fault, Recorded, Upstream};
 
 use super::{CHAT, NATIVE, RESPONSES, frames, header, input, post, question, served, streamed, with_qos};
 
-/// How soon the model must be free again.
-const BOUND: Duration = Duration::from_millis(250);
-
-/// Tries for one moment: another program of this machine may delay one, a defect delays all.
-const TRIES: usize = 3;
-
-/// Sends until the model has it and, when `reads` is set, until so much of the answer is there; then goes away. Gives how
-/// long the model took to notice.
-async fn cancelled_after(upstream: &Upstream, request: RequestBuilder, reads: Option<&str>) -> Duration {
-    let before = upstream.requests().len();
-    let gone = match reads {
-        None => {
-            let asking = tokio::spawn(request.send());
-            upstream.until(|requests| requests.len() > before).await;
-            // What it sends of its answer is on its way.
-            tokio::time::sleep(Duration::from_millis(20)).await;
-            let gone = Instant::now();
-            asking.abort();
-            gone
-        }
-        Some(wanted) => {
-            let mut response = request.send().await.expect("an answer");
-            let mut arrived = String::new();
-            while !arrived.contains(wanted) {
-                let chunk = response.chunk().await.expect("a stream").expect("it goes on");
-                arrived.push_str(&String::from_utf8_lossy(&chunk));
-            }
-            let gone = Instant::now();
-            drop(response);
-            gone
-        }
-    };
-    let requests = upstream.until(|requests| requests[before].ended.is_some()).await;
-    let request = &requests[before];
-    assert!(request.cancelled(), "{request:?}");
-    request.ended.expect("it has ended").1.saturating_duration_since(gone)
+/// When the client goes away.
+#[derive(Clone, Copy)]
+enum Leaves {
+    /// The model has the request.
+    Asked,
+    /// The model has sent the head of its answer.
+    Begun,
+    /// So much of the answer is there.
+    Reading(&'static str),
 }
 
-/// Every surface in one moment.
-async fn within_the_bound(fault: Fault, reads: Option<&str>, requests: &[(&str, Value)]) {
-    let upstream = Upstream::start().await;
-    let server = served(&upstream).await;
-    let http: Http = server.http();
-    for (path, body) in requests {
-        let mut quickest = Duration::MAX;
-        for _ in 0..TRIES {
-            upstream.next(Behaviour::fault(fault));
-            quickest = quickest.min(cancelled_after(&upstream, post(&http, path, body), reads).await);
-            if quickest < BOUND {
-                break;
+impl Leaves {
+    /// Sends a request, and goes away; the model was asked `before` times.
+    async fn send(self, upstream: &Upstream, before: usize, request: RequestBuilder) {
+        match self {
+            Self::Asked | Self::Begun => {
+                let asking = tokio::spawn(request.send());
+                let so_far = |asked: &Recorded| asked.begun || matches!(self, Self::Asked);
+                upstream.until(|requests| requests.get(before).is_some_and(so_far)).await;
+                asking.abort();
+            }
+            Self::Reading(text) => {
+                let mut response = request.send().await.expect("an answer");
+                let mut arrived = String::new();
+                while !arrived.contains(text) {
+                    let chunk = response.chunk().await.expect("a stream").expect("it goes on");
+                    arrived.push_str(&String::from_utf8_lossy(&chunk));
+                }
             }
         }
-        assert!(quickest < BOUND, "{path} {fault:?}: {quickest:?}");
+    }
+}
+
+/// On every surface the provider notices that the client went away.
+async fn frees_the_model(fault: Fault, leaves: Leaves, requests: &[(&str, Value)]) {
+    let upstream = Upstream::start().await;
+    let server = served(&upstream).await;
+    let http = server.http();
+    for (before, (path, body)) in requests.iter().enumerate() {
+        upstream.next(Behaviour::fault(fault));
+        leaves.send(&upstream, before, post(&http, path, body)).await;
+        let asked = upstream.until(|requests| requests[before].ended.is_some()).await;
+        assert!(asked[before].cancelled(), "{path} {fault:?}: {:?}", asked[before]);
     }
 }
 
@@ -80,19 +70,19 @@ async fn a_client_that_leaves_before_the_head_frees_the_model() {
         (RESPONSES, streamed_input()),
         (NATIVE, input("gpt-test")),
     ];
-    within_the_bound(Fault::Silence, None, &requests).await;
+    frees_the_model(Fault::Silence, Leaves::Asked, &requests).await;
 }
 
 #[tokio::test]
 async fn a_client_that_leaves_before_the_first_token_frees_the_model() {
     let requests = [(CHAT, streamed("gpt-test")), (RESPONSES, streamed_input())];
-    within_the_bound(Fault::Stall(0), None, &requests).await;
+    frees_the_model(Fault::Stall(0), Leaves::Begun, &requests).await;
 }
 
 #[tokio::test]
 async fn a_client_that_leaves_in_mid_stream_frees_the_model() {
-    within_the_bound(Fault::Stall(3), Some("said: "), &[(CHAT, streamed("gpt-test"))]).await;
-    within_the_bound(Fault::Stall(6), Some("said: "), &[(RESPONSES, streamed_input())]).await;
+    frees_the_model(Fault::Stall(3), Leaves::Reading("said: "), &[(CHAT, streamed("gpt-test"))]).await;
+    frees_the_model(Fault::Stall(6), Leaves::Reading("said: "), &[(RESPONSES, streamed_input())]).await;
 }
 
 #[tokio::test]
