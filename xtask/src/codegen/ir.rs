@@ -33,6 +33,8 @@ pub(crate) struct TypeDef {
     pub(crate) is_request: bool,
     /// It stands in a sensitive member.
     pub(crate) is_redacted: bool,
+    /// It stands in a member that may be missing, so that there is an empty one.
+    pub(crate) has_absent: bool,
     pub(crate) kind: Kind,
 }
 
@@ -89,6 +91,8 @@ pub(crate) struct Field {
     pub(crate) sent_as_null: bool,
     /// Sentences about default and limits.
     pub(crate) rules: Vec<String>,
+    /// An answer may lack it although it is required: it is read as empty.
+    pub(crate) may_be_missing: bool,
 }
 
 /// The one value of a member.
@@ -129,8 +133,6 @@ pub(crate) enum Type {
     Json,
     /// Any JSON object.
     JsonObject,
-    /// Bytes as they are: file contents.
-    Bytes,
     Array(Box<Type>),
     /// A JSON object with free names and values of one type.
     Map(Box<Type>),
@@ -215,12 +217,20 @@ pub(crate) struct Operation {
     pub(crate) path_parameters: Vec<Parameter>,
     pub(crate) query: Vec<Parameter>,
     pub(crate) body: Option<Body>,
-    pub(crate) answer: Type,
+    pub(crate) answer: Answer,
     /// What one event of the stream holds, if it can answer one.
     pub(crate) event: Option<Type>,
     /// Errors that it can answer.
     pub(crate) errors: Vec<ErrorAnswer>,
     pub(crate) samples: Vec<Sample>,
+}
+
+/// What a success holds.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    Json(Type),
+    /// Bytes as they are: file contents.
+    Bytes,
 }
 
 /// A path or query parameter.
@@ -263,6 +273,16 @@ impl Type {
             Self::Named(name) => Some(name),
             Self::Array(item) | Self::Map(item) | Self::List(item) => item.innermost_name(),
             _ => None,
+        }
+    }
+}
+
+impl Answer {
+    /// The type of a JSON answer.
+    pub(crate) fn json(&self) -> Option<&Type> {
+        match self {
+            Self::Json(ty) => Some(ty),
+            Self::Bytes => None,
         }
     }
 }

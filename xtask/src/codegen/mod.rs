@@ -87,7 +87,7 @@ pub(crate) fn operations(root: &Path) -> Result<Vec<OperationFacts>> {
     let facts = |operation: ir::Operation| OperationFacts {
         constant: names::constant(&operation.id),
         route: format!("{} {}", operation.method, operation.path),
-        has_sample: operation.answer == ir::Type::Bytes
+        has_sample: operation.answer.json().is_none()
             || operation.samples.iter().any(|sample| !sample.name.starts_with(lower::SHARED)),
         is_inferred: operation.inferred,
         client_method: operation.client_method,

@@ -14,11 +14,86 @@ const KEYWORDS: &[&str] = &[
     "where", "while", "yield",
 ];
 
+/// The variant for what is not known.
+pub(crate) const UNRECOGNIZED: &str = "Unrecognized";
+
 /// Modules that the generator makes besides those of types.
 const MODULES: &[&str] = &["arbitrary", "operations", "tests"];
 
-/// Wire texts whose variant is not simply their camel case.
-const VARIANTS: &[(&str, &str)] = &[];
+/// Types that generated code sees beside the generated ones: those of the two crates that are written by hand, and those
+/// of the libraries.
+const RESERVED: &[&str] = &[
+    "Absent",
+    "Arbitrary",
+    "Arc",
+    "BTreeMap",
+    "BoxedStrategy",
+    "BuildError",
+    "Bytes",
+    "Call",
+    "ChatAccumulator",
+    "Clone",
+    "Content",
+    "DateTime",
+    "Debug",
+    "DecodeError",
+    "Default",
+    "Deserialize",
+    "Deserializer",
+    "EmbeddingError",
+    "EmbeddingVector",
+    "Endpoint",
+    "Eq",
+    "Err",
+    "Error",
+    "Evidence",
+    "Extra",
+    "From",
+    "Hash",
+    "HintsError",
+    "Idempotency",
+    "Into",
+    "IntoDeserializer",
+    "IntoIterator",
+    "InvalidId",
+    "JsonObject",
+    "Just",
+    "List",
+    "MapAccess",
+    "MapAccessDeserializer",
+    "Members",
+    "Method",
+    "None",
+    "ObjectType",
+    "Ok",
+    "Operation",
+    "Option",
+    "Ord",
+    "PartialEq",
+    "PartialOrd",
+    "Patch",
+    "RawMember",
+    "Redact",
+    "Redacted",
+    "RequestParts",
+    "Result",
+    "Scope",
+    "SeqAccess",
+    "SeqAccessDeserializer",
+    "Serialize",
+    "Serializer",
+    "Shape",
+    "Some",
+    "Strategy",
+    "StreamEndpoint",
+    "String",
+    "Tagged",
+    "Utc",
+    "V1ResponseAccumulator",
+    "Value",
+    "Vec",
+    "Zumik",
+];
 
 /// Sub-clients whose name would be the one of a type.
 const SUB_CLIENTS: &[(&str, &str)] =
@@ -26,16 +101,20 @@ const SUB_CLIENTS: &[(&str, &str)] =
 
 /// The variant of an enum for a text of the wire: `artifact.deleted` is `ArtifactDeleted`.
 pub(crate) fn variant(wire: &str, node: &Node<'_>) -> Result<String> {
-    let exception = VARIANTS.iter().find(|(text, _)| *text == wire);
-    let name = exception.map_or_else(|| wire.to_upper_camel_case(), |(_, name)| (*name).to_owned());
-    if name == "Unrecognized" {
-        let hint = "add the text to VARIANTS in xtask/src/codegen/names.rs";
+    let name = camel(wire);
+    if name == UNRECOGNIZED {
+        let hint = "teach `variant` in xtask/src/codegen/names.rs another name for it";
         return Err(
             node.error(format!("the variant of {wire:?} clashes with the one for unknown values"), hint)
         );
     }
     type_name(&name, node)?;
     Ok(name)
+}
+
+/// Whether a type of this name would hide another one from generated code.
+pub(crate) fn is_reserved(name: &str) -> bool {
+    RESERVED.contains(&name)
 }
 
 /// Checks the name of a type.
@@ -94,11 +173,6 @@ pub(crate) fn inline(parent: &str, field: &str) -> String {
     format!("{parent}{}", field.to_upper_camel_case())
 }
 
-/// `createArtifact` is `CreateArtifact`.
-pub(crate) fn endpoint(operation: &str) -> String {
-    operation.to_upper_camel_case()
-}
-
 /// `createArtifact` is `CREATE_ARTIFACT`.
 pub(crate) fn constant(operation: &str) -> String {
     operation.to_shouty_snake_case()
@@ -115,7 +189,7 @@ pub(crate) fn sub_client(resource: &str) -> String {
     exception.map_or_else(|| resource.to_upper_camel_case(), |(_, name)| (*name).to_owned())
 }
 
-/// `create_artifact_200` is `CreateArtifact200`.
+/// `createArtifact` and `create_artifact` are `CreateArtifact`.
 pub(crate) fn camel(text: &str) -> String {
     text.to_upper_camel_case()
 }

@@ -126,7 +126,6 @@ fn strategy(ty: &Type) -> TokenStream {
         Type::DateTime | Type::UnixTime => quote!(a::time()),
         Type::Json => quote!(a::json()),
         Type::JsonObject => quote!(a::json_object()),
-        Type::Bytes => quote!(a::bytes()),
         Type::Array(item) => {
             let item = strategy(item);
             quote!(a::items(#item))

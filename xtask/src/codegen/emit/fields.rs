@@ -3,10 +3,9 @@
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 
-use super::objects::is_lenient;
 use super::types;
 use crate::codegen::docs::Doc;
-use crate::codegen::ir::{Api, Constant, Field, Presence, Type, TypeDef};
+use crate::codegen::ir::{Constant, Field, Presence, Type, TypeDef};
 
 /// The documentation of a member: what it is, its limits, what is special about it.
 pub(super) fn doc(field: &Field) -> Doc {
@@ -21,9 +20,9 @@ pub(super) fn doc(field: &Field) -> Doc {
 }
 
 /// The member of the struct.
-pub(super) fn declaration(api: &Api, def: &TypeDef, field: &Field) -> TokenStream {
+pub(super) fn declaration(def: &TypeDef, field: &Field) -> TokenStream {
     let doc = doc(field).outer();
-    let attributes = serde(api, def, field);
+    let attributes = serde(def, field);
     let name = format_ident!("{}", field.name);
     let ty = types::member(&field.ty, field.presence);
     quote!(#doc #attributes pub #name: #ty)
@@ -47,7 +46,7 @@ pub(super) fn constant(constant: &Constant) -> TokenStream {
     }
 }
 
-fn serde(api: &Api, def: &TypeDef, field: &Field) -> TokenStream {
+fn serde(def: &TypeDef, field: &Field) -> TokenStream {
     let mut options = Vec::new();
     if field.wire != field.name {
         let wire = &field.wire;
@@ -59,7 +58,7 @@ fn serde(api: &Api, def: &TypeDef, field: &Field) -> TokenStream {
             if let Some(function) = default_function(field) {
                 let path = format!("{}::{function}", def.name);
                 options.push(quote!(default = #path));
-            } else if is_lenient(api, def, field) {
+            } else if field.may_be_missing {
                 options.push(quote!(default = "crate::lenient::Absent::absent"));
                 if !is_time {
                     options.push(quote!(deserialize_with = "crate::lenient::or_absent"));

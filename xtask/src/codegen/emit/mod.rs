@@ -94,7 +94,7 @@ fn definition(api: &Api, def: &TypeDef) -> TokenStream {
     match &def.kind {
         Kind::Id { prefixes } => ids::id(def, prefixes),
         Kind::Enum { variants } => enums::open_enum(def, variants),
-        Kind::Object(object) => objects::object(api, def, object),
+        Kind::Object(object) => objects::object(def, object),
         Kind::Tagged(union) => unions::tagged(api, def, union),
         Kind::Shape(union) => unions::shape(api, def, union),
     }

@@ -1,24 +1,22 @@
 //! Objects: the struct, its constructor and setters, and its `Debug` when something in it is sensitive.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 
 use super::{Imports, fields, types};
 use crate::codegen::docs::Doc;
-use crate::codegen::ir::{Api, Field, Kind, Object, Presence, Type, TypeDef};
+use crate::codegen::ir::{Field, Object, Presence, TypeDef};
 
-pub(super) fn object(api: &Api, def: &TypeDef, object: &Object) -> TokenStream {
+pub(super) fn object(def: &TypeDef, object: &Object) -> TokenStream {
     let name = format_ident!("{}", def.name);
     let doc = Doc::description(&def.description).outer();
-    let members = object.fields.iter().map(|field| fields::declaration(api, def, field));
+    let members = object.fields.iter().map(|field| fields::declaration(def, field));
     let is_sensitive = has_sensitive(object);
     let debug = (!is_sensitive).then(|| quote!(Debug,));
     let redacted_debug = is_sensitive.then(|| redacted_debug(&name, object));
     let constructor = def.in_requests.then(|| constructor(def, object));
     let defaults = defaults(&name, object);
-    let absent = needs_absent(api).contains(&def.name).then(|| absent(&name, object));
+    let absent = def.has_absent.then(|| absent(&name, object));
     quote! {
         #doc
         #[derive(#debug Clone, PartialEq, Serialize, Deserialize)]
@@ -131,7 +129,7 @@ fn setter(field: &Field) -> TokenStream {
     let doc = fields::doc(field).outer();
     let setter = format_ident!("{}", field.setter);
     let name = format_ident!("{}", field.name);
-    let argument = types::setter_argument(&field.ty, field.presence, &setter);
+    let argument = types::setter_argument(field, &setter);
     let (ty, value) = (argument.ty, argument.value);
     quote! {
         #doc
@@ -179,54 +177,6 @@ fn redacted_debug(name: &proc_macro2::Ident, object: &Object) -> TokenStream {
             }
         }
     }
-}
-
-/// Whether an answer may lack this member although it is required. Requests are read strictly.
-pub(super) fn is_lenient(api: &Api, def: &TypeDef, field: &Field) -> bool {
-    let by_name = api.by_name();
-    !def.in_requests
-        && (field.inferred || field.lenient)
-        && field.presence == Presence::Required
-        && (can_be_absent(&by_name, &field.ty) || field.lenient && matches!(field.ty, Type::List(_)))
-}
-
-fn can_be_absent(by_name: &BTreeMap<&str, &TypeDef>, ty: &Type) -> bool {
-    let Type::Named(name) = ty else { return !matches!(ty, Type::List(_) | Type::Bytes) };
-    match by_name.get(name.as_str()).map(|def| &def.kind) {
-        Some(Kind::Object(object)) => object
-            .fields
-            .iter()
-            .all(|field| field.presence != Presence::Required || can_be_absent(by_name, &field.ty)),
-        Some(Kind::Tagged(_)) | None => false,
-        Some(Kind::Id { .. } | Kind::Enum { .. } | Kind::Shape(_)) => true,
-    }
-}
-
-/// The objects and shape unions that stand in a member that may be missing.
-pub(super) fn needs_absent(api: &Api) -> BTreeSet<String> {
-    let by_name = api.by_name();
-    let mut open: Vec<&str> = Vec::new();
-    for def in &api.types {
-        if let Kind::Object(object) = &def.kind {
-            let lenient = object.fields.iter().filter(|field| is_lenient(api, def, field));
-            open.extend(lenient.filter_map(|field| compound_name(&by_name, &field.ty)));
-        }
-    }
-    let mut found = BTreeSet::new();
-    while let Some(name) = open.pop() {
-        if found.insert(name.to_owned())
-            && let Some(Kind::Object(object)) = by_name.get(name).map(|def| &def.kind)
-        {
-            let required = object.fields.iter().filter(|field| field.presence == Presence::Required);
-            open.extend(required.filter_map(|field| compound_name(&by_name, &field.ty)));
-        }
-    }
-    found
-}
-
-fn compound_name<'t>(by_name: &BTreeMap<&str, &TypeDef>, ty: &'t Type) -> Option<&'t str> {
-    let Type::Named(name) = ty else { return None };
-    matches!(by_name.get(name.as_str())?.kind, Kind::Object(_) | Kind::Shape(_)).then_some(name)
 }
 
 fn absent(name: &proc_macro2::Ident, object: &Object) -> TokenStream {

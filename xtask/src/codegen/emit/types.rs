@@ -4,7 +4,7 @@ use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 
 use super::Imports;
-use crate::codegen::ir::{Presence, Type};
+use crate::codegen::ir::{Field, Presence, Type};
 
 /// The Rust type of a value.
 pub(super) fn rust(ty: &Type) -> TokenStream {
@@ -17,7 +17,6 @@ pub(super) fn rust(ty: &Type) -> TokenStream {
         Type::DateTime | Type::UnixTime => quote!(DateTime<Utc>),
         Type::Json => quote!(Value),
         Type::JsonObject => quote!(JsonObject),
-        Type::Bytes => quote!(Content),
         Type::Array(item) => {
             let item = rust(item);
             quote!(Vec<#item>)
@@ -59,10 +58,6 @@ pub(super) fn imports(ty: &Type, imports: &mut Imports) {
             imports.uses.insert("serde_json::Value");
         }
         Type::JsonObject => imports.own("JsonObject"),
-        Type::Bytes => {
-            // Only answers have bytes, so this is always the client.
-            imports.uses.insert("crate::Content");
-        }
         Type::Map(value) => {
             imports.uses.insert("std::collections::BTreeMap");
             self::imports(value, imports);
@@ -93,7 +88,6 @@ pub(super) fn argument(ty: &Type, name: &proc_macro2::Ident) -> Argument {
         | Type::DateTime
         | Type::UnixTime
         | Type::JsonObject
-        | Type::Bytes
         | Type::Map(_)
         | Type::List(_) => Argument { ty: rust, value: quote!(#name) },
         Type::String | Type::Json | Type::Named(_) => {
@@ -109,19 +103,14 @@ pub(super) fn argument(ty: &Type, name: &proc_macro2::Ident) -> Argument {
     }
 }
 
-/// How a value of a member is taken as an argument of its setter.
-pub(super) fn setter_argument(ty: &Type, presence: Presence, name: &proc_macro2::Ident) -> Argument {
-    match presence {
-        Presence::Required => argument(ty, name),
-        Presence::Nullable | Presence::Optional => {
-            let Argument { ty, value } = argument(ty, name);
-            Argument { ty, value: quote!(Some(#value)) }
-        }
-        Presence::Patch => {
-            let ty = rust(ty);
-            Argument { ty: quote!(impl Into<Patch<#ty>>), value: quote!(#name.into()) }
-        }
+/// How a value of a member that may be left out is taken as an argument of its setter.
+pub(super) fn setter_argument(field: &Field, name: &proc_macro2::Ident) -> Argument {
+    if field.presence == Presence::Patch {
+        let ty = rust(&field.ty);
+        return Argument { ty: quote!(impl Into<Patch<#ty>>), value: quote!(#name.into()) };
     }
+    let Argument { ty, value } = argument(&field.ty, name);
+    Argument { ty, value: quote!(Some(#value)) }
 }
 
 /// A member of a struct literal, short where value and name are the same.

@@ -3,7 +3,7 @@
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 
-use super::{Imports, objects, types};
+use super::{Imports, types};
 use crate::codegen::docs::{self, Doc};
 use crate::codegen::ir::{
     Api, JsonKind, Kind, ShapeMember, ShapeUnion, TaggedMember, TaggedUnion, Type, TypeDef,
@@ -131,7 +131,7 @@ pub(super) fn shape(api: &Api, def: &TypeDef, union: &ShapeUnion) -> TokenStream
     });
     let debug = shape_debug(&name, def, union);
     let redact = def.is_redacted.then(|| shape_redact(&name, union));
-    let absent = objects::needs_absent(api).contains(&def.name).then(|| {
+    let absent = def.has_absent.then(|| {
         quote! {
             impl crate::lenient::Absent for #name {
                 fn absent() -> Self {

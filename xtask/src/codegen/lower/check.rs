@@ -9,29 +9,43 @@ use crate::codegen::ir::{Api, Field, Kind, Object, Operation, Presence, Type, Ty
 use crate::codegen::names;
 
 /// What a call or an endpoint can do besides its setters.
-const CALL_METHODS: &[&str] = &[
+pub(crate) const CALL_METHODS: &[&str] = &[
     "attempt_timeout",
     "body_field",
     "clone",
     "decode",
     "endpoint",
+    "execute",
+    "first_event_timeout",
     "header",
     "hints",
     "hints_ref",
     "idempotency_key",
+    "idle_timeout",
     "into_future",
     "map",
+    "max_body_bytes",
+    "max_event_bytes",
     "max_retries",
     "new",
     "parts",
     "query",
+    "reject_openrouter_fallback",
+    "reject_placeholder",
     "send",
     "session_ref",
     "stream",
     "streaming",
     "timeout",
     "trace_mode",
+    "whole",
 ];
+
+/// The constant of the table of all operations.
+const TABLE: &str = "ALL";
+
+/// The field of an endpoint for its body.
+const BODY: &str = "body";
 
 /// Every type that is used exists, and none holds itself but in a list or a map, which have an end.
 pub(super) fn types(document: &Document, api: &Api, handwritten: &BTreeSet<&str>) -> Result<()> {
@@ -92,7 +106,7 @@ pub(super) fn resources(document: &Document, api: &Api) -> Result<()> {
     }
     for path in &used {
         let name = names::sub_client(path.rsplit('.').next().unwrap_or(path));
-        if api.types.iter().any(|def| def.name == name) {
+        if api.types.iter().any(|def| def.name == name) || names::is_reserved(&name) {
             let hint = "give the sub-client another name in SUB_CLIENTS of xtask/src/codegen/names.rs";
             return Err(place.error(format!("a sub-client and a type are both called {name}"), hint));
         }
@@ -108,6 +122,49 @@ pub(super) fn resources(document: &Document, api: &Api) -> Result<()> {
         }
         None => Ok(()),
     }
+}
+
+/// No endpoint is called as something else that its file defines or imports.
+pub(super) fn endpoints(document: &Document, api: &Api, handwritten: &BTreeSet<&str>) -> Result<()> {
+    let parts = api.resources.keys().flat_map(|path| path.split('.'));
+    let sub_clients: BTreeSet<_> = parts.map(names::sub_client).collect();
+    let types: BTreeSet<_> = api.types.iter().map(|def| def.name.as_str()).collect();
+    for operation in &api.operations {
+        let name = names::camel(&operation.id);
+        let twin = match name.as_str() {
+            name if types.contains(name) || handwritten.contains(name) => "a type",
+            name if sub_clients.contains(name) => "a sub-client",
+            name if names::is_reserved(name) => "what stands beside the endpoints",
+            _ if names::constant(&operation.id) == TABLE => "the table of all operations",
+            _ => continue,
+        };
+        let problem = format!("the operation {} and {twin} have one name", operation.id);
+        return Err(place(document, operation).error(problem, "rename the operation"));
+    }
+    Ok(())
+}
+
+/// Where an operation stands.
+fn place<'d>(document: &'d Document, operation: &Operation) -> Node<'d> {
+    let path = operation.path.replace('~', "~0").replace('/', "~1");
+    Node::new(document.root().raw(), format!("/paths/{path}/{}", operation.method.to_lowercase()))
+}
+
+/// No setter of an object that clients make has the name of another one, or of its constructor.
+pub(super) fn requests(document: &Document, api: &Api) -> Result<()> {
+    for def in api.types.iter().filter(|def| def.in_requests) {
+        let Kind::Object(object) = &def.kind else { continue };
+        let constants = object.fields.iter().filter(|field| field.constant.is_some());
+        let defaults: Vec<_> = constants.map(|field| format!("default_{}", field.name)).collect();
+        let taken: Vec<_> = defaults.iter().map(String::as_str).chain(["new"]).collect();
+        let setters = object.fields.iter().filter(|field| is_optional(field));
+        if let Some(name) = twin(setters.map(|field| field.setter.as_str()), &taken) {
+            let problem = format!("the setter {name} stands twice, or is a function of every such object");
+            let hint = "choose another name with `x-rust-setter`";
+            return Err(schema(document, &def.name).error(problem, hint));
+        }
+    }
+    Ok(())
 }
 
 /// An operation that streams is asked to by its body.
@@ -127,16 +184,25 @@ fn stream(operation: &Operation, body: Option<&Object>, place: &Node<'_>) -> Res
 pub(super) fn methods(document: &Document, api: &Api) -> Result<()> {
     let mut methods = BTreeSet::new();
     for operation in &api.operations {
-        let path = operation.path.replace('/', "~1");
-        let place =
-            Node::new(document.root().raw(), format!("/paths/{path}/{}", operation.method.to_lowercase()));
+        let place = place(document, operation);
         if !methods.insert((&operation.resource, &operation.client_method)) {
             let (resource, method) = (operation.resource.join("()."), &operation.client_method);
             return Err(place
                 .error(format!("{resource}() has a second method {method}"), "choose another `x-method`"));
         }
+        let child = [operation.resource.join(".").as_str(), &operation.client_method].join(".");
+        if api.resources.contains_key(&child) {
+            let problem = format!("{child} is a method and a sub-client");
+            return Err(place.error(problem, "choose another `x-method`"));
+        }
         let body = body(api, operation);
         stream(operation, body, &place)?;
+        let taken = if body.is_some() { &[BODY][..] } else { &[] };
+        let parameters = operation.path_parameters.iter().chain(&operation.query);
+        if let Some(name) = twin(parameters.map(|parameter| parameter.name.as_str()), taken) {
+            let problem = format!("two parts of the request are called {name}");
+            return Err(place.error(problem, "rename the parameter"));
+        }
         if let Some(name) = twin(arguments(operation, body), &[]) {
             let hint = "choose another name with `x-rust-name`";
             return Err(place.error(format!("two arguments are called {name}"), hint));
@@ -168,13 +234,16 @@ fn arguments<'a>(operation: &'a Operation, body: Option<&'a Object>) -> impl Ite
 }
 
 fn setters<'a>(operation: &'a Operation, body: Option<&'a Object>) -> impl Iterator<Item = &'a str> {
-    let optional = body.into_iter().flat_map(|object| &object.fields).filter(|field| {
-        matches!(field.presence, Presence::Optional | Presence::Patch)
-            && field.constant.is_none()
-            && !(operation.streams && field.wire == "stream")
-    });
+    let optional = body.into_iter().flat_map(|object| &object.fields);
+    let optional =
+        optional.filter(|field| is_optional(field) && !(operation.streams && field.wire == "stream"));
     let query = operation.query.iter().map(|parameter| parameter.name.as_str());
     query.chain(optional.map(|field| field.setter.as_str()))
+}
+
+/// Whether a member has a setter.
+fn is_optional(field: &Field) -> bool {
+    matches!(field.presence, Presence::Optional | Presence::Patch) && field.constant.is_none()
 }
 
 /// The first name that stands twice, or among the taken ones.

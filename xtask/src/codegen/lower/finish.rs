@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::absent::mark_absent;
 use super::check;
 use crate::codegen::document::{Document, Node};
 use crate::codegen::error::Result;
@@ -12,8 +13,11 @@ pub(super) fn finish(document: &Document, mut api: Api, handwritten: &BTreeSet<&
     check::types(document, &api, handwritten)?;
     resolve_tags(document, &mut api)?;
     check::resources(document, &api)?;
+    check::endpoints(document, &api, handwritten)?;
     check::methods(document, &api)?;
     mark_requests(&mut api);
+    check::requests(document, &api)?;
+    mark_absent(&mut api);
     mark_redacted(document, &mut api)?;
     Ok(api)
 }
@@ -21,7 +25,8 @@ pub(super) fn finish(document: &Document, mut api: Api, handwritten: &BTreeSet<&
 /// Named types that an operation mentions directly.
 pub(super) fn mentioned_by(operation: &Operation) -> Vec<&str> {
     let parameters = operation.path_parameters.iter().chain(&operation.query);
-    let types = parameters.map(|parameter| &parameter.ty).chain([&operation.answer]).chain(&operation.event);
+    let answers = operation.answer.json().into_iter().chain(&operation.event);
+    let types = parameters.map(|parameter| &parameter.ty).chain(answers);
     types.filter_map(Type::innermost_name).chain(operation.body.iter().map(|body| body.ty.as_str())).collect()
 }
 

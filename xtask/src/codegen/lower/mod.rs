@@ -1,5 +1,6 @@
 //! From the document to the IR. Whatever the generator does not know is an error here, never a guess.
 
+mod absent;
 mod check;
 mod finish;
 mod object;
@@ -11,6 +12,8 @@ mod union;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+#[cfg(test)]
+pub(crate) use check::CALL_METHODS;
 use indexmap::IndexMap;
 pub(crate) use response::SHARED;
 
@@ -99,6 +102,10 @@ impl<'d> Lowering<'d> {
     /// Reserves a name while its type is being lowered.
     fn reserve(&mut self, name: &str, node: &Node<'_>) -> Result<()> {
         names::type_name(name, node)?;
+        if names::is_reserved(name) {
+            let hint = "rename the component, or give the inline schema a name of its own as a component";
+            return Err(node.error(format!("{name} is a type that stands beside the generated ones"), hint));
+        }
         if self.types.insert(name.to_owned(), None).is_some() {
             let hint = "rename the component, or give the inline schema a name of its own as a component";
             return Err(node.error(format!("two types are called {name}"), hint));
@@ -115,6 +122,7 @@ impl<'d> Lowering<'d> {
             in_requests: false,
             is_request: false,
             is_redacted: false,
+            has_absent: false,
             kind,
         };
         self.types.insert(name.to_owned(), Some(def));

@@ -63,6 +63,15 @@ impl<'d> Lowering<'d> {
         };
         let null = null(&fields, required, shape.nullable)?;
         let presence = presence(null, required, shape.nullable);
+        if shape.nullable && constant.is_some() {
+            return Err(
+                node.error("a constant that may be null", "drop `null`, or describe the value with `type`")
+            );
+        }
+        if presence == Presence::Patch && ty == Type::UnixTime {
+            let hint = "say with `x-null` that `null` means absent, or use date-time";
+            return Err(node.error("Unix seconds that may be absent or null", hint));
+        }
         let field = Field {
             wire: wire.to_owned(),
             setter: setter.unwrap_or_else(|| name.clone()),
@@ -76,6 +85,7 @@ impl<'d> Lowering<'d> {
             lenient: fields.flag("x-lenient")?,
             sent_as_null: null == Null::Sent,
             rules: shape.rules,
+            may_be_missing: false,
         };
         fields.finish()?;
         Ok(field)
@@ -101,8 +111,8 @@ impl<'d> Lowering<'d> {
             }
         }
         let data = properties.fields()?.require("data")?.fields()?.require("items")?;
-        let item = self.schema(&data, "Item")?;
-        Ok(Type::List(Box::new(item.ty)))
+        let item = self.schema(&data, "Item")?.only_type(&data)?;
+        Ok(Type::List(Box::new(item)))
     }
 }
 

@@ -4,7 +4,7 @@ use super::object::inferred;
 use super::{Lowering, response};
 use crate::codegen::document::Node;
 use crate::codegen::error::Result;
-use crate::codegen::ir::{Body, Operation, Parameter, Sample, Type};
+use crate::codegen::ir::{Answer, Body, Kind, Operation, Parameter, Sample, Type};
 use crate::codegen::names;
 
 const METHODS: &[(&str, &str)] = &[("get", "GET"), ("post", "POST"), ("put", "PUT"), ("delete", "DELETE")];
@@ -31,8 +31,7 @@ impl<'d> Lowering<'d> {
             for (keyword, node) in item.entries()? {
                 let Some((_, method)) = METHODS.iter().find(|(known, _)| *known == keyword) else { continue };
                 let operation = self.operation(method, path, &node, &shared)?;
-                if operations.iter().any(|other| names::endpoint(&other.id) == names::endpoint(&operation.id))
-                {
+                if operations.iter().any(|other| names::camel(&other.id) == names::camel(&operation.id)) {
                     return Err(
                         node.error(format!("two operations are called {}", operation.id), "rename one")
                     );
@@ -54,7 +53,7 @@ impl<'d> Lowering<'d> {
     ) -> Result<Operation> {
         let fields = node.fields()?;
         let id = fields.require("operationId")?;
-        names::type_name(&names::endpoint(id.text()?), &id)?;
+        names::type_name(&names::camel(id.text()?), &id)?;
         let id = id.text()?;
         let resource = resource(&fields.require("x-resource")?)?;
         self.module = resource.join("_");
@@ -130,22 +129,35 @@ impl<'d> Lowering<'d> {
         let description = fields.require("description")?.text()?.to_owned();
         let inferred = inferred(&fields)?;
         let name = wire.text()?;
-        let shape = self.schema(&fields.require("schema")?, &names::endpoint(name))?;
+        let schema = fields.require("schema")?;
+        let shape = self.schema(&schema, &names::camel(name))?;
         fields.get("example");
         fields.finish()?;
-        let parameter = || -> Result<Parameter> {
+        let rules = shape.rules.clone();
+        let ty = shape.only_type(&schema)?;
+        let is_name = self.is_name(&ty);
+        let parameter = |is_one: bool, wanted: &str| -> Result<Parameter> {
+            if !is_one {
+                return Err(schema.error(format!("a parameter that is no {wanted}"), format!("use {wanted}")));
+            }
             Ok(Parameter {
                 wire: name.to_owned(),
                 name: names::field(name, None, node)?,
                 description,
-                ty: shape.ty,
+                ty: ty.clone(),
                 inferred,
-                rules: shape.rules,
+                rules,
             })
         };
+        let is_plain =
+            matches!(ty, Type::String | Type::Bool | Type::U64 | Type::I64 | Type::F64 | Type::DateTime);
         match place {
-            Place::Path if required => found.path.push(parameter()?),
-            Place::Query if !required => found.query.push(parameter()?),
+            Place::Path if required => {
+                found.path.push(parameter(is_name || ty == Type::String, "text, id or enum")?);
+            }
+            Place::Query if !required => {
+                found.query.push(parameter(is_name || is_plain, "text, boolean, number, time, id or enum")?);
+            }
             Place::Path => return Err(node.error("an optional path parameter", "add `required: true`")),
             Place::Query => {
                 return Err(
@@ -164,6 +176,13 @@ impl<'d> Lowering<'d> {
         Ok(())
     }
 
+    /// Whether a value of this type is an id or an enum: a text with a type of its own.
+    fn is_name(&self, ty: &Type) -> bool {
+        let Type::Named(name) = ty else { return false };
+        let kind = self.types.get(name).and_then(|def| def.as_ref()).map(|def| &def.kind);
+        matches!(kind, Some(Kind::Id { .. } | Kind::Enum { .. }))
+    }
+
     fn body(
         &mut self,
         node: &Node<'d>,
@@ -172,6 +191,10 @@ impl<'d> Lowering<'d> {
         samples: &mut Vec<Sample>,
     ) -> Result<Option<Body>> {
         let fields = node.fields()?;
+        if let Some(reference) = fields.get("$ref") {
+            let hint = "write `content` out where it is used";
+            return Err(reference.error("a request body that is referred to", hint));
+        }
         fields.text("description")?;
         fields.flag("required")?;
         let content = fields.require("content")?.fields()?;
@@ -239,17 +262,20 @@ fn resource(node: &Node<'_>) -> Result<Vec<String>> {
 fn in_path_order(path: &str, mut found: Vec<Parameter>, node: &Node<'_>) -> Result<Vec<Parameter>> {
     let mut ordered = Vec::new();
     for segment in path.split('/') {
-        let Some(name) = segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) else { continue };
+        if !segment.contains(['{', '}']) {
+            continue;
+        }
+        let name = segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+        let Some(name) = name.filter(|name| !name.contains(['{', '}'])) else {
+            let problem = format!("the segment {segment:?} is more than a parameter");
+            return Err(node.error(problem, "make it `{name}`, or a fixed text"));
+        };
         let Some(index) = found.iter().position(|parameter| parameter.wire == name) else {
             return Err(
                 node.error(format!("nothing describes {{{name}}} of the path"), "add it to `parameters`")
             );
         };
-        let parameter = found.remove(index);
-        if !matches!(parameter.ty, Type::Named(_) | Type::String) {
-            return Err(node.error(format!("{{{name}}} is no id"), "refer to the schema of an id"));
-        }
-        ordered.push(parameter);
+        ordered.push(found.remove(index));
     }
     match found.first() {
         Some(extra) => {
@@ -265,7 +291,7 @@ fn check_page(operation: &Operation, node: &Node<'_>) -> Result<()> {
         return Ok(());
     }
     let has = |wire: &str| operation.query.iter().any(|parameter| parameter.wire == wire);
-    if has("after") && has("limit") && matches!(operation.answer, Type::List(_)) {
+    if has("after") && has("limit") && matches!(operation.answer, Answer::Json(Type::List(_))) {
         return Ok(());
     }
     Err(node

@@ -4,7 +4,7 @@ use super::Lowering;
 use super::object::inferred;
 use crate::codegen::document::Node;
 use crate::codegen::error::Result;
-use crate::codegen::ir::{ErrorAnswer, Sample, Type};
+use crate::codegen::ir::{Answer, ErrorAnswer, Sample, Type};
 use crate::codegen::names;
 
 /// The module of the error envelope.
@@ -15,7 +15,7 @@ pub(crate) const SHARED: &str = "shared_";
 
 /// What an operation can answer.
 pub(super) struct Answers {
-    pub(super) answer: Type,
+    pub(super) answer: Answer,
     /// What one event holds, if it can answer `text/event-stream` too.
     pub(super) event: Option<Type>,
     pub(super) errors: Vec<ErrorAnswer>,
@@ -33,7 +33,7 @@ pub(super) fn check_stream(answers_stream: bool, streams: bool, node: &Node<'_>)
 /// The content of one status.
 struct Content {
     description: String,
-    ty: Option<Type>,
+    success: Option<Answer>,
     event: Option<Type>,
     samples: Vec<Sample>,
 }
@@ -56,8 +56,8 @@ impl<'d> Lowering<'d> {
                 errors.push(ErrorAnswer { status: status.to_owned(), description: content.description });
             } else if status == "200" {
                 let hint = "add application/json, or text/plain with `x-binary: true`";
-                let ty = content.ty.ok_or_else(|| answer.error("a success without content", hint))?;
-                success = Some((ty, content.event));
+                let found = content.success.ok_or_else(|| answer.error("a success without content", hint))?;
+                success = Some((found, content.event));
             } else {
                 return Err(answer.error(format!("an answer with status {status}"), "200, 4xx or 5xx"));
             }
@@ -76,7 +76,7 @@ impl<'d> Lowering<'d> {
         }
         let mut found = Content {
             description: fields.require("description")?.text()?.to_owned(),
-            ty: None,
+            success: None,
             event: None,
             samples: Vec::new(),
         };
@@ -90,7 +90,7 @@ impl<'d> Lowering<'d> {
                 match media_type {
                     "application/json" => {
                         let (ty, samples) = self.json_content(&node, sample)?;
-                        found.ty = Some(ty);
+                        found.success = Some(Answer::Json(ty));
                         found.samples.extend(samples);
                     }
                     // The schema describes the data of one event, and so does each sample.
@@ -101,7 +101,7 @@ impl<'d> Lowering<'d> {
                     }
                     "text/plain" => {
                         binary(&node)?;
-                        found.ty = Some(Type::Bytes);
+                        found.success = Some(Answer::Bytes);
                     }
                     other => {
                         let hint = "application/json, text/event-stream, or text/plain with `x-binary: true`";
@@ -132,7 +132,8 @@ impl<'d> Lowering<'d> {
     /// The type of a JSON content and its samples.
     pub(super) fn json_content(&mut self, node: &Node<'d>, sample: &str) -> Result<(Type, Vec<Sample>)> {
         let fields = node.fields()?;
-        let ty = self.schema(&fields.require("schema")?, &names::camel(sample))?.ty;
+        let schema = fields.require("schema")?;
+        let ty = self.schema(&schema, &names::camel(sample))?.only_type(&schema)?;
         let mut samples = Vec::new();
         if let Some(examples) = fields.get("examples") {
             for (name, example) in examples.entries()? {

@@ -20,6 +20,23 @@ impl Shape {
     fn plain(ty: Type) -> Self {
         Self { ty, nullable: false, constant: None, sensitive: false, rules: Vec::new() }
     }
+
+    /// The type, where nothing else that a schema says about a value has a place.
+    pub(super) fn only_type(self, node: &Node<'_>) -> Result<Type> {
+        if self.nullable || self.constant.is_some() {
+            let hint = "drop `null` or `const`: only members of objects can be so";
+            return Err(node.error("a value outside of an object that is nullable or constant", hint));
+        }
+        if self.sensitive {
+            let hint = "mark the member of an object that it is part of";
+            return Err(node.error("`x-sensitive` on a value that nothing keeps the mark of", hint));
+        }
+        if self.ty == Type::UnixTime {
+            let hint = "use date-time, or put them into a member of an object";
+            return Err(node.error("Unix seconds outside of an object", hint));
+        }
+        Ok(self.ty)
+    }
 }
 
 impl<'d> Lowering<'d> {
@@ -52,9 +69,10 @@ impl<'d> Lowering<'d> {
             self.list(&fields)?
         } else {
             let shape = self.shape(&fields, name, Some(description))?;
-            if shape.nullable || shape.constant.is_some() {
+            if shape.nullable || shape.constant.is_some() || shape.sensitive {
                 let hint = "say so where the schema is used";
-                return Err(node.error("a component schema can be neither nullable nor a constant", hint));
+                let problem = "a component schema can be neither nullable nor constant nor sensitive";
+                return Err(node.error(problem, hint));
             }
             shape.ty
         };
@@ -128,14 +146,12 @@ impl<'d> Lowering<'d> {
             "integer" => integer(fields)?,
             "number" => number(fields)?,
             "array" => {
-                let item = self.item(&fields.require("items")?, &names::inline(name, "item"))?;
-                return Ok(Shape {
-                    nullable,
-                    sensitive: item.sensitive,
-                    ..Shape::plain(Type::Array(Box::new(item.ty)))
-                });
+                let (item, sensitive) = self.item(&fields.require("items")?, &names::inline(name, "item"))?;
+                return Ok(Shape { nullable, sensitive, ..Shape::plain(Type::Array(Box::new(item))) });
             }
-            "object" => self.object_shape(fields, name, description)?,
+            "object" => {
+                return Ok(Shape { nullable, ..self.object_shape(fields, name, description)? });
+            }
             other => {
                 let hint =
                     "use string, boolean, integer, number, array or object, or one of them with 'null'";
@@ -234,16 +250,15 @@ impl<'d> Lowering<'d> {
         }
     }
 
-    /// An item of an array, or a value of an object with free names.
-    fn item(&mut self, node: &Node<'d>, name: &str) -> Result<Shape> {
+    /// An item of an array, or a value of an object with free names: its type, and whether it is sensitive, by which
+    /// all of them are.
+    fn item(&mut self, node: &Node<'d>, name: &str) -> Result<(Type, bool)> {
         let item = self.schema(node, name)?;
-        if item.nullable || item.constant.is_some() {
-            return Err(node.error("an item that is nullable or constant", "drop `null` or `const`"));
-        }
-        Ok(item)
+        let sensitive = item.sensitive;
+        Ok((Shape { sensitive: false, ..item }.only_type(node)?, sensitive))
     }
 
-    fn object_shape(&mut self, fields: &Fields<'d>, name: &str, description: Option<&str>) -> Result<Type> {
+    fn object_shape(&mut self, fields: &Fields<'d>, name: &str, description: Option<&str>) -> Result<Shape> {
         let additional = fields.get("additionalProperties");
         if let Some(properties) = fields.get("properties") {
             if let Some(additional) = additional {
@@ -252,17 +267,17 @@ impl<'d> Lowering<'d> {
             }
             let description = named(fields, "an object", description)?;
             self.object(fields, &properties, name, description)?;
-            return Ok(Type::Named(name.to_owned()));
+            return Ok(Shape::plain(Type::Named(name.to_owned())));
         }
         let Some(additional) = additional else {
             let hint = "add `properties`, or `additionalProperties: true` for any JSON object";
             return Err(fields.node().error("an object without members", hint));
         };
         if additional.boolean() == Ok(true) {
-            return Ok(Type::JsonObject);
+            return Ok(Shape::plain(Type::JsonObject));
         }
-        let value = self.item(&additional, &names::inline(name, "value"))?;
-        Ok(Type::Map(Box::new(value.ty)))
+        let (value, sensitive) = self.item(&additional, &names::inline(name, "value"))?;
+        Ok(Shape { sensitive, ..Shape::plain(Type::Map(Box::new(value))) })
     }
 }
 
@@ -331,7 +346,7 @@ fn variants(fields: &Fields<'_>, values: &Node<'_>) -> Result<Vec<Variant>> {
         let wire = value.text()?;
         let name = names::variant(wire, &value)?;
         if variants.iter().any(|variant| variant.name == name) {
-            let hint = "give one of them another name in VARIANTS of xtask/src/codegen/names.rs";
+            let hint = "teach `variant` in xtask/src/codegen/names.rs another name for one of them";
             return Err(value.error(format!("two values give the variant {name}"), hint));
         }
         let description = descriptions.iter().find(|(described, _)| *described == wire);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Lowering;
+use super::schema::Shape;
 use crate::codegen::document::{Fields, Node};
 use crate::codegen::error::Result;
 use crate::codegen::ir::{JsonKind, Kind, ShapeMember, ShapeUnion, TaggedMember, TaggedUnion, Type};
@@ -50,7 +51,7 @@ impl<'d> Lowering<'d> {
             self.component(ty, &node)?;
             let name = names::variant(wire.strip_prefix(prefix).unwrap_or(wire), &reference)?;
             if members.iter().any(|member| member.name == name) {
-                let hint = "shorten `x-variant-prefix`, or add to VARIANTS of xtask/src/codegen/names.rs";
+                let hint = "shorten `x-variant-prefix`, or teach `variant` in xtask/src/codegen/names.rs another name";
                 return Err(reference.error(format!("two tags give the variant {name}"), hint));
             }
             let description = descriptions.remove(wire);
@@ -76,9 +77,15 @@ impl<'d> Lowering<'d> {
             let title = fields.require("title")?;
             let variant = title.text()?;
             names::type_name(variant, &title)?;
+            if variant == names::UNRECOGNIZED || members.iter().any(|other| other.name == variant) {
+                let problem = format!("{variant} is the variant of something else already");
+                return Err(title.error(problem, "choose another `title`"));
+            }
             let description = fields.require("description")?.text()?;
             let shape = self.shape(&fields, &format!("{name}{variant}"), Some(description))?;
-            let Some(json_kind) = self.json_kind(&shape.ty) else {
+            let sensitive = shape.sensitive;
+            let ty = Shape { sensitive: false, ..shape }.only_type(branch)?;
+            let Some(json_kind) = self.json_kind(&ty) else {
                 let hint = "a string, a whole number from 0, an array or an object";
                 let problem = "a member that is neither string nor whole number nor array nor object";
                 return Err(branch.error(problem, hint));
@@ -91,8 +98,8 @@ impl<'d> Lowering<'d> {
                 name: variant.to_owned(),
                 description: description.to_owned(),
                 json_kind,
-                ty: shape.ty,
-                sensitive: shape.sensitive,
+                ty,
+                sensitive,
             });
             fields.finish()?;
         }

@@ -25,13 +25,13 @@ pub(super) const TAGGED: &str = "
       description: An item.
       oneOf:
         - $ref: '#/components/schemas/Word'
-        - $ref: '#/components/schemas/Call'
+        - $ref: '#/components/schemas/Verb'
         - $ref: '#/components/schemas/Stone'
       discriminator:
         propertyName: type
         mapping:
           word: '#/components/schemas/Word'
-          call: '#/components/schemas/Call'
+          call: '#/components/schemas/Verb'
           stone: '#/components/schemas/Stone'
       x-default-tag: word
     Word:
@@ -41,7 +41,7 @@ pub(super) const TAGGED: &str = "
       properties:
         type: { type: string, const: word, x-rust-name: kind, description: Always `word`. }
         text: { type: string, x-sensitive: true, description: What it says. }
-    Call:
+    Verb:
       type: object
       description: A call.
       required: [type, name]
@@ -113,14 +113,14 @@ fn an_answer_is_read_leniently_where_it_is_inferred_or_services_are_careless() {
         parts: { type: array, items: { type: string }, x-lenient: true, description: Parts. }
         share: { type: number, x-evidence: inferred, description: From 0 to 1. }
         label: { type: [string, 'null'], x-evidence: inferred, description: A label. }
-        scope: { $ref: '#/components/schemas/Scope', x-evidence: inferred, description: What it covers. }
+        scope: { $ref: '#/components/schemas/Reach', x-evidence: inferred, description: What it covers. }
         gone_at: { type: [integer, 'null'], format: unix-time, description: When it goes. }
         any: { description: Any JSON. }
         free: { type: object, additionalProperties: true, description: Any object. }
         counts: { type: object, additionalProperties: { type: integer, minimum: 0 }, description: By name. }
-    Scope:
+    Reach:
       type: object
-      description: A scope.
+      description: A reach.
       required: [names]
       properties:
         names: { type: array, items: { type: string }, description: Names. }

@@ -2,6 +2,7 @@
 
 mod errors;
 mod goldens;
+mod names;
 
 use super::document::Document;
 use super::emit::Sources;

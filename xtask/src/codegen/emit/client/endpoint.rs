@@ -5,7 +5,7 @@ use quote::{format_ident, quote};
 
 use crate::codegen::docs::{self, Doc};
 use crate::codegen::emit::{Imports, fields, objects, types};
-use crate::codegen::ir::{Api, Field, Kind, Object, Operation, Parameter, Presence, Type};
+use crate::codegen::ir::{Answer, Api, Field, Kind, Object, Operation, Parameter, Presence, Type};
 use crate::codegen::names;
 
 /// The member of a body that asks for a stream.
@@ -47,7 +47,7 @@ impl<'a> Endpoint<'a> {
     pub(super) fn new(api: &'a Api, operation: &'a Operation) -> Self {
         let body = operation.body.as_ref().and_then(|body| object(api, &body.ty));
         let usage = body.and_then(|(_, body)| usage(api, body));
-        Self { operation, body, usage, name: format_ident!("{}", names::endpoint(&operation.id)) }
+        Self { operation, body, usage, name: format_ident!("{}", names::camel(&operation.id)) }
     }
 
     /// Whether it has so many setters that it gets a file of its own.
@@ -70,11 +70,13 @@ impl<'a> Endpoint<'a> {
         imports.uses.extend(["crate::endpoint::Endpoint", "crate::endpoint::RequestParts"]);
         imports.uses.extend(["bytes::Bytes", "zumik_types::Operation", "zumik_types::operations"]);
         query.iter().for_each(|parameter| types::imports(&parameter.ty, imports));
-        types::imports(answer, imports);
-        imports.uses.insert(match answer {
-            Type::Bytes => "crate::endpoint::content",
-            _ => "crate::endpoint::json",
-        });
+        match answer {
+            Answer::Json(ty) => {
+                types::imports(ty, imports);
+                imports.uses.insert("crate::endpoint::json");
+            }
+            Answer::Bytes => imports.uses.extend(["crate::Content", "crate::endpoint::content"]),
+        }
         if let Some(event) = self.event() {
             imports.uses.insert("crate::stream::StreamEndpoint");
             types::imports(event, imports);
@@ -246,7 +248,7 @@ impl<'a> Endpoint<'a> {
         });
         let body = self.optional().map(|field| {
             let name = setter_name(field);
-            let ty = types::setter_argument(&field.ty, field.presence, &name).ty;
+            let ty = types::setter_argument(field, &name).ty;
             let change = quote!(self.body = self.body.#name(#name));
             Setter { doc: self.setter_doc(field), name, ty, change }
         });
@@ -268,7 +270,10 @@ impl<'a> Endpoint<'a> {
     fn endpoint(&self) -> TokenStream {
         let name = &self.name;
         let constant = format_ident!("{}", names::constant(&self.operation.id));
-        let output = types::rust(&self.operation.answer);
+        let (output, reader) = match &self.operation.answer {
+            Answer::Json(ty) => (types::rust(ty), quote!(json)),
+            Answer::Bytes => (quote!(Content), quote!(content)),
+        };
         let segments = self.operation.path_parameters.iter().map(|parameter| {
             let name = ident(parameter);
             quote!(self.#name.as_str())
@@ -291,8 +296,6 @@ impl<'a> Endpoint<'a> {
             (false, None) => quote!(Ok(#parts? #(#query)*)),
             (_, Some(_)) => quote!(#parts? #(#query)* .json(&self.body)),
         };
-        let reader =
-            format_ident!("{}", if self.operation.answer == Type::Bytes { "content" } else { "json" });
         let whole = self.whole();
         quote! {
             impl Endpoint for #name {

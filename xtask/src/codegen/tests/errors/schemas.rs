@@ -1,34 +1,6 @@
-//! Every way in which a document can be refused: the place, the problem and a way out.
+//! Documents, schemas and unions that are refused.
 
-use std::fmt::Write as _;
-
-use insta::assert_snapshot;
-
-use super::{generate, with_schemas};
-
-/// A thing with one member.
-fn member(schema: &str) -> String {
-    with_schemas(&format!(
-        "\n    Thing:\n      type: object\n      description: A thing.\n      properties:\n        part: {schema}\n"
-    ))
-}
-
-/// A document in which `from` is replaced by `to`.
-fn changed(from: &str, to: &str) -> String {
-    let document = with_schemas(
-        "
-    ThingId: { type: string, x-id-prefix: [thg_], description: Id of a thing. }
-    Thing: { type: object, description: A thing., properties: {} }
-",
-    );
-    assert!(document.contains(from), "{from:?} is not in the document");
-    document.replace(from, to)
-}
-
-/// A document whose operation has these parameters.
-fn parameters(list: &str) -> String {
-    changed("      requestBody:", &format!("      parameters: {list}\n      requestBody:"))
-}
+use super::{changed, member, with_schemas};
 
 /// A tagged union of `Word` with this discriminator.
 fn tagged(discriminator: &str, word: &str) -> String {
@@ -61,12 +33,7 @@ const PLAIN_TAG: &str = "{ type: string, x-rust-name: kind, description: Tag. }"
 const WORD: &str = "{ type: object, description: A word., required: [type], properties: { type: { type: string, \
                     const: word, x-rust-name: kind, description: Tag. } } }";
 
-/// The success of the operation of the document, and the same one with a stream beside it.
-const ANSWER: &str = "content: { application/json: { schema: { $ref: '#/components/schemas/Answer'";
-const STREAM: &str = "content: { text/event-stream: { schema: {} }, application/json: { schema: { $ref: \
-                      '#/components/schemas/Answer'";
-
-fn cases() -> Vec<(&'static str, String)> {
+pub(super) fn cases() -> Vec<(&'static str, String)> {
     let mapping = "{ propertyName: type, mapping: { word: '#/components/schemas/Word' } }";
     vec![
         // The document
@@ -139,6 +106,21 @@ fn cases() -> Vec<(&'static str, String)> {
         ("a setter is no name in Rust", {
             member("{ type: string, x-rust-setter: set-part, description: A part. }")
         }),
+        ("a setter is called as the constructor", {
+            let inner = "{ name: { type: string, x-rust-setter: new, description: N. } }";
+            member(&format!("{{ type: object, properties: {inner}, description: A part. }}"))
+        }),
+        ("two setters have one name", {
+            changed(
+                "properties: {}",
+                "properties: { a: { type: string, description: A. }, b: { type: string, x-rust-setter: a, description: B. } }",
+            )
+            .replacen("properties: { a:", "properties: { inner: { type: object, description: I., properties: { a:", 1)
+            .replacen("description: B. } }", "description: B. } } } }", 1)
+        }),
+        ("a component has the name of a type that is written by hand", {
+            with_schemas("\n    Patch: { type: object, description: P., properties: {} }\n")
+        }),
         (
             "a module is no name in Rust",
             with_schemas(
@@ -156,11 +138,22 @@ fn cases() -> Vec<(&'static str, String)> {
             "a component is nullable",
             with_schemas("\n    Text: { type: [string, 'null'], description: A text. }\n"),
         ),
+        (
+            "a component is sensitive",
+            with_schemas("\n    Text: { type: string, x-sensitive: true, description: A text. }\n"),
+        ),
         ("a component has no description", with_schemas("\n    Text: { type: object, properties: {} }\n")),
         (
             "a list has other members",
             with_schemas(
                 "\n    Things: { x-list: true, description: L., properties: { total: { type: string, description: T. } } }\n",
+            ),
+        ),
+        (
+            "an item of a list is nullable",
+            with_schemas(
+                "\n    Texts: { x-list: true, description: L., properties: { data: { type: array, items: { type: [string, 'null'] }, \
+                 description: T. } } }\n",
             ),
         ),
         // Types
@@ -178,6 +171,20 @@ fn cases() -> Vec<(&'static str, String)> {
             "an item is nullable",
             member("{ type: array, items: { type: [string, 'null'] }, description: A part. }"),
         ),
+        ("an item is a constant", member("{ type: array, items: { const: a }, description: A part. }")),
+        ("a constant may be null", {
+            member("{ oneOf: [{ const: a }, { type: 'null' }], description: A part. }")
+        }),
+        ("an item is in Unix seconds", {
+            member("{ type: array, items: { type: integer, format: unix-time }, description: A part. }")
+        }),
+        ("a value is in Unix seconds", {
+            let value = "{ type: integer, format: unix-time }";
+            member(&format!("{{ type: object, additionalProperties: {value}, description: A part. }}"))
+        }),
+        ("Unix seconds are absent, null or there", {
+            member("{ type: [integer, 'null'], format: unix-time, description: A part. }")
+        }),
         ("a constant is a number", member("{ const: 7, description: A part. }")),
         ("a constant is no text", member("{ type: boolean, const: yes-and-no, description: A part. }")),
         ("a constant is no boolean", member("{ type: string, const: true, description: A part. }")),
@@ -206,6 +213,27 @@ fn cases() -> Vec<(&'static str, String)> {
             member(
                 "{ x-union: shape, description: A part., oneOf: [{ title: A, type: string, description: A. }, \
                  { title: B, type: string, description: B. }] }",
+            ),
+        ),
+        (
+            "two members of a union have one name",
+            member(
+                "{ x-union: shape, description: A part., oneOf: [{ title: A, type: string, description: A. }, \
+                 { title: A, type: integer, minimum: 0, description: B. }] }",
+            ),
+        ),
+        (
+            "a member of a union is called as what is unknown",
+            member(
+                "{ x-union: shape, description: A part., oneOf: [{ title: Unrecognized, type: string, \
+                 description: A. }] }",
+            ),
+        ),
+        (
+            "a member of a union is nullable",
+            member(
+                "{ x-union: shape, description: A part., oneOf: [{ title: A, type: [string, 'null'], \
+                 description: A. }] }",
             ),
         ),
         (
@@ -258,147 +286,5 @@ fn cases() -> Vec<(&'static str, String)> {
             "a sensitive member cannot be measured",
             member("{ type: object, properties: {}, x-sensitive: true, description: A part. }"),
         ),
-        // Operations
-        (
-            "two operations have one name",
-            changed("paths:\n", &format!("paths:\n{}", SECOND.replace("{id}", "createThing"))),
-        ),
-        (
-            "two methods have one name",
-            changed("paths:\n", &format!("paths:\n{}", SECOND.replace("{id}", "makeThing"))),
-        ),
-        ("a method of HTTP is unknown", changed("    post:", "    patch: {}\n    post:")),
-        ("there is no tag", changed("tags: [Things]", "tags: []")),
-        ("a sub-client is no name in Rust", changed("x-resource: [things]", "x-resource: [my things]")),
-        ("a method is no name in Rust", changed("x-method: create", "x-method: match")),
-        ("the scope is unknown", changed("x-scope: inference", "x-scope: root")),
-        ("there is no sub-client", changed("x-resource: [things]", "x-resource: []")),
-        ("a sub-client is not described", changed("x-resource: [things]", "x-resource: [v9, things]")),
-        (
-            "nothing belongs to a sub-client",
-            changed("{ things: Things. }", "{ things: Things., others: Others. }"),
-        ),
-        ("a sub-client is called as a type", changed("[things]", "[thing]").replace("{ things:", "{ thing:")),
-        ("pages have no cursor", changed("x-scope", "x-paginated: true\n      x-scope")),
-        ("a stream is not announced", changed(ANSWER, STREAM)),
-        (
-            "a stream cannot be asked for",
-            changed(ANSWER, STREAM).replace("x-scope", "x-streams: true\n      x-scope"),
-        ),
-        // Parameters
-        ("a path parameter is not described", changed("/v2/things:", "/v2/things/{thing_id}:")),
-        (
-            "a path parameter is not in the path",
-            parameters(
-                "[{ name: id, in: path, required: true, description: Id., schema: { type: string } }]",
-            ),
-        ),
-        (
-            "a path parameter is optional",
-            parameters("[{ name: id, in: path, description: Id., schema: { type: string } }]"),
-        ),
-        ("a path parameter is no id", {
-            let parameter =
-                "[{ name: id, in: path, required: true, description: Id., schema: { type: boolean } }]";
-            parameters(parameter).replace("/v2/things:", "/v2/things/{id}:")
-        }),
-        (
-            "a query parameter is required",
-            parameters("[{ name: q, in: query, required: true, description: Q., schema: { type: string } }]"),
-        ),
-        (
-            "a parameter is a cookie",
-            parameters("[{ name: q, in: cookie, description: Q., schema: { type: string } }]"),
-        ),
-        (
-            "a header is unknown",
-            parameters("[{ name: X-New, in: header, description: N., schema: { type: string } }]"),
-        ),
-        (
-            "a setter is an option of every call",
-            parameters("[{ name: timeout, in: query, description: T., schema: { type: string } }]"),
-        ),
-        ("two arguments have one name", {
-            let parameter =
-                "[{ name: a, in: path, required: true, description: Id., schema: { type: string } }]";
-            let schema =
-                "description: A thing., required: [a], properties: { a: { type: string, description: A. } }";
-            parameters(parameter)
-                .replace("/v2/things:", "/v2/things/{a}:")
-                .replace("description: A thing., properties: {}", schema)
-        }),
-        (
-            "a parameter leads in a ring",
-            parameters("[{ $ref: '#/components/parameters/Again' }]").replace(
-                "\ncomponents:\n",
-                "\ncomponents:\n  parameters: { Again: { $ref: '#/components/parameters/Again' } }\n",
-            ),
-        ),
-        // Bodies and answers
-        (
-            "a body is multipart",
-            changed(
-                "application/json: { schema: { $ref: '#/components/schemas/Thing'",
-                "multipart/form-data: { schema: { $ref: '#/components/schemas/Thing'",
-            ),
-        ),
-        (
-            "a body is no object",
-            changed("schema: { $ref: '#/components/schemas/Thing' }", "schema: { type: string }"),
-        ),
-        ("an answer has another status", changed("'200':", "'204':")),
-        ("the status of an answer is no number", changed("responses: {", "responses: { '4.4': { description: No. },")),
-        ("a sample is no name in Rust", changed("Answer' } }", "Answer' }, examples: { 'größe': { value: {} } } }")),
-        (
-            "two samples have one name",
-            changed("Answer' } }", "Answer' }, examples: { a-b: { value: {} }, a.b: { value: {} } } }"),
-        ),
-        ("an answer is no name in Rust", {
-            changed("responses/Thing'", "responses/größe'").replace("\n    Thing:\n      description: The thing.", "\n    größe:\n      description: The thing.")
-        }),
-        ("there is no success", changed("'200':", "'400':")),
-        (
-            "a success has no content",
-            changed("'200': { $ref: '#/components/responses/Thing' }", "'200': { description: Nothing. }"),
-        ),
-        (
-            "an answer has another media type",
-            changed(
-                "      content: { application/json: { schema: { $ref: '#/components/schemas/Answer",
-                "      content: { text/html: { schema: { $ref: '#/components/schemas/Answer",
-            ),
-        ),
-        (
-            "an answer is text",
-            changed(
-                "content: { application/json: { schema: { $ref: '#/components/schemas/Answer' } } }",
-                "content: { text/plain: { schema: { type: string } } }",
-            ),
-        ),
     ]
-}
-
-const SECOND: &str = "  /v2/more:
-    post:
-      operationId: {id}
-      tags: [Things]
-      summary: Create more
-      x-scope: inference
-      x-idempotency: key
-      x-resource: [things]
-      x-method: create
-      x-contract: v2.md#more
-      responses: { '200': { $ref: '#/components/responses/Thing' } }
-";
-
-#[test]
-fn a_refusal_names_the_place_the_problem_and_a_way_out() {
-    let mut report = String::new();
-    for (title, yaml) in cases() {
-        match generate(&yaml) {
-            Err(error) => writeln!(report, "{title}\n  {error}\n").unwrap(),
-            Ok(_) => panic!("accepted although {title}:\n{yaml}"),
-        }
-    }
-    assert_snapshot!(report);
 }
