@@ -240,6 +240,26 @@ async fn a_name_that_is_no_alias_goes_through_with_its_slashes() {
     assert_eq!(upstream.requests()[0].json()["model"], model);
 }
 
+#[tokio::test]
+async fn a_name_that_is_too_long_for_a_model_is_refused_on_every_surface() {
+    let upstream = Upstream::start().await;
+    let server = served(&upstream).await;
+    let name = "m".repeat(257);
+    let embedding = json!({ "model": name, "input": "Hi" });
+    for (path, body) in [
+        (CHAT, question(&name)),
+        (RESPONSES, input(&name)),
+        ("/v1/responses/compact", input(&name)),
+        (NATIVE, input(&name)),
+        ("/v1/embeddings", embedding),
+    ] {
+        let answer = ask(&server.http(), path, &body).await;
+        assert_eq!((answer.status.as_u16(), &answer.error()["param"]), (400, &json!("model")), "{path}");
+    }
+    assert!(upstream.requests().is_empty());
+    assert_eq!(ask(&server.http(), CHAT, &question(&name[1..])).await.status, 200);
+}
+
 /// Hints that allow one region, as they are sent in a header.
 fn only_in(request: RequestBuilder, region_policy: &str) -> RequestBuilder {
     let hints = AgentHints::new().routing(HintRouting::new().region_policy(region_policy));

@@ -52,7 +52,7 @@ pub(crate) async fn cancel(call: &mut Call) -> Result<Reply, ApiError> {
 async fn read(call: &Call) -> Result<Generation, ApiError> {
     let body = call.json()?;
     let fields = Fields::of(&body);
-    let model = fields.filled_text("model")?.to_owned();
+    let model = fields.model()?.to_owned();
     let input = fields.filled_text("input")?.to_owned();
     let session_id = fields.optional_id("session_id")?;
     let branch_id = fields.optional_id("branch_id")?;

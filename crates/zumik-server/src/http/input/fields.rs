@@ -13,6 +13,9 @@ use crate::http::error::{ApiError, excerpt};
 
 type Result<T> = std::result::Result<T, ApiError>;
 
+/// Most bytes of the name of a model. It is kept for as long as the usage of what was asked of it.
+const LONGEST_MODEL: usize = 256;
+
 /// The members of one object of a body.
 ///
 /// Each method reads one member and answers its value, or the 400 that names it. An optional member that is `null`
@@ -79,6 +82,17 @@ impl<'v> Fields<'_, 'v> {
         match self.text(name)? {
             "" => Err(self.invalid(name, "must not be empty")),
             text => Ok(text),
+        }
+    }
+
+    /// The member `model`: the name of one, which nobody may know.
+    pub(crate) fn model(&self) -> Result<&'v str> {
+        match self.filled_text("model")? {
+            name if name.len() > LONGEST_MODEL => {
+                let problem = format_args!("must have at most {LONGEST_MODEL} bytes, not {}", name.len());
+                Err(self.invalid("model", problem))
+            }
+            name => Ok(name),
         }
     }
 
@@ -357,6 +371,14 @@ mod tests {
             "model",
             "'model' must be a string, not null.",
         );
+    }
+
+    #[test]
+    fn the_name_of_a_model_has_an_end() {
+        let longest = json!({ "model": "m".repeat(LONGEST_MODEL) });
+        assert!(Fields::of(longest.as_object().unwrap()).model().is_ok());
+        let message = "'model' must have at most 256 bytes, not 257.";
+        check(json!({ "model": "m".repeat(257) }), |fields| fields.model().map(drop), "model", message);
     }
 
     #[test]

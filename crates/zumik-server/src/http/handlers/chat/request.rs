@@ -24,7 +24,7 @@ impl Request {
     /// Checks a body, in the order of the contract's table.
     pub(super) fn read(body: &Map<String, Value>) -> Result<Self, ApiError> {
         let fields = Fields::of(body);
-        let model = fields.filled_text("model")?.to_owned();
+        let model = fields.model()?.to_owned();
         fields.filled_items("messages", usize::MAX)?.map(|item| message(&item))?;
         fields.optional_number("temperature", 0.0..=2.0)?;
         let max_tokens = fields.optional_count("max_tokens", 1..=u64::MAX)?;

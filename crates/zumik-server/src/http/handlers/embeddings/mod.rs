@@ -194,7 +194,7 @@ impl Request {
     /// Checks a body, in the order of the contract's table.
     fn read(body: &Map<String, Value>, live: bool) -> Result<Self, ApiError> {
         let fields = Fields::of(body);
-        let model = fields.filled_text("model")?.to_owned();
+        let model = fields.model()?.to_owned();
         let texts = texts(&fields, live)?;
         let encoding = fields.optional_one_of("encoding_format", EmbeddingEncoding::KNOWN)?;
         let dimensions = fields.optional_count("dimensions", 1..=4_096)?;

@@ -48,7 +48,7 @@ pub(crate) async fn compact(call: &mut Call) -> Result<Reply, ApiError> {
 async fn read(call: &Call) -> Result<(Request, Option<String>), ApiError> {
     let members = call.json()?;
     let fields = Fields::of(&members);
-    let model = fields.filled_text("model")?.to_owned();
+    let model = fields.model()?.to_owned();
     let continues = continued(&fields)?;
     let input = match (&continues, fields.value("input")) {
         (Some(Continued::Response(_)), None) => Vec::new(),

@@ -35,7 +35,7 @@ impl Request {
     pub(super) async fn read(call: &Call) -> Result<Self, ApiError> {
         let members = call.json()?;
         let fields = Fields::of(&members);
-        let model = fields.filled_text("model")?.to_owned();
+        let model = fields.model()?.to_owned();
         let input = input(&fields)?;
         fields.optional_text("instructions")?;
         let stream = fields.optional_flag("stream")?.unwrap_or(false);
