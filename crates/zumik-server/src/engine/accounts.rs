@@ -24,7 +24,7 @@ use crate::usage::UsageLog;
 /// Most accounts that wait to be settled. One more is settled without measuring what it reused.
 const QUEUE: usize = 8_192;
 
-/// Most bytes of prompts that wait with them.
+/// Most bytes of prompts and uncounted answers that wait with them.
 const QUEUED_BYTES: usize = 64 * 1024 * 1024;
 
 /// Most accounts that are taken from the queue at once.
@@ -42,7 +42,7 @@ pub(crate) struct Accounts {
     clock: Arc<dyn Clock>,
     mint: Arc<dyn Mint>,
     queue: mpsc::Sender<Job>,
-    /// Bytes of the prompts in the queue.
+    /// Bytes of the prompts and answers in the queue.
     waiting: AtomicUsize,
     /// Someone waits for what is queued.
     hurry: Arc<Notify>,
@@ -95,10 +95,15 @@ impl Accounts {
     /// Settles an account when there is time. Never waits.
     pub(crate) fn settle_later(&self, mut account: Box<Account>) {
         self.enter(&account);
+        if account.usage.is_some() {
+            // What was reported is not counted.
+            account.delivered = String::new();
+        }
         let bytes = account.bytes();
         if self.waiting.fetch_add(bytes, Ordering::AcqRel) + bytes > QUEUED_BYTES {
             self.waiting.fetch_sub(bytes, Ordering::AcqRel);
             account.sent = None;
+            account.delivered = String::new();
         }
         if let Err(mpsc::error::TrySendError::Full(Job::Settle(account))) =
             self.queue.try_send(Job::Settle(account))
@@ -159,7 +164,7 @@ impl Accounts {
     ) -> Result<Settled, BrokenOff> {
         account.asked.past = account.asked.past.at(generation);
         let accounts = Arc::clone(self);
-        let bytes = account.bytes() + account.delivered.len();
+        let bytes = account.bytes();
         super::tokens::near(bytes, move || {
             let measured = Measured::of(&account, &accounts.reuse, accounts.clock.now());
             accounts.record(&account, &measured)
@@ -231,7 +236,7 @@ impl Account {
     }
 
     fn bytes(&self) -> usize {
-        self.sent.as_ref().map_or(0, |sent| sent.body.len())
+        self.sent.as_ref().map_or(0, |sent| sent.body.len()) + self.delivered.len()
     }
 }
 
@@ -281,4 +286,49 @@ impl Measured {
 
 fn tokens_of<'a>(blocks: impl Iterator<Item = &'a Block<'a>>) -> u64 {
     blocks.map(|block| tokens(&block.text())).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+    use zumik_types::Qos;
+
+    use super::super::meter::Meter;
+    use super::super::{Asked, Route, Surface, Target, Usage};
+    use super::*;
+    use crate::fixtures;
+
+    #[tokio::test]
+    async fn the_answers_that_wait_to_be_counted_are_bounded_and_reported_ones_do_not_wait() {
+        let (app, ctx) = fixtures::app(fixtures::memory()).await;
+        let accounts = &app.engine.accounts;
+        let past = app.reuse.past(&ctx.project).await;
+        let answer = "x".repeat(256 * 1024);
+        for (usage, waits) in [(Some(Usage::default()), false), (None, true)] {
+            // More than may wait. Nothing is settled meanwhile, as nothing here waits.
+            for _ in 0..=QUEUED_BYTES / answer.len() {
+                let asked = Asked {
+                    ctx: ctx.clone(),
+                    surface: Surface::V1ChatCompletions,
+                    object_id: "chatcmpl-1".to_owned(),
+                    session_id: None,
+                    branch_id: None,
+                    qos: Qos::default(),
+                    started: Instant::now(),
+                    past: past.clone(),
+                    comes_again: false,
+                };
+                let first = Target::placeholder(None);
+                let route = Route { requested: "auto".into(), first, others: Vec::new() };
+                let mut meter = Meter::open(Arc::clone(accounts), asked, &route);
+                meter.delivered(&answer);
+                if let Some(usage) = usage {
+                    meter.usage(usage);
+                }
+                meter.complete();
+            }
+            let waiting = accounts.waiting.load(Ordering::Acquire);
+            assert_eq!(waiting, if waits { QUEUED_BYTES } else { 0 });
+        }
+    }
 }
