@@ -33,7 +33,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 pub(crate) use accounts::{Accounts, Settled};
-pub(crate) use background::{Background, Work};
+pub(crate) use background::{Background, MOST as MOST_IN_BACKGROUND, Slot, Work};
 pub(crate) use call::{Api, Asked, ModelAnswer, ModelBody, ModelCall, Sent, Surface};
 pub(crate) use chat::{Delta, event as chat_event};
 pub(crate) use event::Measured;

@@ -11,7 +11,7 @@ use crate::app::App;
 use crate::blocking::BrokenOff;
 use crate::chain::chain;
 use crate::domain::ResponseObject;
-use crate::engine::{Held, Target, qos};
+use crate::engine::{Held, Slot, Target, qos};
 use crate::http::call::Call;
 use crate::http::{ApiError, Reply};
 use crate::insist::insist;
@@ -21,6 +21,7 @@ use crate::store::{Answer, ProjectCtx, StoreError, StoredResponse};
 pub(super) async fn answer_early<W>(
     call: &Call,
     held: Held,
+    slot: Slot,
     target: &Target,
     mut response: ResponseObject,
     mut kept: Kept,
@@ -37,14 +38,14 @@ where
     // A client that goes away now must not leave a response that nobody works on.
     let begun = call.app.running.see_through(async move {
         commit(&app, &ctx, held, kept, &answer).await?;
-        begin(app, ctx, response, work);
+        begin(app, ctx, slot, response, work);
         Ok(Reply::fresh(answer))
     });
     begun.await
 }
 
 /// Begins to work on a response that was kept.
-fn begin<W>(app: Arc<App>, ctx: ProjectCtx, response: ResponseObject, work: W)
+fn begin<W>(app: Arc<App>, ctx: ProjectCtx, slot: Slot, response: ResponseObject, work: W)
 where
     W: Future<Output = Result<ResponseObject, ApiError>> + Send + 'static,
 {
@@ -55,6 +56,7 @@ where
         let Some(ended) = listed.run(AssertUnwindSafe(work).catch_unwind()).await else { return };
         let ended = ended.unwrap_or_else(|_| Err(BrokenOff.into()));
         finish(&app, &ctx, ended.unwrap_or_else(|error| failed(&ctx, response, &error))).await;
+        drop(slot);
     });
 }
 
@@ -104,14 +106,34 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::engine::MOST_IN_BACKGROUND;
     use crate::fixtures;
+
+    #[tokio::test]
+    async fn a_response_in_the_background_waits_for_no_room() {
+        let (app, ctx) = fixtures::app(fixtures::memory()).await;
+        let mut taken: Vec<_> = std::iter::from_fn(|| app.background.slot()).collect();
+        assert_eq!(taken.len(), MOST_IN_BACKGROUND);
+        let body = json!({ "model": "auto", "input": "Why did CI fail?", "background": true });
+        let mut call = Call::posted(&app, &ctx, "/v1/responses", &body);
+        let full = super::super::create(&mut call).await.err().unwrap();
+        assert_eq!(
+            (full.status().as_u16(), full.machine_code(), full.retry_after()),
+            (503, Some("overloaded"), Some(1))
+        );
+        taken.pop();
+        assert!(super::super::create(&mut call).await.is_ok());
+        app.running.end().await;
+        assert!(app.background.slot().is_some(), "what has ended needs none");
+    }
 
     #[tokio::test]
     async fn a_response_whose_work_panics_has_failed() {
         let (app, ctx) = fixtures::app(fixtures::memory()).await;
         let response = fixtures::begun(&app, &ctx).await;
         let id = response.id().clone();
-        begin(Arc::clone(&app), ctx.clone(), response, async { panic!("canary") });
+        let slot = app.background.slot().unwrap();
+        begin(Arc::clone(&app), ctx.clone(), slot, response, async { panic!("canary") });
         app.running.end().await;
         let found = app.store.retrieve_v1_response(&ctx, &id).await.unwrap();
         assert_eq!(found.members()["status"], "failed");

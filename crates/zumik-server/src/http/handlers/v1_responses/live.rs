@@ -13,7 +13,7 @@ use super::request::Request;
 use crate::app::App;
 use crate::domain::ResponseObject;
 use crate::engine::members::Object;
-use crate::engine::{Failure, Held, ModelBody, ProviderError, Usage};
+use crate::engine::{Failure, Held, ModelBody, ProviderError, Slot, Usage};
 use crate::http::call::Call;
 use crate::http::{ApiError, Reply};
 use crate::openai::{Draft, adopt, whole};
@@ -22,12 +22,13 @@ use crate::openai::{Draft, adopt, whole};
 pub(super) async fn create(
     call: &Call,
     held: Held,
+    slot: Option<Slot>,
     request: Request,
     items: Items,
     response: ResponseObject,
     input_items: Option<Vec<Value>>,
 ) -> Result<Reply, ApiError> {
-    let Request { members, model, session_id, wishes, stream, store, background, .. } = request;
+    let Request { members, model, session_id, wishes, stream, store, .. } = request;
     let asking = Asking {
         id: response.id(),
         model: &model,
@@ -39,10 +40,10 @@ pub(super) async fn create(
     };
     let question = Question::prepare(call, asking).await?;
     let mut kept = Kept { input_items, materialized: question.materialized.clone(), ..Kept::default() };
-    if background {
+    if let Some(slot) = slot {
         let (app, begun, target) = (Arc::clone(&call.app), response.clone(), question.route.first.clone());
         let work = async move { ask(&app, &question, begun).await };
-        return answer_early(call, held, &target, response, kept, work).await;
+        return answer_early(call, held, slot, &target, response, kept, work).await;
     }
     if stream {
         return pump::stream(call, held, &question, response, kept, store).await;

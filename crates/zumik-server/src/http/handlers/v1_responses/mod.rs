@@ -17,7 +17,7 @@ mod request;
 
 use zumik_types::{DeletedV1Response, Extra, ObjectType, V1ResponseId};
 
-use crate::engine::{Held, Reservation};
+use crate::engine::{Held, MOST_IN_BACKGROUND, Reservation, Slot};
 use crate::http::call::Call;
 use crate::http::{ApiError, Reply};
 use crate::store::{Answer, Kind};
@@ -41,14 +41,24 @@ pub(crate) async fn create(call: &mut Call) -> Result<Reply, ApiError> {
         Reservation::Held(held) => held,
         Reservation::Replayed(answer) => return Ok(Reply::replayed(answer)),
     };
+    let slot = if request.background { Some(slot(call)?) } else { None };
     let response = object::queued(call, &request);
     let input_items = history::kept(call, &request);
     let items = Items::of(call, std::mem::take(&mut request.input), request.continues.clone()).await?;
     if is_live {
-        live::create(call, held, request, items, response, input_items).await
+        live::create(call, held, slot, request, items, response, input_items).await
     } else {
-        placeholder::create(call, held, request, items, response, input_items).await
+        placeholder::create(call, held, slot, request, items, response, input_items).await
     }
+}
+
+/// Room for a response in the background, before anything is read for it.
+fn slot(call: &Call) -> Result<Slot, ApiError> {
+    call.app.background.slot().ok_or_else(|| {
+        ApiError::overloaded(format!(
+            "The server works on {MOST_IN_BACKGROUND} responses in the background, the most that it takes. Retry later."
+        ))
+    })
 }
 
 /// `GET /v1/responses/{response_id}`

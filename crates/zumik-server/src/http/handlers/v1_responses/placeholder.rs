@@ -13,7 +13,7 @@ use super::items;
 use super::request::Request;
 use crate::app::App;
 use crate::domain::{Message, ResponseObject, Role};
-use crate::engine::{Generation, Held, Outcome, Part, Prepared, Surface};
+use crate::engine::{Generation, Held, Outcome, Part, Prepared, Slot, Surface};
 use crate::http::call::Call;
 use crate::http::input::Fields;
 use crate::http::{ApiError, Reply};
@@ -74,6 +74,7 @@ fn text(fields: &Fields<'_, '_>) -> Result<(), ApiError> {
 pub(super) async fn create(
     call: &Call,
     held: Held,
+    slot: Option<Slot>,
     request: Request,
     items: Items,
     response: ResponseObject,
@@ -82,14 +83,14 @@ pub(super) async fn create(
     let prepared = prepare(call, &request, &items, &response).await?;
     let materialized = prepared.materialized.clone();
     let mut kept = Kept { input_items, materialized, ..Kept::default() };
-    if request.background {
+    if let Some(slot) = slot {
         let (app, ctx, begun) = (Arc::clone(&call.app), call.ctx.clone(), response.clone());
         let target = prepared.route.first.clone();
         let work = async move {
             let outcome = prepared.run(&app).await?;
             Ok(told(&app, &ctx, begun, outcome, &mut Vec::new()))
         };
-        return answer_early(call, held, &target, response, kept, work).await;
+        return answer_early(call, held, slot, &target, response, kept, work).await;
     }
     let outcome = prepared.run(&call.app).await?;
     let mut events = Vec::new();
