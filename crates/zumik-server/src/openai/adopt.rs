@@ -167,7 +167,8 @@ impl Adoption {
         }
     }
 
-    fn events(&self) -> Events {
+    /// The events, behind those that came.
+    pub(crate) fn events(&self) -> Events {
         self.last.map_or_else(Events::default, Events::behind)
     }
 

@@ -141,6 +141,11 @@ impl Draft {
         self.events.write(out, "response.function_call_arguments.delta", &members);
     }
 
+    /// The events, behind those that were written.
+    pub(super) fn events(&self) -> Events {
+        self.events
+    }
+
     /// Whether anything was said.
     pub(crate) fn is_empty(&self) -> bool {
         self.items.is_empty()

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use thiserror::Error;
 
 use super::draft::{Draft, Ending};
-use super::events::Told;
+use super::events::{Events, Told};
 use super::fault::Fault;
 use crate::domain::ResponseObject;
 use crate::engine::Usage;
@@ -101,6 +101,11 @@ impl ChatStream {
     /// Gives the response up, with what is complete.
     pub(crate) fn cancel(self, code: &str, message: &str, out: &mut Vec<u8>) -> ResponseObject {
         self.draft.cancel(code, message, out)
+    }
+
+    /// The events, behind those that were written.
+    pub(crate) fn events(&self) -> Events {
+        self.draft.events()
     }
 
     fn chunk(&mut self, chunk: &Value, out: &mut Vec<u8>) -> Result<(), Malformed> {

@@ -22,23 +22,20 @@ use crate::store::{Answer, ProjectCtx, StoredResponse};
 pub(super) enum Piece {
     /// More follows.
     Part(Bytes),
-    /// The end of a stream that came to a good one, and what is kept of it. It is sent after it was kept.
-    Last(Bytes, Kept),
+    /// The end of a stream that came to a good one, what is kept of it, and the end when it cannot be kept. It is sent after
+    /// it was kept.
+    Last(Bytes, Kept, Fault),
     /// The end of one that did not, for example an error event. Nothing is kept, and a repeat runs.
     Broken(Bytes),
 }
 
+/// Makes the last event of a stream that could not be kept.
+pub(super) type Fault = Arc<dyn Fn(&ApiError) -> Bytes + Send + Sync>;
+
 /// Answers with server-sent events.
 ///
-/// `headers` are those of the generation. `fault` makes the last event of a stream that could not be kept. The stream is
-/// dropped when the client goes away; the idempotency key is free then.
-pub(super) fn reply<S>(
-    call: &Call,
-    held: Held,
-    headers: Vec<(Cow<'static, str>, String)>,
-    pieces: S,
-    fault: fn(&ApiError) -> Bytes,
-) -> Reply
+/// `headers` are those of the generation. The stream is dropped when the client goes away; the idempotency key is free then.
+pub(super) fn reply<S>(call: &Call, held: Held, headers: Vec<(Cow<'static, str>, String)>, pieces: S) -> Reply
 where
     S: Stream<Item = Piece> + Send + 'static,
 {
@@ -50,7 +47,6 @@ where
         head: head.clone(),
         held,
         record,
-        fault,
         _running: call.app.running.token(),
     };
     Reply::stream(head, Body::from_stream(events(pieces, recorder)))
@@ -79,11 +75,11 @@ where
                 recorder.record(&bytes);
                 Some((Ok(bytes), Some((pieces, recorder))))
             }
-            Piece::Last(bytes, kept) => {
+            Piece::Last(bytes, kept, fault) => {
                 // What made the stream is done, and its connection may serve another.
                 drop(pieces);
                 recorder.record(&bytes);
-                Some((Ok(recorder.keep(bytes, kept).await), None))
+                Some((Ok(recorder.keep(bytes, kept, fault).await), None))
             }
             Piece::Broken(bytes) => Some((Ok(bytes), None)),
         }
@@ -98,7 +94,6 @@ struct Recorder {
     held: Held,
     /// What was sent so far, when it is to be kept.
     record: Option<BytesMut>,
-    fault: fn(&ApiError) -> Bytes,
     /// A shutdown waits for the stream.
     _running: TaskTrackerToken,
 }
@@ -117,18 +112,18 @@ impl Recorder {
     }
 
     /// Keeps what the stream made, and gives its last bytes, or the event that says why they are missing.
-    async fn keep(self, last: Bytes, kept: Kept) -> Bytes {
+    async fn keep(self, last: Bytes, kept: Kept, fault: Fault) -> Bytes {
         if !kept.begun {
-            return self.commit(last, kept).await;
+            return self.commit(last, kept, &fault).await;
         }
         // A client that goes away now must not leave a response as it began.
-        let (running, fault) = (self.app.running.clone(), self.fault);
-        let kept = running.see_through(async move { Ok(self.commit(last, kept).await) });
+        let (running, told) = (self.app.running.clone(), Arc::clone(&fault));
+        let kept = running.see_through(async move { Ok(self.commit(last, kept, &told).await) });
         kept.await.unwrap_or_else(|error: ApiError| fault(&error))
     }
 
-    async fn commit(self, last: Bytes, kept: Kept) -> Bytes {
-        let Self { app, ctx, head, held, record, fault, .. } = self;
+    async fn commit(self, last: Bytes, kept: Kept, fault: &Fault) -> Bytes {
+        let Self { app, ctx, head, held, record, .. } = self;
         let answer = Answer { body: record.unwrap_or_default().freeze(), ..head };
         let begun = match &kept.response {
             Some(StoredResponse::V1(response)) if kept.begun => Some(response.id().clone()),
@@ -175,10 +170,10 @@ mod tests {
             head: head(ctx),
             held,
             record: None,
-            fault: |error| error.envelope().into(),
             _running: app.running.token(),
         };
-        events(futures_util::stream::iter([Piece::Last(Bytes::new(), kept)]), recorder)
+        let fault: Fault = Arc::new(|error| error.envelope().into());
+        events(futures_util::stream::iter([Piece::Last(Bytes::new(), kept, fault)]), recorder)
     }
 
     async fn open(folder: &std::path::Path) -> (Arc<App>, ProjectCtx) {

@@ -30,7 +30,7 @@ use crate::http::{ApiError, Reply};
 use crate::store::{Answer, ProjectCtx};
 use request::Request;
 use rewrite::Names;
-use stream::{ChatStream, fault};
+use stream::ChatStream;
 
 /// What an answer is known by.
 #[derive(Debug)]
@@ -208,9 +208,17 @@ impl Chat<'_> {
         let headers = headers(&target, &meter.outcome());
         let names = Names::of(&identity);
         let (stream, provider) = (stream.passed_on(), target.provider);
-        let chat =
-            ChatStream { stream, meter, names, include_usage, _open: open, trace, provider, materialized };
-        Ok(streams::reply(call, held, headers, chat.pieces(), fault))
+        let chat = ChatStream {
+            stream,
+            meter,
+            names,
+            include_usage,
+            _open: open,
+            trace,
+            provider,
+            materialized,
+        };
+        Ok(streams::reply(call, held, headers, chat.pieces()))
     }
 
     /// Asks a provider.
@@ -271,7 +279,7 @@ impl Chat<'_> {
         let (completed, identity, outcome) = self.fill().await?;
         let events = filler::events(&identity, &outcome, include_usage);
         let pieces = stream::known(events, completed.materialized);
-        Ok(streams::reply(call, held, completed.headers, pieces, fault))
+        Ok(streams::reply(call, held, completed.headers, pieces))
     }
 }
 

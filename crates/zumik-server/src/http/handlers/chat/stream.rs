@@ -49,7 +49,7 @@ impl ChatStream {
                 Ok(Gathered::End) => {
                     out.extend_from_slice(DONE);
                     self.meter.complete();
-                    return Some((Piece::Last(out.into(), kept(self.materialized)), None));
+                    return Some((last(out.into(), self.materialized), None));
                 }
                 Err(failure) => Err(failure),
             };
@@ -83,11 +83,6 @@ impl ChatStream {
     }
 }
 
-/// The event that tells an error.
-pub(super) fn fault(error: &ApiError) -> Bytes {
-    event(&error.envelope())
-}
-
 /// One event with this data.
 pub(super) fn event(data: &[u8]) -> Bytes {
     let mut out = Vec::new();
@@ -100,10 +95,12 @@ pub(super) fn known(
     events: Vec<Bytes>,
     materialized: Vec<ArtifactId>,
 ) -> impl Stream<Item = Piece> + Send + 'static {
-    let last = std::iter::once(Piece::Last(Bytes::from_static(DONE), kept(materialized)));
+    let last = std::iter::once(last(Bytes::from_static(DONE), materialized));
     futures_util::stream::iter(events.into_iter().map(Piece::Part).chain(last))
 }
 
-fn kept(materialized: Vec<ArtifactId>) -> Kept {
-    Kept { materialized, ..Kept::default() }
+/// The end of a stream that came to a good one.
+fn last(bytes: Bytes, materialized: Vec<ArtifactId>) -> Piece {
+    let kept = Kept { materialized, ..Kept::default() };
+    Piece::Last(bytes, kept, Arc::new(|error| event(&error.envelope())))
 }

@@ -53,7 +53,7 @@ pub(super) async fn stream(
         pump = pump.begin(id, begun).await?;
     }
     let pieces = unfold(pump, async |mut pump| Some((pump.next().await?, pump)));
-    Ok(streams::reply(call, held, headers, pieces, fault))
+    Ok(streams::reply(call, held, headers, pieces))
 }
 
 /// A response as it is kept when it begins.
@@ -68,11 +68,11 @@ fn begun(ctx: &ProjectCtx, response: &ResponseObject, input_items: Option<Vec<Va
     }
 }
 
-/// The last event of a stream whose end could not be kept.
-fn fault(error: &ApiError) -> Bytes {
+/// The last event of a stream whose end could not be kept, behind all others.
+fn fault(mut events: Events, error: &ApiError) -> Bytes {
     let mut out = Vec::new();
     let code = error.machine_code().unwrap_or("server_error");
-    write_error(&mut Events::default(), &mut out, code, error.message());
+    write_error(&mut events, &mut out, code, error.message());
     out.into()
 }
 
@@ -159,7 +159,7 @@ impl Pump {
     /// All of it has come.
     async fn end(&mut self, mut out: Vec<u8>) -> Piece {
         let Some(Open { writer, meter, kept }) = self.open.take() else { return Piece::Broken(out.into()) };
-        let malformed = writer.malformed();
+        let (malformed, events) = (writer.malformed(), writer.events());
         let response = writer.end(&mut out);
         if response.is_complete() {
             meter.complete();
@@ -172,7 +172,7 @@ impl Pump {
             self.model.fail(&error);
             meter.fail(&error.into());
         }
-        self.close(response, kept, out).await
+        self.close(response, kept, out, events).await
     }
 
     /// Nothing more comes. An answer that is whole lacks nothing that its client would miss.
@@ -188,8 +188,9 @@ impl Pump {
             tracing::warn!(trace = %self.ctx.trace, provider, cause, "the stream of a provider broke off");
         }
         let code = error.machine_code().unwrap_or("server_error");
+        let events = writer.events();
         let response = writer.break_off(code, error.message(), &mut out);
-        self.close(response, kept, out).await
+        self.close(response, kept, out, events).await
     }
 
     /// Another request has cancelled the response, and written so.
@@ -200,11 +201,17 @@ impl Pump {
         Piece::Broken(out.into())
     }
 
-    /// The last piece. What ended well is kept together with the recorded stream.
-    async fn close(&mut self, response: ResponseObject, mut kept: Kept, out: Vec<u8>) -> Piece {
+    /// The last piece. What ended well is kept together with the recorded stream; `events` go on where that cannot be.
+    async fn close(
+        &mut self,
+        response: ResponseObject,
+        mut kept: Kept,
+        out: Vec<u8>,
+        events: Events,
+    ) -> Piece {
         if response.is_complete() {
             kept.response = kept.begun.then(|| stored(&response));
-            return Piece::Last(out.into(), kept);
+            return Piece::Last(out.into(), kept, Arc::new(move |error| fault(events, error)));
         }
         if kept.begun {
             // A client that goes away now must not leave the response as it began. One that stays need not wait for a store
@@ -281,6 +288,14 @@ impl Writer {
         }
     }
 
+    /// The events, behind those that were written.
+    fn events(&self) -> Events {
+        match self {
+            Self::Responses(writer) => writer.events(),
+            Self::Chat(writer) => writer.events(),
+        }
+    }
+
     /// What is wrong with what came, when that ends the response.
     fn malformed(&self) -> Option<&'static str> {
         match self {
@@ -308,6 +323,38 @@ impl Writer {
         match self {
             Self::Responses(writer) => writer.cancel(code, message, out),
             Self::Chat(writer) => writer.cancel(code, message, out),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures;
+    use crate::mint::CountingMint;
+
+    /// The numbers of the events in what was written.
+    fn numbers(out: &[u8]) -> Vec<u64> {
+        let text = std::str::from_utf8(out).unwrap();
+        let data = text.lines().filter_map(|line| line.strip_prefix("data: "));
+        data.map(|data| serde_json::from_str::<Value>(data).unwrap()["sequence_number"].as_u64().unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn a_stream_that_could_not_be_kept_is_told_so_behind_all_its_events() {
+        let response = || fixtures::response(&V1ResponseId::with_suffix("1"), "in_progress");
+        let draft = Draft::new(response(), Arc::new(CountingMint::default()), chrono::DateTime::UNIX_EPOCH);
+        let chat = br#"{"choices":[{"delta":{"content":"Hi"},"finish_reason":"stop"}]}"#;
+        let last = br#"{"type":"response.completed","sequence_number":7,"response":{}}"#;
+        for (mut writer, event) in [
+            (Writer::Chat(ChatStream::new(draft)), &chat[..]),
+            (Writer::Responses(Adoption::new(response())), &last[..]),
+        ] {
+            let mut out = Vec::new();
+            writer.event(event, &mut out);
+            let told = fault(writer.events(), &ApiError::draining());
+            assert_eq!(numbers(&told), [numbers(&out).pop().unwrap() + 1]);
         }
     }
 }
