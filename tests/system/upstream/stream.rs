@@ -93,6 +93,21 @@ async fn a_chat_that_breaks_off_ends_with_an_error_and_without_done() {
 }
 
 #[tokio::test]
+async fn a_chat_that_ends_in_order_after_its_last_word_lacks_nothing() {
+    for (fault, ends) in [(Fault::End(3), true), (Fault::Cut(3), false), (Fault::End(2), false)] {
+        let upstream = Upstream::start().await;
+        let server = served(&upstream).await;
+        let http = server.http();
+        // The role, the text and the end of the answer, but neither usage nor terminator.
+        upstream.always(Behaviour { chunks: Some(1), ..Behaviour::fault(fault) });
+        let (_, done) = frames(&ask(&http, CHAT, &streamed("gpt-test")).await);
+        assert_eq!(done, ends, "{fault:?}");
+        let native = ask(&http, NATIVE, &input("gpt-test")).await;
+        assert_eq!(native.status, if ends { 200 } else { 502 }, "{fault:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_response_that_breaks_off_says_so_in_its_last_event() {
     for fault in [Fault::Cut(6), Fault::End(6), Fault::Rubbish(6)] {
         let upstream = Upstream::start().await;

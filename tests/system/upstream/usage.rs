@@ -152,6 +152,32 @@ async fn a_response_that_came_whole_is_complete_although_its_stream_breaks_off()
 }
 
 #[tokio::test]
+async fn a_call_whose_usage_was_not_reported_is_counted() {
+    let function = json!({ "name": "run_tests", "parameters": { "type": "object" } });
+    let mut chat = question("gpt-test?usage=false");
+    chat["tools"] = json!([{ "type": "function", "function": function }]);
+    let mut response = input("gpt-test?usage=false");
+    response["tools"] =
+        json!([{ "type": "function", "name": "run_tests", "parameters": { "type": "object" } }]);
+    for (more, path, body) in
+        [("", CHAT, &chat), ("", RESPONSES, &response), ("responses = false\n", RESPONSES, &response)]
+    {
+        let upstream = Upstream::start().await;
+        let server = configured(&format!("{}{more}", provider("test", &upstream))).await;
+        let http = server.http();
+        for stream in [false, true] {
+            let mut body = body.clone();
+            body["stream"] = stream.into();
+            let answer = ask(&http, path, &body).await;
+            assert_eq!(answer.status, 200, "{answer:?}");
+            let event = event(&http, header(&answer, "agent-trace-id")).await;
+            // `run_tests` and `{"path":"tests/"}`
+            assert!(event["output_tokens"].as_u64() >= Some(6), "{more}{path}, stream {stream}: {event}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn finding_out_that_a_provider_has_no_responses_counts_as_one_generation() {
     let upstream = Upstream::start().await;
     let server = served(&upstream).await;

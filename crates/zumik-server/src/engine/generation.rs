@@ -201,7 +201,7 @@ impl Prepared {
             }
         };
         let Settled { reuse, evidence, output_tokens, qos } = answer.meter.complete_and_settle().await?;
-        let (Collected { text, truncated }, target) = (collected, answer.target);
+        let (Collected { text, truncated, .. }, target) = (collected, answer.target);
         Ok(Outcome { text, truncated, target, output_tokens, reuse, evidence, qos })
     }
 
@@ -266,7 +266,9 @@ async fn collect(stream: &mut ModelStream, meter: &mut Meter) -> Result<Collecte
             meter.usage(usage);
         }
         meter.delivered(&delta.text);
+        meter.delivered(&delta.rest);
         collected.take(delta);
+        stream.may_end(collected.choices.have_ended());
     }
     Ok(collected)
 }

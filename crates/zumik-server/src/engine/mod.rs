@@ -35,7 +35,7 @@ use async_trait::async_trait;
 pub(crate) use accounts::{Accounts, Settled};
 pub(crate) use background::{Background, MOST as MOST_IN_BACKGROUND, Slot, Work};
 pub(crate) use call::{Api, Asked, ModelAnswer, ModelBody, ModelCall, Sent, Surface};
-pub(crate) use chat::{Delta, event as chat_event};
+pub(crate) use chat::{Choices, Content, Delta, event as chat_event};
 pub(crate) use event::Measured;
 pub(crate) use generation::{ChatMessage, Failure, Generation, Outcome, Part, Prepared};
 pub(crate) use lease::{Held, Reservation};

@@ -73,6 +73,21 @@ struct Head<'a> {
     delta: Option<&'a RawValue>,
 }
 
+/// Events by which more comes of what a model writes to whoever asked it.
+const WRITTEN: [&str; 4] = [
+    "response.output_text.delta",
+    "response.refusal.delta",
+    "response.function_call_arguments.delta",
+    "response.custom_tool_call_input.delta",
+];
+
+/// What is read of an item that begins.
+#[derive(Deserialize)]
+struct Called<'a> {
+    #[serde(borrow)]
+    name: Option<Cow<'a, str>>,
+}
+
 /// What is read of an event without a type: the envelope of an error.
 #[derive(Deserialize)]
 struct Untyped {
@@ -158,7 +173,12 @@ impl Adoption {
                     self.done.push((at, item));
                 }
             }
-            ("response.output_text.delta", _, _, Some(delta)) => {
+            ("response.output_item.added", _, Some(item), _) => {
+                if let Ok(Called { name: Some(name) }) = serde_json::from_str(item.get()) {
+                    self.told.text.push_str(&name);
+                }
+            }
+            (written, _, _, Some(delta)) if WRITTEN.contains(&written) => {
                 if let Ok(delta) = serde_json::from_str::<Cow<'_, str>>(delta.get()) {
                     self.told.text.push_str(&delta);
                 }
@@ -279,6 +299,23 @@ mod tests {
         assert_eq!(events[0]["response"]["id"], "resp_1");
         assert_eq!(events[2]["response"], json!(response));
         assert_eq!((&events[2]["sequence_number"], response.is_complete()), (&json!(8), true));
+    }
+
+    #[test]
+    fn all_that_a_model_wrote_is_told() {
+        let mut adoption = Adoption::new(ours());
+        let mut told = String::new();
+        for event in [
+            json!({ "type": "response.output_item.added", "item": { "type": "message", "content": [] } }),
+            json!({ "type": "response.output_text.delta", "delta": "a" }),
+            json!({ "type": "response.refusal.delta", "delta": "b" }),
+            json!({ "type": "response.output_item.added", "item": { "type": "function_call", "name": "f" } }),
+            json!({ "type": "response.function_call_arguments.delta", "delta": "{}" }),
+            json!({ "type": "response.reasoning_text.delta", "delta": "hm" }),
+        ] {
+            told += &adoption.event(event.to_string().as_bytes(), &mut Vec::new()).text;
+        }
+        assert_eq!(told, "abf{}");
     }
 
     #[test]

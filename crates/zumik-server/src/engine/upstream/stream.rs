@@ -48,6 +48,8 @@ pub(crate) struct ModelStream {
     permit: Option<Permit>,
     /// Whether the event that ends a stream of this API has come.
     complete: bool,
+    /// Whether nothing is missing but that event.
+    may_end: bool,
     /// Bytes that may still come.
     left: usize,
 }
@@ -69,6 +71,7 @@ impl ModelStream {
             times,
             permit: None,
             complete: false,
+            may_end: false,
             left: LONGEST,
         };
         let first = stream.read().await?.ok_or(ProviderError::Malformed("the stream is empty"))?;
@@ -139,10 +142,16 @@ impl ModelStream {
         }
     }
 
+    /// Tells whether all of the answer has come, as far as it has begun: then a body that ends in order needs no terminator.
+    /// One that breaks off does.
+    pub(crate) fn may_end(&mut self, may_end: bool) {
+        self.may_end = may_end;
+    }
+
     async fn read(&mut self) -> Result<Option<Frame>, Failure> {
         loop {
             if let Some(frame) = self.frames.next() {
-                if &frame.data[..] == b"[DONE]" {
+                if is_done(&frame) {
                     self.complete = true;
                     self.finish();
                     return Ok(None);
@@ -162,10 +171,18 @@ impl ModelStream {
                     }
                 }
                 Some(Err(error)) => return Err(ProviderError::BrokeOff(Some(error.into())).into()),
-                None if self.complete => return Ok(None),
-                None => return Err(ProviderError::BrokeOff(None).into()),
+                None => {
+                    self.complete |= self.may_end || self.ends_with_done();
+                    return if self.complete { Ok(None) } else { Err(ProviderError::BrokeOff(None).into()) };
+                }
             }
         }
+    }
+
+    /// Whether the body ends with `[DONE]` and only the blank line behind it is missing. Any other event without one may be
+    /// cut off.
+    fn ends_with_done(&mut self) -> bool {
+        self.frames.push(b"\n\n").is_ok() && self.frames.next().is_some_and(|frame| is_done(&frame))
     }
 
     /// Lets the body come to its end, if that does not take long: a connection is used again only then.
@@ -196,6 +213,10 @@ impl Drop for ModelStream {
 }
 
 const NOT_JSON: ProviderError = ProviderError::Malformed("an event is no JSON object");
+
+fn is_done(frame: &Frame) -> bool {
+    &frame.data[..] == b"[DONE]"
+}
 
 /// Whether an event is the last one of a response. A provider may or may not send `[DONE]` after it.
 fn ends_response(frame: &Frame) -> bool {
@@ -259,7 +280,7 @@ mod tests {
         (stream, server, requests)
     }
 
-    async fn events(mut stream: ModelStream) -> Result<usize, Failure> {
+    async fn events_of(mut stream: ModelStream) -> Result<usize, Failure> {
         let mut events = 0;
         while stream.next().await?.is_some() {
             events += 1;
@@ -273,9 +294,36 @@ mod tests {
             let mut stream = opened().await;
             let left = EVENTS.len() - (LONGEST - stream.left);
             stream.left = left - short_by;
-            assert_eq!(events(stream).await.ok(), fits.then_some(2), "{short_by}");
+            assert_eq!(events_of(stream).await.ok(), fits.then_some(2), "{short_by}");
         }
-        assert_eq!(events(opened().await.passed_on()).await.unwrap(), 2);
+        assert_eq!(events_of(opened().await.passed_on()).await.unwrap(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_body_that_ends_in_order_ends_the_stream_when_nothing_is_missing() {
+        let chunk = "data: {\"a\":1}\n\n";
+        for (rest, may_end, ends) in [
+            ("data: [DONE]\n\n", false, true),
+            ("data: [DONE]\n", false, true),
+            ("data: [DONE]", false, true),
+            ("data: [DONE", false, false),
+            ("data: {}", false, false),
+            ("", false, false),
+            ("", true, true),
+            ("data: {}", true, true),
+        ] {
+            let events = format!("{chunk}{rest}");
+            let (mut stream, mut provider, _connection) =
+                begun(Api::ChatCompletions, &events, events.len()).await;
+            stream.may_end(may_end);
+            provider.write_all(rest.as_bytes()).await.unwrap();
+            assert_eq!(events_of(stream).await.is_ok(), ends, "{rest} {may_end}");
+            let (mut stream, provider, _connection) =
+                begun(Api::ChatCompletions, &events, events.len() + 1).await;
+            stream.may_end(true);
+            drop(provider);
+            assert!(events_of(stream).await.is_err(), "what breaks off has not ended");
+        }
     }
 
     #[tokio::test]

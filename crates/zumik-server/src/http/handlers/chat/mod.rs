@@ -22,7 +22,8 @@ use super::streams;
 use crate::app::App;
 use crate::chain::chain;
 use crate::engine::{
-    Api, Asked, Held, ModelAnswer, ModelBody, ModelCall, Outcome, ProviderError, Reservation, Surface, Wanted,
+    Api, Asked, Choices, Delta, Held, ModelAnswer, ModelBody, ModelCall, Outcome, ProviderError, Reservation,
+    Surface, Wanted,
 };
 use crate::http::call::Call;
 use crate::http::input::object_of;
@@ -188,10 +189,15 @@ impl Chat<'_> {
         let ModelAnswer { target, body: ModelBody::Whole(answer), mut meter, .. } = answer else {
             return Err(ProviderError::Malformed("it is a stream").into());
         };
-        let (body, usage) = Names::of(&identity).whole(&answer.members());
+        let members = answer.members();
+        let (body, usage) = Names::of(&identity).whole(&members);
         match usage {
             Some(usage) => meter.usage(usage),
-            None => meter.delivered(&rewrite::said(&body)),
+            None => {
+                let Delta { text, rest, .. } = Delta::of(&members);
+                meter.delivered(&text);
+                meter.delivered(&rest);
+            }
         }
         let qos = meter.complete();
         Ok(Completed { body, headers: headers(&target, &qos), materialized })
@@ -213,6 +219,7 @@ impl Chat<'_> {
             meter,
             names,
             include_usage,
+            choices: Choices::default(),
             _open: open,
             trace,
             provider,

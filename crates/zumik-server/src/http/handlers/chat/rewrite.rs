@@ -4,7 +4,6 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use serde::Deserialize;
 
 use super::Identity;
 use crate::engine::members::{Members, json};
@@ -77,25 +76,6 @@ impl Names {
     }
 }
 
-/// What the choices of a whole answer say, for an answer that does not tell its usage.
-pub(super) fn said(answer: &[u8]) -> String {
-    #[derive(Deserialize)]
-    struct Answer {
-        choices: Vec<Choice>,
-    }
-    #[derive(Deserialize)]
-    struct Choice {
-        message: Message,
-    }
-    #[derive(Deserialize)]
-    struct Message {
-        content: Option<String>,
-    }
-    let choices =
-        serde_json::from_slice::<Answer>(answer).map_or_else(|_| Vec::new(), |answer| answer.choices);
-    choices.into_iter().filter_map(|choice| choice.message.content).collect()
-}
-
 /// A usage with its `prompt_tokens_details.cached_tokens`, if it has none; 0 is what none means.
 fn with_cached_tokens(usage: &[u8]) -> Option<Cow<'static, [u8]>> {
     let members = Members::of(usage).ok()?;
@@ -150,13 +130,6 @@ mod tests {
             let found = with_cached_tokens(usage.as_bytes());
             assert_eq!(found.as_deref().map(String::from_utf8_lossy).as_deref(), expected, "{usage}");
         }
-    }
-
-    #[test]
-    fn what_an_answer_says_can_be_counted() {
-        let answer = r#"{"choices":[{"message":{"content":"a"}},{"message":{"content":null}},{"message":{"content":"b"}}]}"#;
-        assert_eq!(said(answer.as_bytes()), "ab");
-        assert_eq!(said(b"{}"), "");
     }
 
     fn event(names: &mut Names, data: &str, asked: bool) -> Option<String> {

@@ -8,7 +8,7 @@ use zumik_types::{ArtifactId, TraceId};
 
 use super::rewrite::Names;
 use crate::chain::chain;
-use crate::engine::{Failure, Frame, Gathered, Meter, ModelStream};
+use crate::engine::{Choices, Failure, Frame, Gathered, Meter, ModelStream};
 use crate::http::handlers::generations::Kept;
 use crate::http::handlers::streams::Piece;
 use crate::http::{ApiError, OpenStream};
@@ -24,6 +24,8 @@ pub(super) struct ChatStream {
     pub(super) meter: Meter,
     pub(super) names: Names,
     pub(super) include_usage: bool,
+    /// Those that have come.
+    pub(super) choices: Choices,
     /// Counts as one of the streams of the key.
     pub(super) _open: Option<OpenStream>,
     /// The trace and who answers, for the log.
@@ -67,6 +69,9 @@ impl ChatStream {
             self.meter.usage(usage);
         }
         self.meter.delivered(&event.delta.text);
+        self.meter.delivered(&event.delta.rest);
+        self.choices.add(event.delta.choices);
+        self.stream.may_end(self.choices.have_ended());
         if let Some(data) = event.data {
             write_json(out, None, &data);
         }

@@ -68,10 +68,10 @@ pub(super) async fn ask(
     };
     match read {
         Ok((mut response, usage)) => {
-            if let Some(usage) = usage {
-                meter.usage(usage);
+            match usage {
+                Some(usage) => meter.usage(usage),
+                None => meter.delivered(&written(&response)),
             }
-            meter.delivered(&text_of(&response));
             response.set_execution(headers(&answer.target, &meter.complete()));
             Ok(response)
         }
@@ -100,6 +100,17 @@ fn read(
         }
     };
     Ok((response, usage))
+}
+
+/// All that a model wrote to whoever asked it: texts, refusals and calls.
+fn written(response: &ResponseObject) -> String {
+    let of_item = |item: &Value| -> String {
+        let parts = item["content"].as_array().into_iter().flatten();
+        let said = parts.filter(|part| part["type"] != "reasoning_text");
+        let said = said.flat_map(|part| [&part["text"], &part["refusal"]]);
+        said.chain([&item["name"], &item["arguments"], &item["input"]]).filter_map(Value::as_str).collect()
+    };
+    response.output().iter().map(of_item).collect()
 }
 
 /// The text of a response's messages.

@@ -138,6 +138,7 @@ impl Pump {
                     if open.take(&frame, &mut out) {
                         return Some(self.end(out).await);
                     }
+                    self.model.may_end(open.writer.is_whole());
                 }
                 Some(Ok(Gathered::Enough)) => return Some(Piece::Part(out.into())),
                 Some(Ok(Gathered::End)) => return Some(self.end(out).await),
