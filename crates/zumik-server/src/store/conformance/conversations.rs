@@ -11,13 +11,18 @@ use crate::store::{Answer, Continued, Generation, StoreError, StoredResponse};
 /// More than any history of these laws.
 const MOST: usize = 1 << 20;
 
-async fn open(world: &World, metadata: JsonObject) -> Conversation {
+pub(in crate::store) async fn open(world: &World, metadata: JsonObject) -> Conversation {
     let request = CreateConversationRequest::new().metadata(metadata);
     fresh(world.store.create_conversation(&world.ctx(), request, None).await)
 }
 
 /// Keeps a response that was given the item `name` and made the item `re: name`.
-async fn say(world: &World, name: &str, after: Option<&Continued>, retained: bool) -> V1ResponseId {
+pub(in crate::store) async fn say(
+    world: &World,
+    name: &str,
+    after: Option<&Continued>,
+    retained: bool,
+) -> V1ResponseId {
     say_as(world, name, after, retained, V1ResponseStatus::Completed).await
 }
 

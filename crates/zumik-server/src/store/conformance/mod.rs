@@ -28,6 +28,7 @@ mod world;
 pub(in crate::store) use batches::{
     only_the_second_ends, only_the_second_is_claimed, two_answered, two_started,
 };
+pub(in crate::store) use conversations::{open as conversation, say};
 pub(in crate::store) use responses::native;
 pub(crate) use usage::event as usage_event;
 pub(in crate::store) use world::{World, fresh};

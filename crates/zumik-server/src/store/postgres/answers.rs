@@ -3,7 +3,7 @@
 //! Of two transactions that use a free key at once, the one that inserts its row later is refused by the index, rolled
 //! back with its effect, and run again; then it finds the other's answer.
 
-use super::db::{Db, bytes, count};
+use super::db::{Db, Env, bytes, count};
 use super::fault::Race;
 use crate::store::durable::answers::{decode, encode};
 use crate::store::durable::place;
@@ -31,6 +31,13 @@ struct Row {
     epoch: u64,
     lease_until: Option<i64>,
     sealed: Option<Vec<u8>>,
+}
+
+impl Env {
+    /// Seals the answer of a key.
+    pub(super) fn seal_answer(&self, lookup: &[u8; 16], answer: &Answer) -> Result<Vec<u8>> {
+        Ok(self.vault.seal(&*self.mint, &place("answer", lookup), &encode(answer)?)?)
+    }
 }
 
 impl Db<'_, '_> {
@@ -77,7 +84,7 @@ impl Db<'_, '_> {
         answer: &Answer,
         artifacts: &[i64],
     ) -> Result<()> {
-        let sealed = self.seal_answer(&free.lookup, answer)?;
+        let sealed = self.env.seal_answer(&free.lookup, answer)?;
         self.insert_answer(ctx, free, None, Some(&sealed)).await?;
         self.link_answer(&free.lookup, artifacts).await
     }
@@ -86,8 +93,7 @@ impl Db<'_, '_> {
     ///
     /// # Errors
     /// [`StoreError::LeaseLost`].
-    pub(super) async fn fill_answer(&self, lease: &Lease, answer: &Answer, artifacts: &[i64]) -> Result<()> {
-        let sealed = self.seal_answer(&lease.lookup, answer)?;
+    pub(super) async fn fill_answer(&self, lease: &Lease, sealed: &[u8], artifacts: &[i64]) -> Result<()> {
         let expires_at = (self.env.clock.now() + ANSWER_LIFETIME).timestamp_millis();
         self.leased(
             lease,
@@ -97,10 +103,6 @@ impl Db<'_, '_> {
         )
         .await?;
         self.link_answer(&lease.lookup, artifacts).await
-    }
-
-    fn seal_answer(&self, lookup: &[u8; 16], answer: &Answer) -> Result<Vec<u8>> {
-        Ok(self.env.vault.seal(&*self.env.mint, &place("answer", lookup), &encode(answer)?)?)
     }
 
     async fn link_answer(&self, lookup: &[u8; 16], artifacts: &[i64]) -> Result<()> {

@@ -26,14 +26,14 @@ impl BatchStore for PostgresStore {
         let content = self.read(|db| {
             Box::pin(async move {
                 db.batch_input_file(ctx, request).await?;
-                db.retrieve_file_content(ctx, &request.input_file_id).await
+                db.file_content(ctx, &request.input_file_id).await
             })
         });
         let new = match content.await {
             Ok(content) => {
                 let request = request.clone();
                 let sealed = self.sealed(ctx, move |env, ctx| {
-                    SealedBatch::new(&env.vault, &*env.mint, ctx, request, &content)
+                    SealedBatch::new(&env.vault, &*env.mint, ctx, request, &content.open(env)?)
                 });
                 Some(sealed.await?)
             }

@@ -1,17 +1,19 @@
 //! Conversations, what a request continues, and the keys of summaries.
 
 use serde_json::Value;
+use tokio_postgres::Row;
 use zumik_types::{
     Conversation, ConversationId, CreateConversationRequest, Extra, JsonObject, ObjectType, V1ResponseId,
 };
 
-use super::db::{Db, Env, id, key};
+use super::db::{Db, Env, Param, bytes, key};
 use crate::domain::CompactionKey;
+use crate::store::durable::continued::{Kept, Turns};
 use crate::store::durable::ids::PublicId as _;
 use crate::store::durable::place;
 use crate::store::durable::responses::ResponseName;
 use crate::store::durable::times::{seconds, time};
-use crate::store::rules::{broken_chain, nothing_to_continue, still_open, turn, whole_seconds};
+use crate::store::rules::{nothing_to_continue, whole_seconds};
 use crate::store::{Continued, Kind, ProjectCtx, Result, StoreError};
 
 /// The kinds of place that metadata and keys are sealed for.
@@ -45,11 +47,17 @@ impl SealedConversation {
     }
 }
 
-/// The turns of a history as they are collected, newest first.
-struct Turns<'a> {
-    of: &'a Continued,
-    found: Vec<Vec<Value>>,
-    left: usize,
+/// Responses of a conversation that are read at one time.
+const PAGE: u64 = 32;
+
+/// What is read of a response that is continued.
+const MEMBER: &str = "SELECT id, conversation, public_id, content, input_items FROM responses";
+
+/// A response that is continued.
+struct Member {
+    row: i64,
+    conversation: Option<i64>,
+    kept: Kept,
 }
 
 impl Db<'_, '_> {
@@ -131,7 +139,7 @@ impl Db<'_, '_> {
         of: &Continued,
         most: usize,
     ) -> Result<Vec<Value>> {
-        let mut turns = Turns { of, found: Vec::new(), left: most };
+        let mut turns = Turns::new(of, most);
         match of {
             Continued::Conversation(id) => {
                 let row = self.live_conversation(ctx, id).await?.ok_or_else(|| nothing_to_continue(of))?;
@@ -139,68 +147,66 @@ impl Db<'_, '_> {
             }
             Continued::Response(id) => self.chain_turns(ctx, id, &mut turns).await?,
         }
-        Ok(turns.found.into_iter().rev().flatten().collect())
+        Ok(turns.items())
     }
 
     /// A response, the one that it continues, and so on.
     async fn chain_turns(&self, ctx: &ProjectCtx, id: &V1ResponseId, turns: &mut Turns<'_>) -> Result<()> {
+        let sql =
+            format!("{MEMBER} WHERE public_id = $1 AND surface = $2 AND project = $3 AND expires_at > $4");
         let mut next = Some(id.clone());
         while let Some(id) = next {
             let name = ResponseName::V1(id.clone());
-            let response = match self.retrieve_response(ctx, &name).await {
-                Ok(response) => response.v1()?,
-                Err(StoreError::NotFound { .. }) if turns.found.is_empty() => {
-                    return Err(nothing_to_continue(turns.of));
-                }
-                Err(StoreError::NotFound { .. }) => return Err(broken_chain(turns.of, &id)),
-                Err(error) => return Err(error),
-            };
-            if response.is_open() {
-                return Err(still_open(turns.of, &id));
-            }
-            let given = self.input_items(ctx, &name).await?;
-            turns.found.push(turn(turns.of, &response, given, &mut turns.left)?);
-            let tied = self
-                .one(
-                    "SELECT id, conversation FROM responses
-                     WHERE public_id = $1 AND surface = $2 AND conversation IS NOT NULL",
-                    &[&key(&id), &name.surface()],
-                    |row| Ok((row.try_get::<_, i64>(0)?, row.try_get::<_, i64>(1)?)),
-                )
-                .await?;
-            if let Some((row, conversation)) = tied {
+            let params: &[Param<'_>] =
+                &[&key(&id), &name.surface(), &self.project(ctx).await?, &seconds(ctx.now)];
+            let member = self.one(&sql, params, |row| self.read_member(row)).await?;
+            let tied = member.as_ref().and_then(|member| Some((member.conversation?, member.row)));
+            next = turns.take_link(&id, member.map(|member| member.kept))?;
+            if let Some((conversation, row)) = tied {
                 self.conversation_turns(ctx, conversation, row, turns).await?;
             }
-            next = response.previous();
         }
         Ok(())
     }
 
-    /// The responses of a conversation that come before a row and came to an output.
+    /// The responses of a conversation that come before a row and came to an output. They are read a few at a time: what
+    /// was asked for and is too long comes all the same, and holds up the connection.
     async fn conversation_turns(
         &self,
         ctx: &ProjectCtx,
         conversation: i64,
-        before: i64,
+        mut before: i64,
         turns: &mut Turns<'_>,
     ) -> Result<()> {
-        let ids: Vec<V1ResponseId> = self
-            .all(
-                "SELECT public_id FROM responses
-                 WHERE conversation = $1 AND id < $2 AND worker IS NULL AND expires_at > $3 ORDER BY id DESC",
-                &[&conversation, &before, &seconds(ctx.now)],
-                |row| id(row, 0),
-            )
+        let sql = format!(
+            "{MEMBER} WHERE conversation = $1 AND (conversation, id) < ($1, $2) AND project = $3 AND worker IS NULL
+               AND expires_at > $4 ORDER BY id DESC LIMIT {PAGE}"
+        );
+        let project = self.project(ctx).await?;
+        loop {
+            let mut read = 0;
+            let last = before;
+            let params: &[Param<'_>] = &[&conversation, &last, &project, &seconds(ctx.now)];
+            self.for_each(&sql, params, |row| {
+                let member = self.read_member(row)?;
+                (read, before) = (read + 1, member.row);
+                turns.take_member(member.kept)
+            })
             .await?;
-        for id in ids {
-            let name = ResponseName::V1(id);
-            let response = self.retrieve_response(ctx, &name).await?.v1()?;
-            if response.is_complete() {
-                let given = self.input_items(ctx, &name).await?;
-                turns.found.push(turn(turns.of, &response, given, &mut turns.left)?);
+            if read < PAGE {
+                return Ok(());
             }
         }
-        Ok(())
+    }
+
+    /// A response from a row of [`MEMBER`].
+    fn read_member(&self, row: &Row) -> Result<Member> {
+        let key = bytes(row.try_get(2)?)?;
+        let name = ResponseName::V1(V1ResponseId::from_key(key));
+        let response = self.open_response(&name, row.try_get(3)?)?.v1()?;
+        let given = row.try_get::<_, Option<&[u8]>>(4)?;
+        let given = given.map(|sealed| self.open_items(&key, sealed)).transpose()?;
+        Ok(Member { row: row.try_get(0)?, conversation: row.try_get(1)?, kept: Kept { response, given } })
     }
 
     pub(super) async fn compaction_key(&self, ctx: &ProjectCtx) -> Result<Option<CompactionKey>> {

@@ -45,6 +45,18 @@ impl SealedFile {
     }
 }
 
+/// The content of a file as it was read: not copied, for it may be large.
+pub(super) struct StoredContent {
+    key: [u8; 12],
+    row: Row,
+}
+
+impl StoredContent {
+    pub(super) fn open(self, env: &Env) -> Result<Bytes> {
+        Ok(env.vault.open(&place("file", &self.key), self.row.try_get(0)?)?.into())
+    }
+}
+
 const COLUMNS: &str = "public_id, bytes, created_at, filename, purpose, expires_at FROM files";
 
 /// A page of the files of project `$1`: `$6` of those between rows `$4` and `$5`. Project and row are compared as one: else
@@ -136,17 +148,14 @@ impl Db<'_, '_> {
             .ok_or_else(|| StoreError::not_found(Kind::File, file))
     }
 
-    pub(super) async fn retrieve_file_content(&self, ctx: &ProjectCtx, file: &FileId) -> Result<Bytes> {
+    pub(super) async fn file_content(&self, ctx: &ProjectCtx, file: &FileId) -> Result<StoredContent> {
         let missing = || StoreError::not_found(Kind::File, file);
         let key = file_key(file).ok_or_else(missing)?;
         let sql = format!("SELECT content FROM files WHERE {LIVE} AND public_id = $3");
         let project = self.project(ctx).await?;
-        let text = self
-            .one(&sql, &[&project, &seconds(ctx.now), &&key[..]], |row| {
-                Ok(self.env.vault.open(&place("file", &key), row.try_get(0)?)?)
-            })
-            .await?;
-        Ok(text.ok_or_else(missing)?.into())
+        let params: &[Param<'_>] = &[&project, &seconds(ctx.now), &&key[..]];
+        let found = self.one(&sql, params, |row| Ok(StoredContent { key, row: row.clone() })).await?;
+        found.ok_or_else(missing)
     }
 
     pub(super) async fn delete_file(&self, ctx: &ProjectCtx, file: &FileId) -> Result<()> {

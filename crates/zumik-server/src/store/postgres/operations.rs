@@ -20,7 +20,7 @@ use super::artifacts::SealedArtifact;
 use super::connect;
 use super::conversations::SealedConversation;
 use super::files::SealedFile;
-use super::responses::SealedResponse;
+use super::responses::{SealedGeneration, SealedResponse};
 use crate::domain::{CompactionKey, Prompt, ResponseObject};
 use crate::store::durable::responses::ResponseName;
 use crate::store::{
@@ -252,22 +252,16 @@ impl Store for PostgresStore {
         generation: Generation,
         lease: Option<Lease>,
     ) -> Result<()> {
-        let response = match &generation.response {
-            None => None,
-            Some(response) => {
-                Some(SealedResponse::new(&self.env, response)?.with_items(&self.env, &generation)?)
-            }
-        };
-        if response.as_ref().is_some_and(SealedResponse::is_open) {
+        let generation = &self.opened(move |env| SealedGeneration::new(env, generation, lease)).await?;
+        if generation.is_open() {
             self.env.presence.announce(&self.pool).await?;
         }
-        let (generation, response, lease) = (&generation, response.as_ref(), lease.as_ref());
-        self.write(|db| Box::pin(db.commit_generation(ctx, generation, response, lease))).await
+        self.write(|db| Box::pin(db.commit_generation(ctx, generation))).await
     }
 
     async fn finish_response(&self, ctx: &ProjectCtx, response: StoredResponse) -> Result<StoredResponse> {
-        let sealed = &SealedResponse::new(&self.env, &response)?;
-        let response = &response;
+        let (sealed, response) =
+            &self.opened(move |env| Ok((SealedResponse::new(env, &response)?, response))).await?;
         self.write(|db| Box::pin(db.finish_response(ctx, response, sealed))).await
     }
 
@@ -380,7 +374,8 @@ impl Store for PostgresStore {
     }
 
     async fn retrieve_file_content(&self, ctx: &ProjectCtx, id: &FileId) -> Result<Bytes> {
-        self.read(|db| Box::pin(db.retrieve_file_content(ctx, id))).await
+        let content = self.read(|db| Box::pin(db.file_content(ctx, id))).await?;
+        self.opened(move |env| content.open(env)).await
     }
 
     async fn delete_file(&self, ctx: &ProjectCtx, id: &FileId) -> Result<()> {

@@ -37,18 +37,50 @@ impl SealedResponse {
         Ok(Self { name, key, open: response.is_open(), content, input_items: None, conversation })
     }
 
-    /// With the input items that the generation wants to be kept.
-    pub(super) fn with_items(mut self, env: &Env, generation: &Generation) -> Result<Self> {
-        if let Some(items) = &generation.input_items {
+    /// With its input items, if they are to be kept.
+    fn with_items(mut self, env: &Env, items: Option<&[Value]>) -> Result<Self> {
+        if let Some(items) = items {
             let text = serde_json::to_vec(items)?;
             self.input_items = Some(env.vault.seal(&*env.mint, &place(INPUT_ITEMS, &self.key), &text)?);
         }
         Ok(self)
     }
+}
 
-    /// Whether someone still has to work on it.
+/// A generation ready to be kept: sealed ahead.
+pub(super) struct SealedGeneration {
+    response: Option<SealedResponse>,
+    begun: bool,
+    expires_at: i64,
+    materialized: Vec<ArtifactId>,
+    /// The answer, and the lease that it is kept under.
+    answer: Option<(Lease, Vec<u8>)>,
+}
+
+impl SealedGeneration {
+    pub(super) fn new(env: &Env, generation: Generation, lease: Option<Lease>) -> Result<Self> {
+        let items = generation.input_items.as_deref();
+        let seal = |response| SealedResponse::new(env, response)?.with_items(env, items);
+        let response = generation.response.as_ref().map(seal).transpose()?;
+        let answer = match lease {
+            Some(lease) => {
+                let sealed = env.seal_answer(&lease.lookup, &generation.answer)?;
+                Some((lease, sealed))
+            }
+            None => None,
+        };
+        Ok(Self {
+            response,
+            begun: generation.begun,
+            expires_at: seconds(generation.expires_at),
+            materialized: generation.materialized,
+            answer,
+        })
+    }
+
+    /// Whether someone still has to work on its response.
     pub(super) fn is_open(&self) -> bool {
-        self.open
+        self.response.as_ref().is_some_and(|response| response.open)
     }
 }
 
@@ -72,26 +104,25 @@ impl Db<'_, '_> {
     pub(super) async fn commit_generation(
         &self,
         ctx: &ProjectCtx,
-        generation: &Generation,
-        response: Option<&SealedResponse>,
-        lease: Option<&Lease>,
+        generation: &SealedGeneration,
     ) -> Result<()> {
+        let SealedGeneration { response, begun, expires_at, materialized, answer } = generation;
         // Artifacts before answers, as everywhere.
-        let artifacts = match lease {
-            Some(_) => self.artifacts_in_prompt(ctx, &generation.materialized).await?,
+        let artifacts = match answer {
+            Some(_) => self.artifacts_in_prompt(ctx, materialized).await?,
             None => None,
         };
-        if let Some(lease) = lease {
+        if let Some((lease, _)) = answer {
             self.check_lease(lease).await?;
         }
         match response {
-            Some(response) if generation.begun => self.end_response(ctx, response).await?,
-            Some(response) => self.insert_response(ctx, response, seconds(generation.expires_at)).await?,
+            Some(response) if *begun => self.end_response(ctx, response).await?,
+            Some(response) => self.insert_response(ctx, response, *expires_at).await?,
             None => {}
         }
-        let Some(lease) = lease else { return Ok(()) };
+        let Some((lease, sealed)) = answer else { return Ok(()) };
         match artifacts {
-            Some(artifacts) => self.fill_answer(lease, &generation.answer, &artifacts).await,
+            Some(artifacts) => self.fill_answer(lease, sealed, &artifacts).await,
             // A purge overtook the call: what came out of the content is not kept for a repeat.
             None => self.release(lease).await,
         }
@@ -179,13 +210,22 @@ impl Db<'_, '_> {
         ctx: &ProjectCtx,
         name: &ResponseName,
     ) -> Result<Option<Vec<Value>>> {
-        let found = self.find_response(ctx, name, Hold::No).await?;
         let key = name.key().ok_or_else(|| name.missing())?;
-        let sealed: Option<Vec<u8>> =
-            self.value("SELECT input_items FROM responses WHERE id = $1", &[&found.row]).await?;
-        let Some(sealed) = sealed else { return Ok(None) };
-        let text = self.env.vault.open(&place(INPUT_ITEMS, &key), &sealed)?;
-        Ok(Some(serde_json::from_slice(&text)?))
+        let sealed = self
+            .one(
+                "SELECT input_items FROM responses
+                 WHERE public_id = $1 AND surface = $2 AND project = $3 AND expires_at > $4",
+                &[&&key[..], &name.surface(), &self.project(ctx).await?, &seconds(ctx.now)],
+                |row| Ok(row.try_get::<_, Option<Vec<u8>>>(0)?),
+            )
+            .await?
+            .ok_or_else(|| name.missing())?;
+        sealed.map(|sealed| self.open_items(&key, &sealed)).transpose()
+    }
+
+    /// Opens the input items of the response with this key.
+    pub(super) fn open_items(&self, key: &[u8; 16], sealed: &[u8]) -> Result<Vec<Value>> {
+        Ok(serde_json::from_slice(&self.env.vault.open(&place(INPUT_ITEMS, key), sealed)?)?)
     }
 
     pub(super) async fn delete_response(&self, ctx: &ProjectCtx, name: &ResponseName) -> Result<()> {
@@ -269,7 +309,7 @@ impl Db<'_, '_> {
         Ok(())
     }
 
-    fn open_response(&self, name: &ResponseName, sealed: &[u8]) -> Result<StoredResponse> {
+    pub(super) fn open_response(&self, name: &ResponseName, sealed: &[u8]) -> Result<StoredResponse> {
         let key = name.key().ok_or_else(|| name.missing())?;
         let text = self.env.vault.open(&place("response", &key), sealed)?;
         Ok(match name {

@@ -1,6 +1,6 @@
 //! Conversations, what a request continues, and the keys of summaries.
 
-use rusqlite::params;
+use rusqlite::{Row, params};
 use serde_json::Value;
 use zumik_types::{
     Conversation, ConversationId, CreateConversationRequest, Extra, JsonObject, ObjectType, V1ResponseId,
@@ -8,11 +8,12 @@ use zumik_types::{
 
 use super::{Db, Env, contents};
 use crate::domain::CompactionKey;
+use crate::store::durable::continued::{Kept, Turns};
 use crate::store::durable::ids::PublicId;
 use crate::store::durable::place;
 use crate::store::durable::responses::ResponseName;
 use crate::store::durable::times::{seconds, time};
-use crate::store::rules::{broken_chain, nothing_to_continue, still_open, turn, whole_seconds};
+use crate::store::rules::{nothing_to_continue, whole_seconds};
 use crate::store::{Continued, Kind, ProjectCtx, Result, StoreError};
 
 /// The kinds of place that metadata and keys are sealed for.
@@ -46,12 +47,17 @@ impl SealedConversation {
     }
 }
 
-/// The turns of a history as they are collected, newest first.
-struct Turns<'a> {
-    of: &'a Continued,
-    found: Vec<Vec<Value>>,
-    left: usize,
+/// A response that is continued, and where its texts are.
+struct Member {
+    row: i64,
+    conversation: Option<i64>,
+    id: V1ResponseId,
+    content: i64,
+    input_items: Option<i64>,
 }
+
+/// The columns of [`read_member`].
+const MEMBER: &str = "SELECT id, conversation, public_id, content, input_items FROM responses";
 
 impl Db<'_> {
     pub(super) fn create_conversation(
@@ -113,7 +119,7 @@ impl Db<'_> {
     }
 
     pub(super) fn read_history(&self, ctx: &ProjectCtx, of: &Continued, most: usize) -> Result<Vec<Value>> {
-        let mut turns = Turns { of, found: Vec::new(), left: most };
+        let mut turns = Turns::new(of, most);
         match of {
             Continued::Conversation(id) => {
                 let row = self.live_conversation(ctx, id)?.ok_or_else(|| nothing_to_continue(of))?;
@@ -121,37 +127,23 @@ impl Db<'_> {
             }
             Continued::Response(id) => self.chain_turns(ctx, id, &mut turns)?,
         }
-        Ok(turns.found.into_iter().rev().flatten().collect())
+        Ok(turns.items())
     }
 
     /// A response, the one that it continues, and so on.
     fn chain_turns(&self, ctx: &ProjectCtx, id: &V1ResponseId, turns: &mut Turns<'_>) -> Result<()> {
+        let sql =
+            format!("{MEMBER} WHERE public_id = ?1 AND surface = ?2 AND project = ?3 AND expires_at > ?4");
         let mut next = Some(id.clone());
         while let Some(id) = next {
-            let name = ResponseName::V1(id.clone());
-            let response = match self.retrieve_response(ctx, &name) {
-                Ok(response) => response.v1()?,
-                Err(StoreError::NotFound { .. }) if turns.found.is_empty() => {
-                    return Err(nothing_to_continue(turns.of));
-                }
-                Err(StoreError::NotFound { .. }) => return Err(broken_chain(turns.of, &id)),
-                Err(error) => return Err(error),
-            };
-            if response.is_open() {
-                return Err(still_open(turns.of, &id));
-            }
-            let given = self.input_items(ctx, &name)?;
-            turns.found.push(turn(turns.of, &response, given, &mut turns.left)?);
-            let tied: Option<(i64, i64)> = self.one(
-                "SELECT id, conversation FROM responses
-                 WHERE public_id = ?1 AND surface = ?2 AND conversation IS NOT NULL",
-                params![id.key(), name.surface()],
-                |row| Ok((row.get(0)?, row.get(1)?)),
-            )?;
-            if let Some((row, conversation)) = tied {
+            let surface = ResponseName::V1(id.clone()).surface();
+            let params = params![id.key(), surface, self.project(ctx)?, seconds(ctx.now)];
+            let member = self.one(&sql, params, read_member)?;
+            next =
+                turns.take_link(&id, member.as_ref().map(|member| self.open_member(member)).transpose()?)?;
+            if let Some(Member { row, conversation: Some(conversation), .. }) = member {
                 self.conversation_turns(ctx, conversation, row, turns)?;
             }
-            next = response.previous();
         }
         Ok(())
     }
@@ -164,21 +156,20 @@ impl Db<'_> {
         before: i64,
         turns: &mut Turns<'_>,
     ) -> Result<()> {
-        let ids: Vec<V1ResponseId> = self.all(
-            "SELECT public_id FROM responses
-             WHERE conversation = ?1 AND id < ?2 AND open = 0 AND expires_at > ?3 ORDER BY id DESC",
-            params![conversation, before, seconds(ctx.now)],
-            |row| Ok(V1ResponseId::from_key(row.get(0)?)),
-        )?;
-        for id in ids {
-            let name = ResponseName::V1(id);
-            let response = self.retrieve_response(ctx, &name)?.v1()?;
-            if response.is_complete() {
-                let given = self.input_items(ctx, &name)?;
-                turns.found.push(turn(turns.of, &response, given, &mut turns.left)?);
-            }
-        }
-        Ok(())
+        let sql = format!(
+            "{MEMBER} WHERE conversation = ?1 AND id < ?2 AND project = ?3 AND open = 0 AND expires_at > ?4
+             ORDER BY id DESC"
+        );
+        let params = params![conversation, before, self.project(ctx)?, seconds(ctx.now)];
+        let members = self.all(&sql, params, read_member)?;
+        members.iter().try_for_each(|member| turns.take_member(self.open_member(member)?))
+    }
+
+    fn open_member(&self, member: &Member) -> Result<Kept> {
+        let name = ResponseName::V1(member.id.clone());
+        let response = self.open_response(&name, member.content)?.v1()?;
+        let given = member.input_items.map(|content| self.open_items(&name, content)).transpose()?;
+        Ok(Kept { response, given })
     }
 
     pub(super) fn compaction_key(&self, ctx: &ProjectCtx) -> Result<Option<CompactionKey>> {
@@ -210,4 +201,14 @@ impl Db<'_> {
 
 fn key_place(ctx: &ProjectCtx) -> Vec<u8> {
     place(KEY, ctx.project.as_str().as_bytes())
+}
+
+fn read_member(row: &Row<'_>) -> rusqlite::Result<Member> {
+    Ok(Member {
+        row: row.get(0)?,
+        conversation: row.get(1)?,
+        id: V1ResponseId::from_key(row.get(2)?),
+        content: row.get(3)?,
+        input_items: row.get(4)?,
+    })
 }

@@ -143,13 +143,21 @@ impl Db<'_> {
 
     /// The input items of a response, if they were kept.
     pub(super) fn input_items(&self, ctx: &ProjectCtx, name: &ResponseName) -> Result<Option<Vec<Value>>> {
-        let found = self.find_response(ctx, name)?;
+        let content: Option<i64> = self
+            .one(
+                "SELECT input_items FROM responses
+                 WHERE public_id = ?1 AND surface = ?2 AND project = ?3 AND expires_at > ?4",
+                params![name.key(), name.surface(), self.project(ctx)?, seconds(ctx.now)],
+                |row| row.get(0),
+            )?
+            .ok_or_else(|| name.missing())?;
+        content.map(|content| self.open_items(name, content)).transpose()
+    }
+
+    /// Opens the input items of a response.
+    pub(super) fn open_items(&self, name: &ResponseName, content: i64) -> Result<Vec<Value>> {
         let key = name.key().ok_or_else(|| name.missing())?;
-        let content: Option<i64> =
-            self.value("SELECT input_items FROM responses WHERE id = ?1", [found.row])?;
-        let text =
-            content.map(|content| self.open_content(content, &place(INPUT_ITEMS, &key))).transpose()?;
-        Ok(text.map(|text| serde_json::from_slice(&text)).transpose()?)
+        Ok(serde_json::from_slice(&self.open_content(content, &place(INPUT_ITEMS, &key))?)?)
     }
 
     pub(super) fn delete_response(&self, ctx: &ProjectCtx, name: &ResponseName) -> Result<()> {
@@ -226,7 +234,7 @@ impl Db<'_> {
         Ok(())
     }
 
-    fn open_response(&self, name: &ResponseName, content: i64) -> Result<StoredResponse> {
+    pub(super) fn open_response(&self, name: &ResponseName, content: i64) -> Result<StoredResponse> {
         let key = name.key().ok_or_else(|| name.missing())?;
         let text = self.open_content(content, &place("response", &key))?;
         Ok(match name {

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use zumik_types::{ArtifactId, Session};
+use zumik_types::{ArtifactId, JsonObject, Session};
 
 use super::*;
-use crate::store::Lease;
+use crate::store::conformance::{conversation, say};
+use crate::store::{Continued, Lease};
 
 /// Operations that name artifacts.
 #[derive(Clone, Copy, Debug)]
@@ -54,6 +55,14 @@ async fn documents(world: &World, count: usize) -> Vec<ArtifactId> {
     documents
 }
 
+/// A server with one connection.
+async fn narrow() -> Option<(Arc<PostgresStore>, World)> {
+    let replicas = Replicas::start().await?;
+    let store = Arc::new(PostgresStore::open((replicas.options)().connections(1)).await.unwrap());
+    let world = World::new(store.clone(), replicas.one.clock.clone(), None).await;
+    Some((store, world))
+}
+
 /// Statements that the one connection of a store has run.
 async fn statements(store: &PostgresStore) -> u64 {
     let sql = "SELECT coalesce(sum(generic_plans + custom_plans), 0) AS ran FROM pg_prepared_statements";
@@ -69,9 +78,7 @@ async fn statements(store: &PostgresStore) -> u64 {
 
 #[tokio::test]
 async fn many_artifacts_take_as_many_statements_as_one() {
-    let Some(replicas) = Replicas::start().await else { return };
-    let store = Arc::new(PostgresStore::open((replicas.options)().connections(1)).await.unwrap());
-    let world = World::new(store.clone(), replicas.one.clock.clone(), None).await;
+    let Some((store, world)) = narrow().await else { return };
     let (session, artifacts) = (world.session().await, documents(&world, 20).await);
     for naming in ALL {
         let mut taken = Vec::new();
@@ -83,6 +90,28 @@ async fn many_artifacts_take_as_many_statements_as_one() {
         }
         assert!(taken[0] > 0 && taken[0] == taken[1], "{naming:?}: {taken:?}");
     }
+}
+
+#[tokio::test]
+async fn a_conversation_takes_one_statement_and_a_chain_one_for_each_link() {
+    const TURNS: u64 = 9;
+    let Some((store, world)) = narrow().await else { return };
+    let read = async |of: &Continued| {
+        let before = statements(&store).await;
+        let items = world.store.read_history(&world.ctx(), of.clone(), 1 << 20).await.unwrap();
+        (statements(&store).await - before, items.len() as u64)
+    };
+    let of = Continued::Conversation(conversation(&world, JsonObject::default()).await.id);
+    say(&world, "first", Some(&of), true).await;
+    let (taken, _) = read(&of).await;
+    let mut link = Continued::Response(say(&world, "first", None, true).await);
+    let (taken_by_link, _) = read(&link).await;
+    for _ in 0..TURNS {
+        say(&world, "more", Some(&of), true).await;
+        link = Continued::Response(say(&world, "more", Some(&link), true).await);
+    }
+    assert_eq!(read(&of).await, (taken, 2 * (TURNS + 1)));
+    assert_eq!((taken_by_link, read(&link).await), (1, (1 + TURNS, 2 * (TURNS + 1))));
 }
 
 #[tokio::test]
