@@ -1,9 +1,11 @@
-//! What responses are called and sealed for.
+//! Responses of both surfaces: what they are called and sealed for, and sealed ahead of the transaction that keeps them.
 
-use zumik_types::{ResponseId, V1ResponseId};
+use serde_json::Value;
+use zumik_types::{ConversationId, ResponseId, V1ResponseId};
 
 use super::ids::PublicId as _;
-use crate::store::{Kind, StoreError, StoredResponse};
+use super::{Seal, place};
+use crate::store::{Kind, Result, StoreError, StoredResponse};
 
 /// The kind of place that input items are sealed for.
 pub(in crate::store) const INPUT_ITEMS: &str = "input items";
@@ -42,5 +44,37 @@ impl ResponseName {
             StoredResponse::Native(response) => Self::Native(response.id.clone()),
             StoredResponse::V1(response) => Self::V1(response.id().clone()),
         }
+    }
+}
+
+/// A response ready to be inserted: sealed ahead.
+pub(in crate::store) struct SealedResponse {
+    pub(in crate::store) name: ResponseName,
+    pub(in crate::store) key: [u8; 16],
+    /// Whether someone still has to work on it.
+    pub(in crate::store) open: bool,
+    pub(in crate::store) content: Vec<u8>,
+    pub(in crate::store) input_items: Option<Vec<u8>>,
+    pub(in crate::store) conversation: Option<ConversationId>,
+}
+
+impl SealedResponse {
+    pub(in crate::store) fn new(env: &impl Seal, response: &StoredResponse) -> Result<Self> {
+        let name = ResponseName::of(response);
+        let key = name.key().ok_or_else(|| StoreError::internal("a response id was not minted here"))?;
+        let (text, conversation) = match response {
+            StoredResponse::Native(response) => (serde_json::to_vec(response)?, None),
+            StoredResponse::V1(response) => (response.to_record()?, response.conversation()),
+        };
+        let content = env.seal(&place("response", &key), &text)?;
+        Ok(Self { name, key, open: response.is_open(), content, input_items: None, conversation })
+    }
+
+    /// With its input items, if they are to be kept.
+    pub(in crate::store) fn with_items(mut self, env: &impl Seal, items: Option<&[Value]>) -> Result<Self> {
+        if let Some(items) = items {
+            self.input_items = Some(env.seal(&place(INPUT_ITEMS, &self.key), &serde_json::to_vec(items)?)?);
+        }
+        Ok(self)
     }
 }

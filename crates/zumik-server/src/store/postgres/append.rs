@@ -11,10 +11,8 @@ use super::events::NewRow;
 use super::groups::{KeptAnswer, Swap};
 use super::heads::{Head, Owner};
 use super::history::{Node, Spine};
-use crate::store::durable::answers::encode;
 use crate::store::durable::history::jump_sequence;
 use crate::store::durable::ids::PublicId as _;
-use crate::store::durable::place;
 use crate::store::durable::times::seconds;
 use crate::store::rules::{check_active, check_guards, missing_artifact, named_artifact, whole_seconds};
 use crate::store::{ANSWER_LIFETIME, Answer, Idempotency, ProjectCtx, Result, StoreError, Written};
@@ -105,7 +103,7 @@ impl PostgresStore {
 
     fn kept_answer(&self, ctx: &ProjectCtx, key: &Idempotency, answer: &Answer) -> Result<KeptAnswer> {
         let lookup = key.lookup(&ctx.project);
-        let sealed = self.env.vault.seal(&*self.env.mint, &place("answer", &lookup), &encode(answer)?)?;
+        let sealed = self.env.seal_answer(&lookup, answer)?;
         let expires_at = (ctx.now + ANSWER_LIFETIME).timestamp_millis();
         Ok(KeptAnswer { lookup, fingerprint: key.fingerprint, expires_at, sealed })
     }

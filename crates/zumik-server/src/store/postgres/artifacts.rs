@@ -2,61 +2,15 @@
 
 use std::collections::HashMap;
 
-use chrono::{DateTime, Utc};
 use tokio_postgres::Row;
-use zumik_types::{
-    Artifact, ArtifactId, ArtifactType, CreateArtifactRequest, Extra, JsonObject, ObjectType, RetentionClass,
-};
+use zumik_types::{Artifact, ArtifactId, ArtifactType, Extra, JsonObject, ObjectType};
 
-use super::db::{Db, Env, Param, bytes, id, key, text};
+use super::db::{Db, Param, bytes, id, key, text};
+use crate::store::durable::artifacts::SealedArtifact;
 use crate::store::durable::ids::PublicId as _;
 use crate::store::durable::place;
 use crate::store::durable::times::{seconds, time};
-use crate::store::rules::{self, artifact_expiry, whole_seconds};
 use crate::store::{Kind, ProjectCtx, Result, StoreError};
-
-/// An artifact ready to be inserted: minted and sealed ahead.
-pub(super) struct SealedArtifact {
-    artifact: Artifact,
-    key: [u8; 16],
-    content: Vec<u8>,
-    metadata: Option<Vec<u8>>,
-    expires_at: Option<DateTime<Utc>>,
-}
-
-impl SealedArtifact {
-    pub(super) fn new(env: &Env, ctx: &ProjectCtx, request: CreateArtifactRequest) -> Result<Self> {
-        let key = env.mint.ulid(ctx.now).to_bytes();
-        let retention_class = request.retention_class.unwrap_or(RetentionClass::Standard);
-        let seal = |kind, text: &[u8]| -> Result<Vec<u8>> {
-            Ok(env.vault.seal(&*env.mint, &place(kind, &key), text)?)
-        };
-        let metadata = request.metadata.unwrap_or_default();
-        let sealed_metadata = match metadata.is_empty() {
-            true => None,
-            false => Some(seal("metadata", &serde_json::to_vec(&metadata)?)?),
-        };
-        Ok(Self {
-            content: seal("artifact", request.content.as_bytes())?,
-            metadata: sealed_metadata,
-            expires_at: artifact_expiry(&retention_class, ctx.now),
-            artifact: Artifact {
-                id: ArtifactId::from_key(key),
-                object: ObjectType::Artifact,
-                artifact_type: request.artifact_type,
-                project_id: ctx.project.clone(),
-                content_media_type: request
-                    .content_media_type
-                    .unwrap_or_else(|| rules::DEFAULT_MEDIA_TYPE.to_owned()),
-                created_at: whole_seconds(ctx.now),
-                retention_class,
-                metadata,
-                extra: Extra::new(),
-            },
-            key,
-        })
-    }
-}
 
 const COLUMNS: &str = "public_id, artifact_type, media_type, created_at, retention_class, metadata
     FROM artifacts";

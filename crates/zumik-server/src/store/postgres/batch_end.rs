@@ -8,12 +8,12 @@ use zumik_types::BatchId;
 
 use super::PostgresStore;
 use super::db::{Db, Env, Param, bytes, count, id, stored};
-use super::files::SealedFile;
 use super::sweep::STEP;
 use crate::blocking::blocking;
 use crate::store::batch_results::Unanswered;
 use crate::store::durable::batch_end::{Files, State, Texts};
 use crate::store::durable::batches::{line_state, read_line, result_place};
+use crate::store::durable::files::SealedFile;
 use crate::store::durable::times::seconds;
 use crate::store::{Advanced, BATCH_LIFETIME, NewFile, OUTPUT_LIFETIME, Result, StoreError};
 
@@ -178,7 +178,7 @@ impl Db<'_, '_> {
         for file in output.iter().chain(errors) {
             self.insert_file(*project, file).await?;
         }
-        let key = |file: &Option<SealedFile>| file.as_ref().map(|file| file.key().to_vec());
+        let key = |file: &Option<SealedFile>| file.as_ref().map(|file| file.key.to_vec());
         self.run(
             "UPDATE batches SET output_file = $2, error_file = $3 WHERE id = $1",
             &[batch, &key(output), &key(errors)],

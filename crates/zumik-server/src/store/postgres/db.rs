@@ -20,6 +20,7 @@ use super::presence::Presence;
 use crate::clock::Clock;
 use crate::mint::Mint;
 use crate::seal::Vault;
+use crate::store::durable::Seal;
 use crate::store::durable::ids::PublicId;
 use crate::store::{ProjectCtx, Result, StoreError};
 
@@ -120,6 +121,16 @@ impl Db<'_, '_> {
             .ok_or_else(|| StoreError::internal(format!("project '{}' does not exist", ctx.project)))?;
         self.env.project_rows.write().insert(ctx.project.clone(), row);
         Ok(row)
+    }
+}
+
+impl Seal for Env {
+    fn mint(&self) -> &dyn Mint {
+        &*self.mint
+    }
+
+    fn seal(&self, place: &[u8], text: &[u8]) -> Result<Vec<u8>> {
+        Ok(self.vault.seal(&*self.mint, place, text)?)
     }
 }
 

@@ -7,43 +7,12 @@ use zumik_types::{Extra, File, FileId, FileStatus, ObjectType, SortOrder};
 
 use super::db::{Db, Env, Param, bytes, count, stored, text};
 use crate::store::batch_rules::{FILES_OF_A_BATCH, shown};
+use crate::store::durable::files::SealedFile;
 use crate::store::durable::ids::{file_id, file_key};
 use crate::store::durable::place;
 use crate::store::durable::times::{seconds, time};
-use crate::store::rules::{check_file_limits, whole_seconds};
-use crate::store::{FilePage, Kind, NewFile, Page, ProjectCtx, Result, StoreError};
-
-/// A file ready to be inserted: minted and sealed ahead.
-pub(super) struct SealedFile {
-    file: File,
-    key: [u8; 12],
-    content: Vec<u8>,
-}
-
-impl SealedFile {
-    pub(super) fn new(env: &Env, now: DateTime<Utc>, new: NewFile) -> Result<Self> {
-        let mut key = [0; 12];
-        env.mint.fill(&mut key);
-        let content = env.vault.seal(&*env.mint, &place("file", &key), &new.content)?;
-        let file = File {
-            id: file_id(key),
-            object: ObjectType::File,
-            bytes: new.content.len() as u64,
-            created_at: whole_seconds(now),
-            filename: new.filename,
-            purpose: new.purpose,
-            status: Some(FileStatus::Processed),
-            expires_at: new.expires_at.map(whole_seconds),
-            extra: Extra::new(),
-        };
-        Ok(Self { file, key, content })
-    }
-
-    /// What the database keeps of its id.
-    pub(super) fn key(&self) -> [u8; 12] {
-        self.key
-    }
-}
+use crate::store::rules::check_file_limits;
+use crate::store::{FilePage, Kind, Page, ProjectCtx, Result, StoreError};
 
 /// The content of a file as it was read: not copied, for it may be large.
 pub(super) struct StoredContent {

@@ -16,13 +16,13 @@ use zumik_types::{
 use super::PostgresStore;
 use super::answers::Found;
 use super::append::Append;
-use super::artifacts::SealedArtifact;
 use super::connect;
-use super::conversations::SealedConversation;
-use super::files::SealedFile;
-use super::responses::{SealedGeneration, SealedResponse};
+use super::responses::SealedGeneration;
 use crate::domain::{CompactionKey, Prompt, ResponseObject};
-use crate::store::durable::responses::ResponseName;
+use crate::store::durable::artifacts::SealedArtifact;
+use crate::store::durable::conversations::SealedConversation;
+use crate::store::durable::files::SealedFile;
+use crate::store::durable::responses::{ResponseName, SealedResponse};
 use crate::store::{
     Answer, Caller, Continued, EventPage, FilePage, Generation, Idempotency, KeyRecord, LEASE, Lease,
     NewFile, NewKey, Page, Project, ProjectCtx, PromptState, Reserved, Result, Store, StoredResponse, Swept,

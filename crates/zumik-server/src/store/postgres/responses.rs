@@ -1,51 +1,15 @@
 //! Responses of both surfaces, sealed whole: they hold what a model said.
 
 use serde_json::Value;
-use zumik_types::{ArtifactId, ConversationId, NativeResponse, ResponseId, V1ResponseId};
+use zumik_types::{ArtifactId, NativeResponse, ResponseId, V1ResponseId};
 
 use super::db::{Db, Env, bytes, id, key};
 use crate::domain::ResponseObject;
 use crate::store::durable::ids::PublicId as _;
 use crate::store::durable::place;
-use crate::store::durable::responses::{INPUT_ITEMS, ResponseName};
+use crate::store::durable::responses::{INPUT_ITEMS, ResponseName, SealedResponse};
 use crate::store::durable::times::seconds;
 use crate::store::{Generation, Lease, ProjectCtx, Result, StoreError, StoredResponse};
-
-/// A response ready to be inserted: sealed ahead.
-pub(super) struct SealedResponse {
-    name: ResponseName,
-    key: [u8; 16],
-    open: bool,
-    content: Vec<u8>,
-    input_items: Option<Vec<u8>>,
-    conversation: Option<ConversationId>,
-}
-
-impl SealedResponse {
-    pub(super) fn new(env: &Env, response: &StoredResponse) -> Result<Self> {
-        let name = ResponseName::of(response);
-        let key = name.key().ok_or_else(|| StoreError::internal("a response id was not minted here"))?;
-        let text = match response {
-            StoredResponse::Native(response) => serde_json::to_vec(response)?,
-            StoredResponse::V1(response) => response.to_record()?,
-        };
-        let content = env.vault.seal(&*env.mint, &place("response", &key), &text)?;
-        let conversation = match response {
-            StoredResponse::Native(_) => None,
-            StoredResponse::V1(response) => response.conversation(),
-        };
-        Ok(Self { name, key, open: response.is_open(), content, input_items: None, conversation })
-    }
-
-    /// With its input items, if they are to be kept.
-    fn with_items(mut self, env: &Env, items: Option<&[Value]>) -> Result<Self> {
-        if let Some(items) = items {
-            let text = serde_json::to_vec(items)?;
-            self.input_items = Some(env.vault.seal(&*env.mint, &place(INPUT_ITEMS, &self.key), &text)?);
-        }
-        Ok(self)
-    }
-}
 
 /// A generation ready to be kept: sealed ahead.
 pub(super) struct SealedGeneration {

@@ -1,16 +1,13 @@
 //! Artifacts.
 
-use chrono::{DateTime, Utc};
 use rusqlite::{Row, params};
-use zumik_types::{
-    Artifact, ArtifactId, ArtifactType, CreateArtifactRequest, Extra, JsonObject, ObjectType, RetentionClass,
-};
+use zumik_types::{Artifact, ArtifactId, ArtifactType, Extra, JsonObject, ObjectType};
 
-use super::{Db, Env, contents};
+use super::Db;
+use crate::store::durable::artifacts::SealedArtifact;
 use crate::store::durable::ids::PublicId;
 use crate::store::durable::place;
 use crate::store::durable::times::{seconds, time};
-use crate::store::rules::{self, artifact_expiry, whole_seconds};
 use crate::store::{Kind, ProjectCtx, Result, StoreError};
 
 /// The state of an artifact whose handle is revoked.
@@ -18,47 +15,6 @@ pub(super) const REVOKED: i64 = 1;
 
 /// The state of an artifact that a purge has removed.
 pub(super) const PURGED: i64 = 2;
-
-/// An artifact ready to be inserted: minted and sealed ahead, outside of the writer thread.
-pub(super) struct SealedArtifact {
-    artifact: Artifact,
-    key: [u8; 16],
-    content: Vec<u8>,
-    metadata: Option<Vec<u8>>,
-    expires_at: Option<DateTime<Utc>>,
-}
-
-impl SealedArtifact {
-    pub(super) fn new(env: &Env, ctx: &ProjectCtx, request: CreateArtifactRequest) -> Result<Self> {
-        let key = env.mint.ulid(ctx.now).to_bytes();
-        let retention_class = request.retention_class.unwrap_or(RetentionClass::Standard);
-        let seal = |kind, text: &[u8]| -> Result<Vec<u8>> { contents::seal(env, &place(kind, &key), text) };
-        let metadata = request.metadata.unwrap_or_default();
-        let sealed_metadata = match metadata.is_empty() {
-            true => None,
-            false => Some(seal("metadata", &serde_json::to_vec(&metadata)?)?),
-        };
-        Ok(Self {
-            content: seal("artifact", request.content.as_bytes())?,
-            metadata: sealed_metadata,
-            expires_at: artifact_expiry(&retention_class, ctx.now),
-            artifact: Artifact {
-                id: ArtifactId::from_key(key),
-                object: ObjectType::Artifact,
-                artifact_type: request.artifact_type,
-                project_id: ctx.project.clone(),
-                content_media_type: request
-                    .content_media_type
-                    .unwrap_or_else(|| rules::DEFAULT_MEDIA_TYPE.to_owned()),
-                created_at: whole_seconds(ctx.now),
-                retention_class,
-                metadata,
-                extra: Extra::new(),
-            },
-            key,
-        })
-    }
-}
 
 struct Found {
     key: [u8; 16],

@@ -5,12 +5,12 @@ use chrono::{DateTime, Utc};
 use rusqlite::params;
 use zumik_types::BatchId;
 
-use super::files::SealedFile;
 use super::sweep::STEP;
 use super::{Db, SqliteStore};
 use crate::store::batch_results::Unanswered;
 use crate::store::durable::batch_end::{Files, State, Texts};
 use crate::store::durable::batches::{line_state, read_line, result_place};
+use crate::store::durable::files::SealedFile;
 use crate::store::durable::ids::PublicId;
 use crate::store::durable::times::seconds;
 use crate::store::{Advanced, BATCH_LIFETIME, OUTPUT_LIFETIME, Result, StoreError};
@@ -151,7 +151,7 @@ impl Db<'_> {
         let write = |file: &Option<SealedFile>| -> Result<Option<[u8; 12]>> {
             let Some(file) = file else { return Ok(None) };
             self.insert_file(project, file)?;
-            Ok(Some(file.key()))
+            Ok(Some(file.key))
         };
         let (output, errors) = (write(&ending.files.output)?, write(&ending.files.errors)?);
         self.run(

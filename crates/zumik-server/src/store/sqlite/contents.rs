@@ -10,7 +10,9 @@ use std::ops::Range;
 use super::connection::PAGE_SIZE;
 use super::db::Sql;
 use super::{Db, Env};
+use crate::mint::Mint;
 use crate::seal::SEAL_BYTES;
+use crate::store::durable::Seal;
 use crate::store::{Result, StoreError};
 
 /// Bytes of a row that stay in the b-tree when the rest fills its overflow pages (SQLite's "M").
@@ -25,11 +27,17 @@ const LENGTH: usize = 8;
 /// Records longer than this are written page by page. In a statement they would lie in memory three times.
 const LARGE: usize = 1 << 20;
 
-/// Seals a text within a record. It needs no database and may be done ahead.
-pub(super) fn seal(env: &Env, place: &[u8], text: &[u8]) -> Result<Vec<u8>> {
-    let (mut record, within) = blank(text.len() + SEAL_BYTES);
-    env.vault.seal_into(&*env.mint, place, text, &mut record[within])?;
-    Ok(record)
+impl Seal for Env {
+    fn mint(&self) -> &dyn Mint {
+        &*self.mint
+    }
+
+    /// Seals a text within a record. It needs no database and may be done ahead.
+    fn seal(&self, place: &[u8], text: &[u8]) -> Result<Vec<u8>> {
+        let (mut record, within) = blank(text.len() + SEAL_BYTES);
+        self.vault.seal_into(&*self.mint, place, text, &mut record[within])?;
+        Ok(record)
+    }
 }
 
 /// Lays a sealed text out as a record.
@@ -87,7 +95,7 @@ impl Sql<'_> {
 impl Db<'_> {
     /// Seals and stores a text.
     pub(super) fn seal_content(&self, place: &[u8], text: &[u8]) -> Result<i64> {
-        self.insert_content(&seal(self.env, place, text)?)
+        self.insert_content(&self.env.seal(place, text)?)
     }
 
     /// Bytes of a stored text. It is not read.

@@ -2,50 +2,18 @@
 
 use rusqlite::{Row, params};
 use serde_json::Value;
-use zumik_types::{
-    Conversation, ConversationId, CreateConversationRequest, Extra, JsonObject, ObjectType, V1ResponseId,
-};
+use zumik_types::{Conversation, ConversationId, Extra, JsonObject, ObjectType, V1ResponseId};
 
-use super::{Db, Env, contents};
+use super::Db;
 use crate::domain::CompactionKey;
 use crate::store::durable::continued::{Kept, Turns};
+use crate::store::durable::conversations::{METADATA, SealedConversation, key_place};
 use crate::store::durable::ids::PublicId;
 use crate::store::durable::place;
 use crate::store::durable::responses::ResponseName;
 use crate::store::durable::times::{seconds, time};
-use crate::store::rules::{nothing_to_continue, whole_seconds};
+use crate::store::rules::nothing_to_continue;
 use crate::store::{Continued, Kind, ProjectCtx, Result, StoreError};
-
-/// The kinds of place that metadata and keys are sealed for.
-const METADATA: &str = "conversation metadata";
-const KEY: &str = "compaction key";
-
-/// A conversation ready to be inserted: minted and sealed ahead, outside of the writer thread.
-pub(super) struct SealedConversation {
-    conversation: Conversation,
-    key: [u8; 16],
-    metadata: Option<Vec<u8>>,
-}
-
-impl SealedConversation {
-    pub(super) fn new(env: &Env, ctx: &ProjectCtx, request: CreateConversationRequest) -> Result<Self> {
-        let key = env.mint.ulid(ctx.now).to_bytes();
-        let conversation = Conversation {
-            id: ConversationId::from_key(key),
-            object: ObjectType::Conversation,
-            created_at: whole_seconds(ctx.now),
-            metadata: request.metadata.unwrap_or_default(),
-            extra: Extra::new(),
-        };
-        let metadata = if conversation.metadata.is_empty() {
-            None
-        } else {
-            let text = serde_json::to_vec(&conversation.metadata)?;
-            Some(contents::seal(env, &place(METADATA, &key), &text)?)
-        };
-        Ok(Self { conversation, key, metadata })
-    }
-}
 
 /// A response that is continued, and where its texts are.
 struct Member {
@@ -197,10 +165,6 @@ impl Db<'_> {
         )?;
         Ok(key)
     }
-}
-
-fn key_place(ctx: &ProjectCtx) -> Vec<u8> {
-    place(KEY, ctx.project.as_str().as_bytes())
 }
 
 fn read_member(row: &Row<'_>) -> rusqlite::Result<Member> {

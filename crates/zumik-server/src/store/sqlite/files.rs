@@ -5,45 +5,14 @@ use chrono::{DateTime, Utc};
 use rusqlite::{Row, params};
 use zumik_types::{Extra, File, FileId, FileStatus, ObjectType, SortOrder};
 
-use super::{Db, Env, contents};
+use super::Db;
 use crate::store::batch_rules::{FILES_OF_A_BATCH, shown};
+use crate::store::durable::files::SealedFile;
 use crate::store::durable::ids::{file_id, file_key};
 use crate::store::durable::place;
 use crate::store::durable::times::{seconds, time};
-use crate::store::rules::{check_file_limits, whole_seconds};
-use crate::store::{FilePage, Kind, NewFile, Page, ProjectCtx, Result, StoreError};
-
-/// A file ready to be inserted: minted and sealed ahead, outside of the writer thread.
-pub(super) struct SealedFile {
-    file: File,
-    key: [u8; 12],
-    record: Vec<u8>,
-}
-
-impl SealedFile {
-    pub(super) fn new(env: &Env, now: DateTime<Utc>, new: NewFile) -> Result<Self> {
-        let mut key = [0; 12];
-        env.mint.fill(&mut key);
-        let record = contents::seal(env, &place("file", &key), &new.content)?;
-        let file = File {
-            id: file_id(key),
-            object: ObjectType::File,
-            bytes: new.content.len() as u64,
-            created_at: whole_seconds(now),
-            filename: new.filename,
-            purpose: new.purpose,
-            status: Some(FileStatus::Processed),
-            expires_at: new.expires_at.map(whole_seconds),
-            extra: Extra::new(),
-        };
-        Ok(Self { file, key, record })
-    }
-
-    /// What the database keeps of its id.
-    pub(super) fn key(&self) -> [u8; 12] {
-        self.key
-    }
-}
+use crate::store::rules::check_file_limits;
+use crate::store::{FilePage, Kind, Page, ProjectCtx, Result, StoreError};
 
 const COLUMNS: &str = "public_id, bytes, created_at, filename, purpose, expires_at FROM files";
 
@@ -69,7 +38,7 @@ impl Db<'_> {
     }
 
     pub(super) fn insert_file(&self, project: i64, new: &SealedFile) -> Result<()> {
-        let content = self.insert_content(&new.record)?;
+        let content = self.insert_content(&new.content)?;
         self.run(
             "INSERT INTO files (public_id, project, filename, purpose, bytes, created_at, expires_at, content)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",

@@ -17,14 +17,13 @@ use zumik_types::{
 
 use super::SqliteStore;
 use super::answers::Found;
-use super::artifacts::SealedArtifact;
-use super::conversations::SealedConversation;
-use super::files::SealedFile;
 use super::purge::Begun;
-use super::responses::SealedResponse;
 use super::sweep::STEP;
 use crate::domain::{CompactionKey, Prompt, ResponseObject};
-use crate::store::durable::responses::ResponseName;
+use crate::store::durable::artifacts::SealedArtifact;
+use crate::store::durable::conversations::SealedConversation;
+use crate::store::durable::files::SealedFile;
+use crate::store::durable::responses::{ResponseName, SealedResponse};
 use crate::store::{
     Answer, Caller, Continued, EventPage, FilePage, Generation, Idempotency, KeyRecord, LEASE, Lease,
     NewFile, NewKey, Page, Project, ProjectCtx, PromptState, Reserved, Result, Store, StoredResponse, Swept,
@@ -280,10 +279,9 @@ impl Store for SqliteStore {
     ) -> Result<()> {
         let (generation, sealed) = self
             .sealed(ctx, move |env, _| {
-                let sealed = generation
-                    .response
-                    .as_ref()
-                    .map(|response| SealedResponse::new(env, response)?.with_items(env, &generation));
+                let sealed = generation.response.as_ref().map(|response| {
+                    SealedResponse::new(env, response)?.with_items(env, generation.input_items.as_deref())
+                });
                 let sealed = sealed.transpose()?;
                 Ok((generation, sealed))
             })
@@ -295,7 +293,7 @@ impl Store for SqliteStore {
     }
 
     async fn finish_response(&self, ctx: &ProjectCtx, response: StoredResponse) -> Result<StoredResponse> {
-        let sealed = SealedResponse::new(&self.env, &response)?;
+        let sealed = SealedResponse::new(&*self.env, &response)?;
         self.write(ctx, move |db, ctx| db.finish_response(ctx, &response, &sealed)).await
     }
 

@@ -2,52 +2,16 @@
 
 use rusqlite::params;
 use serde_json::Value;
-use zumik_types::{ArtifactId, ConversationId, NativeResponse, ResponseId, V1ResponseId};
+use zumik_types::{ArtifactId, NativeResponse, ResponseId, V1ResponseId};
 
+use super::Db;
 use super::artifacts::PURGED;
-use super::{Db, Env, contents};
 use crate::domain::ResponseObject;
 use crate::store::durable::ids::PublicId;
 use crate::store::durable::place;
-use crate::store::durable::responses::{INPUT_ITEMS, ResponseName};
+use crate::store::durable::responses::{INPUT_ITEMS, ResponseName, SealedResponse};
 use crate::store::durable::times::seconds;
 use crate::store::{Generation, Lease, ProjectCtx, Result, StoreError, StoredResponse};
-
-/// A response ready to be inserted: sealed ahead, outside of the writer thread.
-pub(super) struct SealedResponse {
-    name: ResponseName,
-    key: [u8; 16],
-    open: bool,
-    record: Vec<u8>,
-    input_items: Option<Vec<u8>>,
-    conversation: Option<ConversationId>,
-}
-
-impl SealedResponse {
-    pub(super) fn new(env: &Env, response: &StoredResponse) -> Result<Self> {
-        let name = ResponseName::of(response);
-        let key = name.key().ok_or_else(|| StoreError::internal("a response id was not minted here"))?;
-        let text = match response {
-            StoredResponse::Native(response) => serde_json::to_vec(response)?,
-            StoredResponse::V1(response) => response.to_record()?,
-        };
-        let record = contents::seal(env, &place("response", &key), &text)?;
-        let conversation = match response {
-            StoredResponse::Native(_) => None,
-            StoredResponse::V1(response) => response.conversation(),
-        };
-        Ok(Self { name, key, open: response.is_open(), record, input_items: None, conversation })
-    }
-
-    /// With the input items that the generation wants to be kept.
-    pub(super) fn with_items(mut self, env: &Env, generation: &Generation) -> Result<Self> {
-        if let Some(items) = &generation.input_items {
-            let text = serde_json::to_vec(items)?;
-            self.input_items = Some(contents::seal(env, &place(INPUT_ITEMS, &self.key), &text)?);
-        }
-        Ok(self)
-    }
-}
 
 struct Found {
     row: i64,
@@ -79,7 +43,7 @@ impl Db<'_> {
     }
 
     fn insert_response(&self, ctx: &ProjectCtx, response: &SealedResponse, expires_at: i64) -> Result<()> {
-        let content = self.insert_content(&response.record)?;
+        let content = self.insert_content(&response.content)?;
         let items = response.input_items.as_ref().map(|items| self.insert_content(items)).transpose()?;
         let conversation = match &response.conversation {
             Some(id) => self.live_conversation(ctx, id)?,
@@ -226,7 +190,7 @@ impl Db<'_> {
 
     fn replace_response(&self, found: &Found, sealed: &SealedResponse) -> Result<()> {
         self.erase_content(Some(found.content))?;
-        let content = self.insert_content(&sealed.record)?;
+        let content = self.insert_content(&sealed.content)?;
         self.run(
             "UPDATE responses SET content = ?2, open = ?3 WHERE id = ?1",
             params![found.row, content, sealed.open],
