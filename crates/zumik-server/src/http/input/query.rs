@@ -77,9 +77,9 @@ impl<'q> Query<'q> {
     /// The period from `start` to `end`, both inclusive; without a `start` the `window` before its end, which is `now`
     /// unless it is given.
     pub(crate) fn period(&self, now: DateTime<Utc>) -> Result<(DateTime<Utc>, DateTime<Utc>), ApiError> {
-        let (window, start, end) = (self.window()?, self.time("start")?, self.time("end")?);
-        let end = end.unwrap_or(now);
+        let (start, end) = (self.time("start")?, self.time("end")?.unwrap_or(now));
         let Some(start) = start else {
+            let window = self.window()?;
             let before = || invalid("window", format_args!("reaches back further than there is time"));
             return Ok((end.checked_sub_signed(window).ok_or_else(before)?, end));
         };
@@ -175,6 +175,7 @@ mod tests {
             ("window=90", "2026-06-15T16:02:40Z", "2026-06-15T16:04:10Z"),
             ("window=2w&end=2026-06-15T02:00:00%2B02:00", "2026-06-01T00:00:00Z", "2026-06-15T00:00:00Z"),
             ("window=1h&start=2026-06-15T16:00:00Z", "2026-06-15T16:00:00Z", "2026-06-15T16:04:10Z"),
+            ("window=foo&start=2026-06-15T16:00:00Z", "2026-06-15T16:00:00Z", "2026-06-15T16:04:10Z"),
         ] {
             assert_eq!(period(raw).unwrap(), (time(start), time(end)), "{raw}");
         }
