@@ -17,6 +17,7 @@ const OTHERS: &str = "other";
 /// The numbers of one event.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Measure {
+    /// It ended with an error. One that was cancelled did not.
     pub(crate) failed: bool,
     pub(crate) tokens: ReuseTokens,
     pub(crate) output_tokens: u64,
@@ -78,7 +79,7 @@ impl Measure {
     /// The numbers of an event.
     pub(crate) fn of(event: &UsageEvent) -> Self {
         Self {
-            failed: event.status != UsageStatus::Completed,
+            failed: matches!(event.status, UsageStatus::Failed | UsageStatus::Expired),
             tokens: ReuseTokens::of_request(
                 event.input_tokens,
                 event.eligible_reuse_tokens,

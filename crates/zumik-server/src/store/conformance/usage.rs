@@ -35,7 +35,12 @@ pub(crate) fn event(ctx: &ProjectCtx, n: u64) -> UsageEvent {
         session_id: None,
         branch_id: None,
         prefix_family_id: None,
-        status: if n.is_multiple_of(6) { UsageStatus::Failed } else { UsageStatus::Completed },
+        status: match n % 12 {
+            0 => UsageStatus::Failed,
+            3 => UsageStatus::Cancelled,
+            6 => UsageStatus::Expired,
+            _ => UsageStatus::Completed,
+        },
         input_tokens: input,
         output_tokens: n,
         eligible_reuse_tokens: eligible,
@@ -91,7 +96,9 @@ fn assert_sums(report: &UsageReport, events: &[&UsageEvent]) {
     let sum = |of: fn(&UsageEvent) -> u64| events.iter().map(|event| of(event)).sum::<u64>();
     let found = &report.summary;
     assert_eq!(found.requests, events.len() as u64);
-    assert_eq!(found.failed_requests, sum(|event| u64::from(event.status == UsageStatus::Failed)));
+    // Who cancels a generation gets no error.
+    let failed = |event: &UsageEvent| [UsageStatus::Failed, UsageStatus::Expired].contains(&event.status);
+    assert_eq!(found.failed_requests, events.iter().filter(|event| failed(event)).count() as u64);
     assert_eq!(found.input_tokens, sum(|event| event.input_tokens));
     assert_eq!(found.output_tokens, sum(|event| event.output_tokens));
     assert_eq!(found.eligible_reuse_tokens, sum(|event| event.eligible_reuse_tokens));

@@ -10,6 +10,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0002_usage_batches.sql"),
     include_str!("migrations/0003_conversations.sql"),
     include_str!("migrations/0004_batches_in_order.sql"),
+    include_str!("migrations/0005_cancelled_usage.sql"),
 ];
 
 /// Version of the schema that this program writes.
@@ -104,8 +105,8 @@ mod tests {
     use super::*;
     use crate::clock::FixedClock;
     use crate::seal::MasterKey;
-    use crate::store::Store as _;
-    use crate::store::conformance::World;
+    use crate::store::conformance::{World, usage_event};
+    use crate::store::{Store as _, UsageQuery};
 
     /// What later migrations added goes again.
     const BACK_TO_THE_FIRST: &str = "
@@ -175,6 +176,40 @@ mod tests {
         store.close().await;
         let refused = PostgresStore::open(options()).await.map(drop);
         assert!(matches!(refused, Err(OpenError::Newer { .. })), "{refused:?}");
+    }
+
+    #[tokio::test]
+    async fn cancelled_generations_that_an_older_server_counted_as_failed_are_none() {
+        let Some(server) = Postgres::shared() else { return };
+        let (address, schema) = (server.url("postgres"), server.name("cancelled"));
+        let clock = Arc::new(FixedClock::at("2026-06-15T16:04:10Z".parse().unwrap()));
+        let options = || {
+            let key = MasterKey::parse(&"7".repeat(64)).unwrap();
+            Options::new(address.parse().unwrap()).schema(&schema).master_key(key).clock(clock.clone())
+        };
+        let store = Arc::new(PostgresStore::open(options()).await.unwrap());
+        let world = World::new(store.clone(), clock.clone(), None).await;
+        let events = (1..25).map(|n| usage_event(&world.ctx(), n)).collect();
+        world.store.record_usage(events).await.unwrap();
+        let all = UsageQuery::between(world.ctx().now, world.ctx().now);
+        let report = world.store.usage(&world.ctx(), all.clone()).await.unwrap();
+        let client = store.pool.get().await.unwrap();
+        client
+            .batch_execute(
+                "UPDATE usage_events e SET failed = true FROM usage_records r
+                   WHERE r.id = e.id AND r.record::json ->> 'status' <> 'completed';
+                 DELETE FROM migrations WHERE version > 4",
+            )
+            .await
+            .unwrap();
+        drop(client);
+        let counted = world.store.usage(&world.ctx(), all.clone()).await.unwrap().summary.failed_requests;
+        assert_eq!(counted, report.summary.failed_requests + 2);
+        store.close().await;
+
+        let store = Arc::new(PostgresStore::open(options()).await.unwrap());
+        let world = World::new(store, clock, None).await;
+        assert_eq!(world.store.usage(&world.ctx(), all).await.unwrap(), report);
     }
 
     #[test]

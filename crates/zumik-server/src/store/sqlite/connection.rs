@@ -31,6 +31,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0002_usage_batches.sql"),
     include_str!("migrations/0003_conversations.sql"),
     include_str!("migrations/0004_answer_index.sql"),
+    include_str!("migrations/0005_cancelled_usage.sql"),
 ];
 
 /// Version of the schema that this program writes.

@@ -2,6 +2,7 @@
 
 mod keys;
 mod plans;
+mod usage;
 
 use std::collections::HashSet;
 use std::path::Path;
