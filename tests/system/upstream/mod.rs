@@ -5,6 +5,7 @@ mod discovery;
 mod failures;
 mod forwarded;
 mod log;
+mod reuse;
 mod routing;
 mod stream;
 mod usage;

@@ -12,7 +12,7 @@ mod usage;
 pub(crate) use batch_input::{BatchInput, InputFault, InputLine};
 pub use compaction::CompactionKey;
 pub use keys::{InvalidName, LONGEST_NAME, check_name, key_hash, masked_key, mint_key};
-pub use prompt::{Block, Message, Prompt, PromptError, Role, Source, compile};
+pub use prompt::{Block, Message, Place, Prompt, PromptError, Role, Source, compile};
 pub use response_object::ResponseObject;
 pub use scopes::Scopes;
 pub(crate) use usage::{Measure, Summary, Times};

@@ -24,6 +24,27 @@ impl Prompt {
         let artifacts: BTreeSet<_> = self.blocks.iter().map(|block| &block.artifact_id).collect();
         artifacts.into_iter().cloned().collect()
     }
+
+    /// What each of its messages is in the layout.
+    pub fn places(&self) -> Vec<Place> {
+        self.blocks.iter().map(|block| block.source.place()).collect()
+    }
+}
+
+/// What a message is in the layout of a prompt (contract `concepts.md`, "Prompt layout"). Its role does not tell: all that
+/// is not said by user or assistant is a `system` message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Blocks 1 to 5: policies, tools, schema and context.
+    Stable,
+    /// Blocks 6 and 7: checkpoints and history.
+    History,
+    /// Block 8: retrieved for the latest turn.
+    Retrieval,
+    /// Input of the user: block 9 if it is the latest, else history.
+    User,
+    /// Result of a tool: block 10 if it is the latest, else history.
+    ToolResult,
 }
 
 /// One artifact of a prompt, with its text.
@@ -50,6 +71,18 @@ pub enum Source {
     Event(EventType),
     /// An artifact that a snapshot's manifest names.
     Manifest,
+}
+
+impl Source {
+    fn place(&self) -> Place {
+        match self {
+            Self::Bundle(_) | Self::Manifest => Place::Stable,
+            Self::Event(EventType::UserMessage) => Place::User,
+            Self::Event(EventType::ToolResult) => Place::ToolResult,
+            Self::Event(EventType::RetrievalResult) => Place::Retrieval,
+            Self::Event(_) => Place::History,
+        }
+    }
 }
 
 /// Who speaks.
@@ -154,6 +187,24 @@ mod tests {
         let expected =
             expected.into_iter().map(|(role, text)| Message { role, text: text.to_owned() }).collect();
         assert_eq!(compiled, Ok(expected));
+    }
+
+    #[test]
+    fn every_source_has_its_place_in_the_layout() {
+        let event = Source::Event;
+        let sources = [
+            (Source::Bundle("tools".to_owned()), Place::Stable),
+            (Source::Manifest, Place::Stable),
+            (event(EventType::Checkpoint), Place::History),
+            (event(EventType::Note), Place::History),
+            (event(EventType::UserMessage), Place::User),
+            (event(EventType::AssistantMessage), Place::History),
+            (event(EventType::RetrievalResult), Place::Retrieval),
+            (event(EventType::ToolResult), Place::ToolResult),
+        ];
+        let (sources, places): (Vec<_>, Vec<_>) = sources.into_iter().unzip();
+        let blocks = sources.into_iter().map(|source| block(source, "")).collect();
+        assert_eq!(Prompt { blocks, ..Prompt::default() }.places(), places);
     }
 
     #[test]

@@ -248,7 +248,7 @@ impl Measured {
             return measured.clone();
         }
         let sent = account.sent.as_ref().filter(|_| account.answered);
-        let blocks = sent.map_or_else(Vec::new, |sent| blocks(sent.api, &sent.body));
+        let blocks = sent.map_or_else(Vec::new, blocks);
         let asked = &account.asked;
         let target = account.target.as_ref().map(|target| format!("{}/{}", target.provider, target.model));
         let raw = blocks.iter().map(|block| (0, block.raw));

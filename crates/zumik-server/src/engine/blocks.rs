@@ -5,8 +5,10 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::call::Api;
+use super::call::{Api, Sent};
+use super::layout::{Compiled, eligible, stable};
 use super::members::Members;
+use crate::domain::Place;
 
 /// One block of a prompt, as it stands in the body.
 pub(crate) struct Block<'a> {
@@ -71,9 +73,9 @@ struct Item<'a> {
 
 /// The blocks of a request, in the order in which providers lay them out: tools, the format of the answer, then
 /// instructions and messages as they stand. What cannot be read makes no block, and an embedding has none.
-pub(crate) fn blocks(api: Api, body: &[u8]) -> Vec<Block<'_>> {
-    let Ok(members) = Members::of(body) else { return Vec::new() };
-    let (before, items) = match api {
+pub(crate) fn blocks(sent: &Sent) -> Vec<Block<'_>> {
+    let Ok(members) = Members::of(&sent.body) else { return Vec::new() };
+    let (before, items) = match sent.api {
         Api::ChatCompletions => (["tools", "response_format", "functions"], "messages"),
         Api::Responses => (["tools", "text", "instructions"], "input"),
         Api::Embeddings => return Vec::new(),
@@ -82,33 +84,30 @@ pub(crate) fn blocks(api: Api, body: &[u8]) -> Vec<Block<'_>> {
     let mut blocks: Vec<_> = before.iter().filter_map(|name| members.value(name)).map(stable).collect();
     let Some(items) = members.get(items) else { return blocks };
     match serde_json::from_slice::<Vec<&RawValue>>(items) {
-        Ok(items) => blocks.extend(messages(&items)),
+        Ok(items) => blocks.extend(messages(&items, &sent.compiled)),
         // A bare prompt: one user message.
         Err(_) => blocks.push(Block { raw: items, eligible: false, stable: false, text: Text::Json }),
     }
     blocks
 }
 
-fn messages<'a>(items: &[&'a RawValue]) -> Vec<Block<'a>> {
+fn messages<'a>(items: &[&'a RawValue], compiled: &Compiled) -> Vec<Block<'a>> {
     let read: Vec<Option<Item<'a>>> = items.iter().map(|raw| serde_json::from_str(raw.get()).ok()).collect();
-    let is = |item: &Option<Item<'_>>, role: &str, kind: &str| {
-        item.as_ref()
-            .is_some_and(|item| item.role.as_deref() == Some(role) || item.kind.as_deref() == Some(kind))
-    };
-    let latest = [
-        read.iter().rposition(|item| is(item, "user", "")),
-        read.iter().rposition(|item| is(item, "tool", "function_call_output")),
-    ];
-    let instructions =
-        read.iter().take_while(|item| is(item, "system", "") || is(item, "developer", "")).count();
+    let places: Vec<Place> = read
+        .iter()
+        .enumerate()
+        .map(|(index, item)| compiled.place(index).unwrap_or_else(|| place(item.as_ref())))
+        .collect();
+    let stable = stable(&places);
     items
         .iter()
         .zip(read)
+        .zip(eligible(&places))
         .enumerate()
-        .map(|(index, (raw, item))| Block {
+        .map(|(index, ((raw, item), eligible))| Block {
             raw: raw.get().as_bytes(),
-            eligible: !latest.contains(&Some(index)),
-            stable: index < instructions,
+            eligible,
+            stable: index < stable,
             text: match item.and_then(|item| item.content.or(item.output)) {
                 Some(content) => Text::Content(content),
                 None => Text::Json,
@@ -117,12 +116,29 @@ fn messages<'a>(items: &[&'a RawValue]) -> Vec<Block<'a>> {
         .collect()
 }
 
+/// What a message of the caller's own is, as far as its role or type tells.
+fn place(item: Option<&Item<'_>>) -> Place {
+    let Some(Item { role, kind, .. }) = item else { return Place::History };
+    match (role.as_deref(), kind.as_deref()) {
+        (Some("system" | "developer"), _) => Place::Stable,
+        (Some("user"), _) => Place::User,
+        (Some("tool" | "function"), _) => Place::ToolResult,
+        (_, Some(kind)) if kind.ends_with("_call_output") => Place::ToolResult,
+        _ => Place::History,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn read(api: Api, body: &str) -> Vec<(String, bool, bool)> {
-        let blocks = blocks(api, body.as_bytes());
+        read_behind(api, body, Compiled::default())
+    }
+
+    fn read_behind(api: Api, body: &str, compiled: Compiled) -> Vec<(String, bool, bool)> {
+        let sent = Sent { api, body: body.to_owned().into(), compiled };
+        let blocks = blocks(&sent);
         blocks.iter().map(|block| (block.text().into_owned(), block.eligible, block.stable)).collect()
     }
 
@@ -151,6 +167,38 @@ mod tests {
         assert_eq!(found.iter().map(|(text, ..)| text.as_str()).collect::<Vec<_>>(), ["\"i\"", "a", "o"]);
         assert_eq!(found.iter().filter(|(_, eligible, _)| *eligible).count(), 1);
         assert_eq!(read(Api::Responses, r#"{"input":"hi"}"#), [("\"hi\"".to_owned(), false, false)]);
+    }
+
+    /// Roles cannot tell these apart, and neither can texts: a user may write what the compiler writes.
+    #[test]
+    fn what_the_compiler_wrote_is_what_it_says() {
+        let body = r#"{"messages":[{"role":"system","content":"[retrieval_result]\nr"},{"role":"system","content":"[note]\nn"},
+            {"role":"system","content":"[tool_result]\nt"},{"role":"system","content":"s"},{"role":"user","content":"u"}]}"#;
+        let told = |compiled| {
+            let read = read_behind(Api::ChatCompletions, body, compiled);
+            read.into_iter().map(|(_, eligible, stable)| (eligible, stable)).collect::<Vec<_>>()
+        };
+        let (neither, stable) = ((false, false), (true, true));
+        assert_eq!(
+            told(Compiled::behind(0, [Place::Retrieval, Place::History, Place::ToolResult])),
+            [neither, (true, false), neither, (true, false), neither]
+        );
+        assert_eq!(told(Compiled::default()), [stable, stable, stable, stable, neither]);
+    }
+
+    #[test]
+    fn results_of_every_kind_of_tool_are_known() {
+        for result in [
+            r#"{"role":"tool"}"#,
+            r#"{"role":"function"}"#,
+            r#"{"type":"function_call_output"}"#,
+            r#"{"type":"custom_tool_call_output"}"#,
+        ] {
+            let body = format!(r#"{{"input":[{result},{{"role":"assistant"}},{result}]}}"#);
+            let eligible: Vec<_> =
+                read(Api::Responses, &body).iter().map(|(_, eligible, _)| *eligible).collect();
+            assert_eq!(eligible, [true, true, false], "{result}");
+        }
     }
 
     #[test]

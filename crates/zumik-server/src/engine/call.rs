@@ -6,6 +6,7 @@ use tokio::time::Instant;
 use zumik_types::{BranchId, Qos, SessionId};
 
 use super::Failure;
+use super::layout::Compiled;
 use super::members::Object;
 use super::meter::Meter;
 use super::reuse::Past;
@@ -61,26 +62,28 @@ pub(crate) struct Asked {
 }
 
 /// The same question as a chat completion; [`Failure::Untranslatable`] where none can express it.
-pub(crate) type AsChat<'a> = &'a (dyn Fn() -> Result<Bytes, Failure> + Sync);
+pub(crate) type AsChat<'a> = &'a (dyn Fn() -> Result<Sent, Failure> + Sync);
 
-/// What a target is sent but for its model: which of its APIs, and the body.
+/// What a target is sent but for its model.
 #[derive(Clone)]
 pub(crate) struct Sent {
+    /// Which of its APIs is called.
     pub(crate) api: Api,
+    /// The body, a JSON object.
     pub(crate) body: Bytes,
+    /// Which of its messages are not the caller's own.
+    pub(crate) compiled: Compiled,
 }
 
 /// A call of a model's API over an upstream.
 pub(crate) struct ModelCall<'a> {
-    /// What is called.
-    pub(crate) api: Api,
     /// Who asks.
     pub(crate) asked: Asked,
     /// Where it goes, from [`Engine::resolve`](super::Engine::resolve). It is no placeholder.
     pub(crate) route: Route,
-    /// The body, a JSON object. Its `model` is replaced by that of the target; all else is sent as it stands, so what a
+    /// What is sent. The `model` of its body is replaced by that of the target; all else is sent as it stands, so what a
     /// caller sent and nobody here knows reaches the provider. With `stream` it must hold `"stream":true`.
-    pub(crate) body: Bytes,
+    pub(crate) sent: Sent,
     /// What a target is sent that has no Responses API, when that is called.
     pub(crate) as_chat: Option<AsChat<'a>>,
     /// Whether the answer is read as server-sent events.

@@ -7,18 +7,19 @@ use serde::Serialize;
 use thiserror::Error;
 use tokio::time::Instant;
 use zumik_insight::ReuseTokens;
-use zumik_types::{ArtifactId, BranchId, EventType, Qos, QosOutcome, ReuseEvidenceLevel, SessionId};
+use zumik_types::{ArtifactId, BranchId, Qos, QosOutcome, ReuseEvidenceLevel, SessionId};
 
 use super::chat::{Collected, Delta};
+use super::layout::{Compiled, eligible};
 use super::reuse::of_messages;
 use super::upstream::times;
 use super::{
     Api, Asked, Generated, Measured, Meter, ModelBody, ModelCall, ModelStream, Prompted, ProviderError,
-    ProviderFailure, Route, Routing, Settled, Surface, Target, Wanted, count_tokens,
+    ProviderFailure, Route, Routing, Sent, Settled, Surface, Target, Wanted, count_tokens,
 };
 use crate::app::App;
 use crate::blocking::BrokenOff;
-use crate::domain::{Block, Message, PromptError, Role, Source, compile};
+use crate::domain::{Message, Place, PromptError, Role, compile};
 use crate::store::{ProjectCtx, PromptState, StoreError};
 
 /// What a request asks for.
@@ -41,8 +42,8 @@ pub(crate) struct Generation {
 pub(crate) struct Part {
     /// The message.
     pub(crate) message: Message,
-    /// Whether it could be cached at all: it belongs to blocks 1 to 7 of the prompt layout, not to the latest turn.
-    pub(crate) eligible: bool,
+    /// What it is in the layout of the prompt.
+    pub(crate) place: Place,
 }
 
 /// A generation whose state was read and whose model is known: nothing of the request can be wrong any more.
@@ -50,7 +51,7 @@ pub(crate) struct Prepared {
     asked: Asked,
     request: Generation,
     messages: Arc<[Message]>,
-    eligible: Vec<bool>,
+    places: Arc<[Place]>,
     /// Where it goes.
     pub(crate) route: Route,
     /// Artifacts whose text is in the prompt.
@@ -142,12 +143,12 @@ impl Generation {
         let started = Instant::now();
         let past = app.reuse.past(&ctx.project).await;
         let prompt = app.store.read_prompt(ctx, std::mem::take(&mut self.state)).await?;
-        let mut eligible = eligible(&prompt.blocks);
+        let mut places = prompt.places();
         let materialized = prompt.artifacts();
         let mut messages = compile(prompt.blocks)?;
         for part in std::mem::take(&mut self.own) {
             messages.push(part.message);
-            eligible.push(part.eligible);
+            places.push(part.place);
         }
         let own = messages.last().map_or("", |message| &*message.text);
         let asked = Asked {
@@ -163,7 +164,8 @@ impl Generation {
         };
         let wanted = Wanted { asked: &asked, model: &self.model, prompt: own, routing: &self.routing };
         let route = app.engine.resolve(&wanted).await?;
-        Ok(Prepared { asked, request: self, messages: messages.into(), eligible, route, materialized })
+        let (messages, places) = (messages.into(), places.into());
+        Ok(Prepared { asked, request: self, messages, places, route, materialized })
     }
 }
 
@@ -187,8 +189,9 @@ impl Prepared {
     /// Asks a provider. It is read as a stream, so that the time to the first token is the model's.
     async fn ask(&self, app: &App, asked: Asked) -> Result<Outcome, Failure> {
         let body = body(&self.request, &self.messages)?;
-        let (route, api) = (self.route.clone(), Api::ChatCompletions);
-        let call = ModelCall { api, asked, route, body, as_chat: None, stream: true };
+        let compiled = Compiled::behind(0, Arc::clone(&self.places));
+        let sent = Sent { api: Api::ChatCompletions, body, compiled };
+        let call = ModelCall { asked, route: self.route.clone(), sent, as_chat: None, stream: true };
         let mut answer = app.engine.call(call).await?;
         let ModelBody::Stream(mut stream) = answer.body else {
             return Err(ProviderError::Malformed("it is no stream").into());
@@ -251,7 +254,7 @@ impl Prepared {
     fn reuse(&self, tokens: &[u64], common: usize) -> ReuseTokens {
         let input = tokens.iter().sum();
         let eligible =
-            tokens.iter().zip(&self.eligible).filter(|(_, eligible)| **eligible).map(|(n, _)| n).sum();
+            tokens.iter().zip(eligible(&self.places)).filter(|(_, eligible)| *eligible).map(|(n, _)| n).sum();
         let candidate = tokens.iter().take(common).sum();
         ReuseTokens::of_request(input, eligible, candidate, 0)
     }
@@ -305,15 +308,4 @@ impl<'a> From<&'a Message> for ChatMessage<'a> {
         };
         Self { role, content: &message.text }
     }
-}
-
-/// Which blocks of a state could be cached: all but retrieved ones and the latest tool result.
-fn eligible(blocks: &[Block]) -> Vec<bool> {
-    let is = |block: &Block, event: &EventType| block.source == Source::Event(event.clone());
-    let latest_tool_result = blocks.iter().rposition(|block| is(block, &EventType::ToolResult));
-    blocks
-        .iter()
-        .enumerate()
-        .map(|(index, block)| !is(block, &EventType::RetrievalResult) && Some(index) != latest_tool_result)
-        .collect()
 }

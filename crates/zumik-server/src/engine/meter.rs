@@ -263,7 +263,7 @@ mod tests {
     use tokio::time::Instant;
     use zumik_types::{Qos, UsageStatus};
 
-    use super::super::{Api, Surface};
+    use super::super::{Api, Compiled, Surface};
     use super::*;
     use crate::fixtures;
     use crate::store::UsageQuery;
@@ -291,7 +291,8 @@ mod tests {
             let route = Route { requested: "auto".into(), first: target.clone(), others: Vec::new() };
             let mut meter = Meter::open(Arc::clone(&app.engine.accounts), asked, &route);
             meter.answered(&target, false);
-            meter.sent(Sent { api: Api::ChatCompletions, body: prompt.clone() });
+            let (api, body) = (Api::ChatCompletions, prompt.clone());
+            meter.sent(Sent { api, body, compiled: Compiled::default() });
             fixtures::leave(meter.complete_and_settle(), polls).await;
         }
         // What has begun to be counted is so before long.

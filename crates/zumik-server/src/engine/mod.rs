@@ -1,7 +1,7 @@
 //! Inference. Which target a model name means (`models`, `routing`, `draw`, `semantic`, `target`), one call of a model's API (`call`)
 //! over the providers that are configured (`upstream`), the engine that is there without any (`placeholder`), one
-//! generation of text from state to outcome (`generation`), and keeping account of it (`meter`, `accounts`, `usage`,
-//! `blocks`, `reuse`, `tokens`, `qos`).
+//! generation of text from state to outcome (`generation`), and keeping account of it (`meter`, `accounts`, `event`,
+//! `usage`, `blocks`, `layout`, `reuse`, `tokens`, `qos`).
 //!
 //! A handler asks [`Engine::resolve`] where a request goes. When no upstream is there, the route is the placeholder, and
 //! the handler makes one in the shape of its surface. Else it gives the route to [`Engine::call`].
@@ -14,6 +14,7 @@ mod chat;
 mod draw;
 mod event;
 mod generation;
+mod layout;
 mod lease;
 pub(crate) mod members;
 mod meter;
@@ -38,6 +39,7 @@ pub(crate) use call::{Api, Asked, ModelAnswer, ModelBody, ModelCall, Sent, Surfa
 pub(crate) use chat::{Choices, Content, Delta, event as chat_event};
 pub(crate) use event::Measured;
 pub(crate) use generation::{ChatMessage, Failure, Generation, Outcome, Part, Prepared};
+pub(crate) use layout::Compiled;
 pub(crate) use lease::{Held, Reservation};
 pub(crate) use meter::Meter;
 pub(crate) use models::{Models, Release};
@@ -156,10 +158,9 @@ impl Engine {
     /// [`Failure::Deadline`], [`Failure::Provider`] with the failure of the last attempt, or [`Failure::Untranslatable`] when
     /// no target could be asked for that reason.
     pub(crate) async fn call(&self, call: ModelCall<'_>) -> Result<ModelAnswer, Failure> {
-        let ModelCall { api, asked, route, body, as_chat, stream } = call;
+        let ModelCall { asked, route, sent, as_chat, stream } = call;
         let (qos, started, trace) = (asked.qos.clone(), asked.started, asked.ctx.trace.clone());
         let mut meter = Meter::open(Arc::clone(&self.accounts), asked, &route);
-        let sent = Sent { api, body };
         let forward = Forward { sent, as_chat, stream, qos: &qos, started, trace: &trace };
         match self.upstreams.forward(&forward, &route).await {
             Ok(Forwarded { target, fallback_used, sent, body }) => {

@@ -116,7 +116,7 @@ impl Upstreams {
             }
         }
         // What it refuses now is told: where it has no such API, what it said of that helps nobody.
-        let answered = send(Sent { api: Api::ChatCompletions, body: as_chat()? }).await?;
+        let answered = send(as_chat()?).await?;
         if known.is_none() {
             let provider = &*target.provider;
             tracing::info!(provider, "a provider has no Responses API and is asked for chat completions");

@@ -10,7 +10,7 @@ use serde_json::Value;
 use zumik_types::{ArtifactId, BranchId, PrivacyMode, QosOutcome, Session, SessionId, SessionStatus};
 
 use crate::app::App;
-use crate::domain::{Message, compile};
+use crate::domain::{Message, Place, compile};
 use crate::engine::members::Members;
 use crate::engine::upstream::Refusal;
 use crate::engine::{ChatMessage, Failure, Held, ProviderError, ProviderFailure, Target, Trouble};
@@ -77,6 +77,8 @@ pub(super) fn in_session_ref(failure: Failure) -> ApiError {
 /// The compiled prefix of a session.
 pub(super) struct Prefix {
     pub(super) messages: Vec<Message>,
+    /// What they are.
+    pub(super) places: Vec<Place>,
     /// The branch that it is of.
     pub(super) branch_id: Option<BranchId>,
     /// Artifacts whose text is in it.
@@ -94,9 +96,9 @@ pub(super) async fn session_prefix(
 ) -> Result<Prefix, ApiError> {
     let state = PromptState { session_id: Some(session.clone()), ..PromptState::default() };
     let prompt = app.store.read_prompt(ctx, state).await.map_err(|error| in_session_ref(error.into()))?;
-    let materialized = prompt.artifacts();
+    let (places, materialized) = (prompt.places(), prompt.artifacts());
     let messages = compile(prompt.blocks).map_err(|error| in_session_ref(error.into()))?;
-    Ok(Prefix { messages, branch_id: prompt.branch_id, materialized })
+    Ok(Prefix { messages, places, branch_id: prompt.branch_id, materialized })
 }
 
 /// The session of `Agent-Session-Ref`, for a generation that reads nothing of its state.

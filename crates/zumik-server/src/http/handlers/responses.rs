@@ -4,7 +4,7 @@ use zumik_types::{Extra, NativeResponse, NativeUsage, ObjectType, ResponseId, Re
 
 use super::generations::{Kept, headers, keep, privacy_mode};
 use super::hints::{self, Wishes};
-use crate::domain::{Message, Role};
+use crate::domain::{Message, Place, Role};
 use crate::engine::{Generation, Held, Outcome, Part, Prepared, Reservation, Surface};
 use crate::http::call::Call;
 use crate::http::input::Fields;
@@ -68,7 +68,7 @@ async fn read(call: &Call) -> Result<Generation, ApiError> {
     Ok(Generation {
         model,
         state: PromptState { session_id, branch_id, bundle_id, snapshot_id },
-        own: vec![Part { message: Message { role: Role::User, text: input }, eligible: false }],
+        own: vec![Part { message: Message { role: Role::User, text: input }, place: Place::User }],
         qos,
         routing,
         max_output_tokens: None,

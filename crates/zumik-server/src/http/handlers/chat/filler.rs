@@ -6,7 +6,7 @@ use zumik_types::{Qos, SessionId};
 
 use super::Identity;
 use super::request::Request;
-use crate::domain::{Message, Role};
+use crate::domain::{Message, Place, Role};
 use crate::engine::{Generation, Outcome, Part, Routing};
 use crate::http::ApiError;
 use crate::http::input::{Fields, Item};
@@ -23,19 +23,8 @@ pub(super) fn generation(
     qos: Qos,
 ) -> Result<Generation, ApiError> {
     let fields = Fields::of(body);
-    let messages = fields.items("messages")?.map(|item| message(&item))?;
+    let own = fields.items("messages")?.map(|item| part(&item))?;
     refuse(&fields)?;
-    let last = |role: Role| messages.iter().rposition(|(_, message)| message.role == role);
-    let latest_user = last(Role::User);
-    let latest_tool = messages.iter().rposition(|(is_tool, _)| *is_tool);
-    let own = messages
-        .into_iter()
-        .enumerate()
-        .map(|(index, (_, message))| Part {
-            message,
-            eligible: Some(index) != latest_user && Some(index) != latest_tool,
-        })
-        .collect();
     Ok(Generation {
         model: request.model.clone(),
         state: PromptState { session_id, ..PromptState::default() },
@@ -77,8 +66,8 @@ fn refuse(fields: &Fields<'_, '_>) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// A message, and whether it is the result of a tool.
-fn message(item: &Item<'_, '_>) -> Result<(bool, Message), ApiError> {
+/// A message, and what it is.
+fn part(item: &Item<'_, '_>) -> Result<Part, ApiError> {
     let fields = item.object()?;
     let role = fields.text("role")?;
     let text = match fields.value("content") {
@@ -87,12 +76,13 @@ fn message(item: &Item<'_, '_>) -> Result<(bool, Message), ApiError> {
         // Calls are part of the prompt as they stand.
         None => fields.value("tool_calls").map(Value::to_string).unwrap_or_default(),
     };
-    let message = match role {
-        "user" => Message { role: Role::User, text },
-        "assistant" => Message { role: Role::Assistant, text },
-        _ => Message { role: Role::System, text },
+    let (role, place) = match role {
+        "user" => (Role::User, Place::User),
+        "assistant" => (Role::Assistant, Place::History),
+        "tool" | "function" => (Role::System, Place::ToolResult),
+        _ => (Role::System, Place::Stable),
     };
-    Ok((matches!(role, "tool" | "function"), message))
+    Ok(Part { message: Message { role, text }, place })
 }
 
 fn text(part: &Item<'_, '_>) -> Result<String, ApiError> {

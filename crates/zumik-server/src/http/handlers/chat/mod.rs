@@ -15,15 +15,16 @@ use tokio::time::Instant;
 use zumik_types::{ArtifactId, ChatCompletionId, Qos, QosClass, SessionId, TraceId};
 
 use super::generations::{
-    Kept, headers, in_session_ref, keep_answer, privacy_mode, session_prefix, session_ref, with_prefix,
+    Kept, Prefix, headers, in_session_ref, keep_answer, privacy_mode, session_prefix, session_ref,
+    with_prefix,
 };
 use super::hints::{self, Wishes};
 use super::streams;
 use crate::app::App;
 use crate::chain::chain;
 use crate::engine::{
-    Api, Asked, Choices, Delta, Held, ModelAnswer, ModelBody, ModelCall, Outcome, ProviderError, Reservation,
-    Surface, Wanted,
+    Api, Asked, Choices, Compiled, Delta, Held, ModelAnswer, ModelBody, ModelCall, Outcome, ProviderError,
+    Reservation, Sent, Surface, Wanted,
 };
 use crate::http::call::Call;
 use crate::http::input::object_of;
@@ -238,11 +239,13 @@ impl Chat<'_> {
             Some(session) => Some(session_prefix(app, ctx, session).await?),
             None => None,
         };
-        let (body, branch_id, materialized) = match prefix {
-            Some(prefix) => {
-                (with_prefix(bytes, "messages", &prefix.messages)?, prefix.branch_id, prefix.materialized)
+        let api = Api::ChatCompletions;
+        let (sent, branch_id, materialized) = match prefix {
+            Some(Prefix { messages, places, branch_id, materialized }) => {
+                let body = with_prefix(bytes, "messages", &messages)?;
+                (Sent { api, body, compiled: Compiled::behind(0, places) }, branch_id, materialized)
             }
-            None => (bytes.clone(), None, Vec::new()),
+            None => (Sent { api, body: bytes.clone(), compiled: Compiled::default() }, None, Vec::new()),
         };
         let prompt = std::str::from_utf8(bytes).unwrap_or_default();
         let identity = identity(app, ctx, request);
@@ -260,8 +263,7 @@ impl Chat<'_> {
         let wanted = Wanted { asked: &asked, model: &request.model, prompt, routing: &routing };
         let route = app.engine.resolve(&wanted).await?;
         app.limits.generation(&ctx.key)?;
-        let (api, stream) = (Api::ChatCompletions, request.stream);
-        let call = ModelCall { api, asked, route, body, as_chat: None, stream };
+        let call = ModelCall { asked, route, sent, as_chat: None, stream: request.stream };
         Ok((identity, materialized, app.engine.call(call).await?))
     }
 

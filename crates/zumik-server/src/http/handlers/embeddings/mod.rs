@@ -17,8 +17,8 @@ use crate::app::App;
 use crate::blocking::blocking;
 use crate::engine::members::json;
 use crate::engine::{
-    Api, Asked, Failure, Held, ModelAnswer, ModelBody, ModelCall, ProviderError, Reservation, Route, Surface,
-    Usage, Wanted, count_tokens,
+    Api, Asked, Compiled, Failure, Held, ModelAnswer, ModelBody, ModelCall, ProviderError, Reservation,
+    Route, Sent, Surface, Usage, Wanted, count_tokens,
 };
 use crate::http::call::Call;
 use crate::http::input::Fields;
@@ -95,7 +95,8 @@ async fn forward(
     request: Request,
     body: Bytes,
 ) -> Result<(Bytes, Headers), ApiError> {
-    let call = ModelCall { api: Api::Embeddings, asked, route, body, as_chat: None, stream: false };
+    let sent = Sent { api: Api::Embeddings, body, compiled: Compiled::default() };
+    let call = ModelCall { asked, route, sent, as_chat: None, stream: false };
     let answer = app.engine.call(call).await?;
     let ModelAnswer { target, body: ModelBody::Whole(answer), mut meter, .. } = answer else {
         return Err(ProviderError::Malformed("it is a stream").into());

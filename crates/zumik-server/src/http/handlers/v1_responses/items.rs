@@ -3,16 +3,16 @@
 use serde_json::{Map, Value};
 use zumik_types::V1Role;
 
-use crate::domain::{Message, Role};
+use crate::domain::{Message, Place, Role};
 use crate::engine::Part;
 use crate::http::ApiError;
 use crate::http::input::{Fields, Item};
 
-/// The turns that items are, which are the `input` of a body.
+/// The messages that items are, which are the `input` of a body.
 ///
 /// # Errors
 /// 400 for an item or content part that is no text: only a model could make sense of it.
-pub(super) fn turns(items: &[Value]) -> Result<Vec<Turn>, ApiError> {
+pub(super) fn turns(items: &[Value]) -> Result<Vec<Part>, ApiError> {
     if items.is_empty() {
         return Ok(Vec::new());
     }
@@ -20,11 +20,11 @@ pub(super) fn turns(items: &[Value]) -> Result<Vec<Turn>, ApiError> {
     Ok(Fields::of(&body).items("input")?.map(turn)?.into_iter().flatten().collect())
 }
 
-/// The turns of earlier items, to which the member `param` of the request led.
+/// The messages of earlier items, to which the member `param` of the request led.
 ///
 /// # Errors
 /// 400 of `param`, as for [`turns`].
-pub(super) fn earlier(items: &[Value], param: &'static str) -> Result<Vec<Turn>, ApiError> {
+pub(super) fn earlier(items: &[Value], param: &'static str) -> Result<Vec<Part>, ApiError> {
     turns(items).map_err(|_| {
         let message =
             format!("'{param}' leads to an item that is no text, and this server itself reads text only.");
@@ -32,51 +32,26 @@ pub(super) fn earlier(items: &[Value], param: &'static str) -> Result<Vec<Turn>,
     })
 }
 
-/// One item, as a message.
-pub(super) struct Turn {
-    block: Block,
-    message: Message,
-}
-
-/// What an item is in the layout of a prompt.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Block {
-    User,
-    ToolResult,
-    Other,
-}
-
-/// The prompt that turns make. All but the latest user message and the latest tool result could be cached.
-pub(super) fn parts(turns: Vec<Turn>) -> Vec<Part> {
-    let last = |block| turns.iter().rposition(|turn| turn.block == block);
-    let latest = [last(Block::User), last(Block::ToolResult)];
-    turns
-        .into_iter()
-        .enumerate()
-        .map(|(index, turn)| Part { message: turn.message, eligible: !latest.contains(&Some(index)) })
-        .collect()
-}
-
-/// The turn that an item is. What a model thought is none: it is not put before a model again.
-fn turn(item: Item<'_, '_>) -> Result<Option<Turn>, ApiError> {
+/// The message that an item is. What a model thought is none: it is not put before a model again.
+fn turn(item: Item<'_, '_>) -> Result<Option<Part>, ApiError> {
     let fields = item.object()?;
-    let (block, role, text) = match fields.optional_text("type")?.unwrap_or("message") {
+    let (place, role, text) = match fields.optional_text("type")?.unwrap_or("message") {
         "message" => {
-            let (block, role) = match fields.one_of("role", V1Role::KNOWN)? {
-                V1Role::User => (Block::User, Role::User),
-                V1Role::Assistant => (Block::Other, Role::Assistant),
-                _ => (Block::Other, Role::System),
+            let (place, role) = match fields.one_of("role", V1Role::KNOWN)? {
+                V1Role::User => (Place::User, Role::User),
+                V1Role::Assistant => (Place::History, Role::Assistant),
+                _ => (Place::Stable, Role::System),
             };
-            (block, role, content(&fields)?)
+            (place, role, content(&fields)?)
         }
         "function_call" => {
             fields.text("call_id")?;
             let call = format!("{}({})", fields.filled_text("name")?, fields.text("arguments")?);
-            (Block::Other, Role::Assistant, call)
+            (Place::History, Role::Assistant, call)
         }
         "function_call_output" => {
             fields.text("call_id")?;
-            (Block::ToolResult, Role::System, fields.text("output")?.to_owned())
+            (Place::ToolResult, Role::System, fields.text("output")?.to_owned())
         }
         "reasoning" => return Ok(None),
         _ => {
@@ -87,7 +62,7 @@ fn turn(item: Item<'_, '_>) -> Result<Option<Turn>, ApiError> {
             ));
         }
     };
-    Ok(Some(Turn { block, message: Message { role, text } }))
+    Ok(Some(Part { message: Message { role, text }, place }))
 }
 
 /// The content of a message: a text, or text parts joined by line breaks.
@@ -114,11 +89,11 @@ mod tests {
     use super::*;
 
     fn read(input: Value) -> Result<Vec<Part>, ApiError> {
-        turns(input.as_array().unwrap()).map(parts)
+        turns(input.as_array().unwrap())
     }
 
     #[test]
-    fn only_the_latest_turn_cannot_be_cached() {
+    fn every_item_has_its_place_in_the_layout() {
         let parts = read(json!([
             { "role": "developer", "content": "Be terse." },
             { "type": "message", "role": "user", "content": [{ "type": "input_text", "text": "a" }] },
@@ -129,8 +104,11 @@ mod tests {
             { "role": "user", "content": "c" },
         ]))
         .unwrap();
-        let eligible: Vec<_> = parts.iter().map(|part| part.eligible).collect();
-        assert_eq!(eligible, [true, true, true, false, true, false]);
+        let places: Vec<_> = parts.iter().map(|part| part.place).collect();
+        assert_eq!(
+            places,
+            [Place::Stable, Place::User, Place::History, Place::ToolResult, Place::History, Place::User]
+        );
         assert_eq!(parts[2].message.text, "f({})");
     }
 

@@ -12,7 +12,7 @@ use super::history::Items;
 use super::items;
 use super::request::Request;
 use crate::app::App;
-use crate::domain::{Message, ResponseObject, Role};
+use crate::domain::{Message, Place, ResponseObject, Role};
 use crate::engine::{Generation, Held, Outcome, Part, Prepared, Slot, Surface};
 use crate::http::call::Call;
 use crate::http::input::Fields;
@@ -134,9 +134,9 @@ async fn prepare(
 
 /// The request's own part of the prompt.
 pub(super) fn own(members: &Map<String, Value>, items: &Items) -> Result<Vec<Part>, ApiError> {
-    let mut turns = items::earlier(&items.before, items.before_param)?;
-    turns.extend(items::turns(&items.own)?);
-    let system = |text: String| Part { message: Message { role: Role::System, text }, eligible: true };
+    let earlier = items::earlier(&items.before, items.before_param)?;
+    let turns = items::turns(&items.own)?;
+    let system = |text| Part { message: Message { role: Role::System, text }, place: Place::Stable };
     let mut own = Vec::new();
     if let Some(text) = members.get("instructions").and_then(Value::as_str) {
         own.push(system(text.to_owned()));
@@ -146,7 +146,7 @@ pub(super) fn own(members: &Map<String, Value>, items: &Items) -> Result<Vec<Par
     {
         own.push(system(tools.to_string()));
     }
-    own.append(&mut items::parts(turns));
+    own.extend(earlier.into_iter().chain(turns));
     Ok(own)
 }
 

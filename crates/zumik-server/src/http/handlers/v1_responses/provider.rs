@@ -1,6 +1,7 @@
 //! Asking a provider for a response: in the Responses API, or for a chat completion where it has no other.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
@@ -11,8 +12,11 @@ use super::super::generations::{SESSION_REF, session_prefix};
 use super::super::hints::Wishes;
 use super::history::{Items, is_unsealed, replayed};
 use crate::app::App;
+use crate::domain::Place;
 use crate::engine::members::Members;
-use crate::engine::{Api, Asked, ChatMessage, Failure, ModelAnswer, ModelCall, Route, Surface, Wanted};
+use crate::engine::{
+    Api, Asked, ChatMessage, Compiled, Failure, ModelAnswer, ModelCall, Route, Sent, Surface, Wanted,
+};
 use crate::http::ApiError;
 use crate::http::call::Call;
 use crate::openai::{Input, Untranslatable, to_chat};
@@ -32,6 +36,8 @@ pub(super) struct Question {
     members: Map<String, Value>,
     /// What comes before the input: the session, then earlier responses.
     before: Vec<Value>,
+    /// What the messages of the session are.
+    places: Arc<[Place]>,
     before_param: &'static str,
     /// The input, and whether it is still as it was sent.
     own: Vec<Value>,
@@ -68,10 +74,11 @@ impl Question {
         let past = call.app.reuse.past(&call.ctx.project).await;
         let Asking { id, model, session_id, wishes: Wishes { qos, routing }, body, members, items } = asking;
         let (mut before, mut materialized, mut branch_id) = (Vec::new(), Vec::new(), None);
+        let mut places = Vec::new();
         if let Some(session) = &session_id {
             let prefix = session_prefix(&call.app, &call.ctx, session).await?;
             before = prefix.messages.iter().map(|message| json!(ChatMessage::from(message))).collect();
-            (materialized, branch_id) = (prefix.materialized, prefix.branch_id);
+            (places, materialized, branch_id) = (prefix.places, prefix.materialized, prefix.branch_id);
         }
         let before_param = if items.before.is_empty() { SESSION_REF } else { items.before_param };
         before.extend(items.before);
@@ -98,6 +105,7 @@ impl Question {
             body,
             members,
             before,
+            places: places.into(),
             before_param,
             own: items.own,
             opened: items.opened,
@@ -109,12 +117,11 @@ impl Question {
     /// # Errors
     /// No provider answered, or the request cannot be put as a chat completion to those that speak nothing else.
     pub(super) async fn ask(&self, app: &App, stream: bool) -> Result<(Spoken, ModelAnswer), ApiError> {
-        let as_chat = || self.chat_body();
+        let as_chat = || self.as_chat();
         let call = ModelCall {
-            api: Api::Responses,
             asked: self.asked.clone(),
             route: self.route.clone(),
-            body: self.responses_body()?,
+            sent: self.as_response()?,
             as_chat: Some(&as_chat),
             stream,
         };
@@ -123,9 +130,9 @@ impl Question {
         Ok((spoken, answer))
     }
 
-    /// The body for the Responses API: as it was sent but for what this server answers for, for what comes before the
+    /// For the Responses API: the body as it was sent but for what this server answers for, for what comes before the
     /// input, and for what no provider has kept of it.
-    fn responses_body(&self) -> Result<Bytes, ApiError> {
+    fn as_response(&self) -> Result<Sent, ApiError> {
         let members = Members::of(&self.body).map_err(ApiError::internal)?;
         let edit = HANDLED.iter().fold(members.edit(), |edit, name| edit.remove(name));
         let mut edit = edit.set("store", &b"false"[..]);
@@ -141,16 +148,20 @@ impl Question {
             }
             edit = edit.set("input", serde_json::to_vec(&items).map_err(ApiError::internal)?);
         }
-        Ok(edit.finish().into())
+        let compiled = Compiled::behind(0, Arc::clone(&self.places));
+        Ok(Sent { api: Api::Responses, body: edit.finish().into(), compiled })
     }
 
-    /// The body for a chat completion.
-    fn chat_body(&self) -> Result<Bytes, Failure> {
+    /// For a chat completion, in which the instructions are the first message.
+    fn as_chat(&self) -> Result<Sent, Failure> {
         let mut members = self.members.clone();
         members.retain(|name, _| name != "input" && name != "store" && !HANDLED.contains(&name.as_str()));
         let input = Input { before: &self.before, before_param: self.before_param, own: &self.own };
         let chat = to_chat(&members, input)?;
-        serde_json::to_vec(&chat).map(Bytes::from).map_err(|error| Failure::Internal(error.into()))
+        let body = serde_json::to_vec(&chat).map_err(|error| Failure::Internal(error.into()))?.into();
+        let instructions = self.members.get("instructions").filter(|text| !text.is_null());
+        let compiled = Compiled::behind(instructions.iter().count(), Arc::clone(&self.places));
+        Ok(Sent { api: Api::ChatCompletions, body, compiled })
     }
 }
 
