@@ -14,7 +14,7 @@ use serde_json::json;
 use zumik_types::{KeyId, TraceId, V1ResponseId};
 
 use crate::app::{App, Inference};
-use crate::clock::SystemClock;
+use crate::clock::{Clock, SystemClock};
 use crate::config::LimitSettings;
 use crate::domain::{ResponseObject, Scopes};
 use crate::engine::{Models, Placeholder, Upstreams};
@@ -35,14 +35,19 @@ pub(crate) async fn sqlite(folder: &Path) -> Arc<dyn Store> {
 
 /// A server over a store, and a request to it.
 pub(crate) async fn app(store: Arc<dyn Store>) -> (Arc<App>, ProjectCtx) {
-    let now = chrono::Utc::now();
+    app_at(store, Arc::new(SystemClock)).await
+}
+
+/// The same, by this clock.
+pub(crate) async fn app_at(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> (Arc<App>, ProjectCtx) {
+    let now = clock.now();
     let project = store.ensure_project("test", now).await.unwrap().id;
     let inference = Inference {
         local: Arc::new(Placeholder::default()),
         upstreams: Upstreams::new(&IndexMap::new(), &|_| None).unwrap(),
         models: Models::new(BTreeMap::new()),
     };
-    let (clock, mint) = (Arc::new(SystemClock), Arc::new(RandomMint::default()));
+    let mint = Arc::new(RandomMint::default());
     let app = App::new(store, inference, clock, mint, &LimitSettings::default()).unwrap();
     let (key, trace) = (KeyId::with_suffix("1"), TraceId::with_suffix("1"));
     (Arc::new(app), ProjectCtx { project, key, scopes: Scopes::INFERENCE_ONLY, trace, now })

@@ -58,8 +58,13 @@ async fn a_deadline_holds_while_a_provider_is_asked_for_its_models() {
             "{path}: {answer:?}"
         );
         let event = event(&http, header(&answer, "agent-trace-id")).await;
-        assert_eq!(event["status"], "expired", "{path}");
-        assert_eq!(event["qos_outcome"]["completion"], "expired_during_execution", "{path}");
+        assert_eq!((&event["status"], &event["provider"]), (&json!("expired"), &Value::Null), "{path}");
+        let outcome = &event["qos_outcome"];
+        assert_eq!(outcome["admission"], "expired_before_start", "{path}");
+        assert_eq!(outcome["reason_code"], "customer_deadline_too_short", "{path}");
+        for unknown in ["completion", "ttft_ms", "latency_ms"] {
+            assert_eq!(outcome[unknown], Value::Null, "{path}: {unknown}");
+        }
     }
     provider.abort();
 }

@@ -10,6 +10,7 @@ use zumik_tests::http::{Answer, Http, answer};
 use zumik_tests::server::{TestServer, configured};
 use zumik_tests::upstream::{Behaviour, Fault, Upstream};
 
+use super::usage::event;
 use super::{
     CHAT, NATIVE, RESPONSES, ask, header, input, post, provider, question, served, streamed, with_qos,
 };
@@ -264,6 +265,37 @@ async fn a_name_that_is_too_long_for_a_model_is_refused_on_every_surface() {
 fn only_in(request: RequestBuilder, region_policy: &str) -> RequestBuilder {
     let hints = AgentHints::new().routing(HintRouting::new().region_policy(region_policy));
     request.header("Agent-Hints", hints.to_header_value().unwrap())
+}
+
+#[tokio::test]
+async fn a_generation_that_is_refused_for_its_region_leaves_a_usage_event() {
+    let upstream = Upstream::start().await;
+    let server = served(&upstream).await;
+    let http = server.http();
+    let embedding = json!({ "model": "gpt-test", "input": "Is this off by one?" });
+    for (path, body) in [
+        (CHAT, question("gpt-test")),
+        (RESPONSES, input("gpt-test")),
+        (NATIVE, input("gpt-test")),
+        ("/v1/embeddings", embedding),
+    ] {
+        let refused = answer(only_in(post(&http, path, &body), "ap_only")).await;
+        assert_eq!(
+            (refused.status.as_u16(), &refused.error()["code"]),
+            (403, &json!("region_not_allowed")),
+            "{path}"
+        );
+        let event = event(&http, header(&refused, "agent-trace-id")).await;
+        assert_eq!((&event["status"], &event["provider"]), (&json!("failed"), &Value::Null), "{path}");
+        let outcome = &event["qos_outcome"];
+        assert_eq!(
+            (&outcome["admission"], &outcome["reason_code"]),
+            (&json!("rejected"), &json!("region_not_allowed")),
+            "{path}"
+        );
+        assert_eq!((&outcome["completion"], &outcome["latency_ms"]), (&Value::Null, &Value::Null), "{path}");
+    }
+    assert!(upstream.requests().is_empty());
 }
 
 #[tokio::test]

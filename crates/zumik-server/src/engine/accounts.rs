@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use tokio::sync::{Notify, mpsc, oneshot};
 use zumik_insight::ReuseTokens;
 use zumik_types::{ProjectId, QosOutcome, ReuseEvidenceLevel, UsageEventId};
@@ -92,6 +93,11 @@ impl Accounts {
         accounts
     }
 
+    /// What the clock of the server says.
+    pub(crate) fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
+    }
+
     /// Settles an account when there is time. Never waits.
     pub(crate) fn settle_later(&self, mut account: Box<Account>) {
         self.enter(&account);
@@ -166,7 +172,7 @@ impl Accounts {
         let accounts = Arc::clone(self);
         let bytes = account.bytes();
         super::tokens::near(bytes, move || {
-            let measured = Measured::of(&account, &accounts.reuse, accounts.clock.now());
+            let measured = Measured::of(&account, &accounts.reuse, accounts.now());
             accounts.record(&account, &measured)
         })
         .await
@@ -196,7 +202,7 @@ impl Accounts {
             let tokens = measured.reuse.input() + measured.output_tokens;
             self.limits.spend(&account.asked.ctx.key, tokens);
         }
-        let id = UsageEventId::with_suffix(&self.mint.suffix(account.asked.ctx.now));
+        let id = UsageEventId::with_suffix(&self.mint.suffix(account.ended_at));
         self.usage.record(event(id, account, measured));
         Settled {
             reuse: measured.reuse,
@@ -243,7 +249,7 @@ impl Account {
 impl Measured {
     /// What the provider reported; what it did not report is counted by the estimator of `POST /v2/token-counts`. A call
     /// that no provider began to answer took nothing.
-    fn of(account: &Account, window: &ReuseWindow, now: chrono::DateTime<chrono::Utc>) -> Self {
+    fn of(account: &Account, window: &ReuseWindow, now: DateTime<Utc>) -> Self {
         if let Some(measured) = &account.measured {
             return measured.clone();
         }

@@ -31,7 +31,7 @@ pub(crate) fn event(id: UsageEventId, account: &Account, measured: &Measured) ->
         id,
         object: ObjectType::UsageEvent,
         project_id: asked.ctx.project.clone(),
-        created_at: asked.ctx.now,
+        created_at: account.ended_at,
         trace_id: asked.ctx.trace.clone(),
         api_surface: match asked.surface {
             Surface::V1ChatCompletions => ApiSurface::V1ChatCompletions,
@@ -58,7 +58,7 @@ pub(crate) fn event(id: UsageEventId, account: &Account, measured: &Measured) ->
             End::Completed => UsageStatus::Completed,
             End::Failed(_) | End::Rejected(_) => UsageStatus::Failed,
             End::Cancelled => UsageStatus::Cancelled,
-            End::Expired => UsageStatus::Expired,
+            End::Unstarted | End::Expired => UsageStatus::Expired,
         },
         input_tokens: input,
         output_tokens: measured.output_tokens,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use zumik_types::{Extra, QosAdmission, QosCompletion, QosOutcome};
 
 use super::accounts::{Accounts, Settled};
@@ -38,6 +39,8 @@ pub(crate) struct Account {
     pub(crate) ttft: Option<Duration>,
     pub(crate) latency: Option<Duration>,
     pub(crate) end: End,
+    /// When it ended; until then, when it was asked for.
+    pub(crate) ended_at: DateTime<Utc>,
 }
 
 /// How a generation ended.
@@ -51,6 +54,8 @@ pub(crate) enum End {
     Cancelled,
     /// At the caller's deadline.
     Expired,
+    /// At the caller's deadline, before anyone was asked.
+    Unstarted,
     /// It was refused before anything was asked of a provider.
     Rejected(&'static str),
 }
@@ -71,6 +76,7 @@ impl Meter {
 
     fn begin(accounts: Arc<Accounts>, asked: Asked, requested: Arc<str>, target: Option<Target>) -> Self {
         let account = Account {
+            ended_at: asked.ctx.now,
             asked,
             requested,
             target,
@@ -153,7 +159,7 @@ impl Meter {
     pub(crate) async fn complete_and_settle(mut self) -> Result<Settled, Failure> {
         let closed = || Failure::Internal("an account was closed twice".into());
         let account = self.open.as_mut().ok_or_else(closed)?;
-        account.close(End::Completed);
+        account.close(End::Completed, self.accounts.now());
         // A client that goes away now leaves it to be settled later.
         let generation = self.accounts.generation(account).await;
         let account = self.open.take().ok_or_else(closed)?;
@@ -166,8 +172,11 @@ impl Meter {
             self.open = None;
             return;
         }
+        let asked = self.open.as_ref().is_some_and(|account| account.target.is_some());
         let end = match failure {
-            Failure::Deadline(_) => End::Expired,
+            Failure::Deadline(_) if asked => End::Expired,
+            Failure::Deadline(_) => End::Unstarted,
+            Failure::Region(_) => End::Rejected("region_not_allowed"),
             Failure::Provider(ProviderFailure { error, .. }) => match error {
                 ProviderError::NoTarget => End::Rejected("provider_unavailable"),
                 unasked if unasked.is_unasked() => End::Rejected("provider_unavailable"),
@@ -184,7 +193,7 @@ impl Meter {
 
     fn close(&mut self, end: End) -> Option<Box<Account>> {
         let mut account = self.open.take()?;
-        account.close(end);
+        account.close(end, self.accounts.now());
         Some(account)
     }
 }
@@ -199,9 +208,10 @@ impl Drop for Meter {
 
 impl Account {
     /// The generation has ended. What is told first counts.
-    fn close(&mut self, end: End) {
+    fn close(&mut self, end: End, now: DateTime<Utc>) {
         if self.latency.is_none() {
             self.end = end;
+            self.ended_at = now;
             self.latency = Some(self.asked.started.elapsed());
         }
     }
@@ -227,19 +237,20 @@ impl Account {
                 Some(QosCompletion::ExpiredDuringExecution),
                 Some("deadline_exceeded"),
             ),
+            End::Unstarted => (QosAdmission::ExpiredBeforeStart, None, Some("customer_deadline_too_short")),
             End::Rejected(reason) => (QosAdmission::Rejected, None, Some(reason)),
         };
         let missed = (target_met == Some(false)).then_some("target_ttft_missed");
         let fallback = self.fallback_used.then_some("provider_unavailable");
-        let rejected = matches!(self.end, End::Rejected(_));
+        let started = !matches!(self.end, End::Unstarted | End::Rejected(_));
         QosOutcome {
             admission,
             completion,
             target_met,
             ttft_ms: ttft,
-            latency_ms: latency.filter(|_| !rejected),
+            latency_ms: latency.filter(|_| started),
             deadline_met: match (wanted.deadline_ms, latency) {
-                (Some(_), _) if self.end == End::Expired && ended => Some(false),
+                (Some(_), _) if ended && matches!(self.end, End::Unstarted | End::Expired) => Some(false),
                 (Some(deadline), Some(latency)) if self.end == End::Completed => Some(latency <= deadline),
                 _ => None,
             },
@@ -261,12 +272,43 @@ mod tests {
     use chrono::TimeDelta;
     use serde_json::json;
     use tokio::time::Instant;
-    use zumik_types::{Qos, UsageStatus};
+    use ulid::Ulid;
+    use zumik_types::{Qos, UsageEvent, UsageEventId, UsageStatus};
 
-    use super::super::{Api, Compiled, Surface};
+    use super::super::{Api, Compiled, Routing, Surface, Wanted};
     use super::*;
+    use crate::app::App;
+    use crate::clock::{Clock as _, FixedClock};
     use crate::fixtures;
-    use crate::store::UsageQuery;
+    use crate::store::{ProjectCtx, UsageQuery};
+
+    async fn asked(app: &App, ctx: &ProjectCtx) -> Asked {
+        Asked {
+            ctx: ctx.clone(),
+            surface: Surface::V2Responses,
+            object_id: "rsp_1".to_owned(),
+            session_id: None,
+            branch_id: None,
+            qos: Qos::default(),
+            started: Instant::now(),
+            past: app.reuse.past(&ctx.project).await,
+            comes_again: false,
+        }
+    }
+
+    async fn open(app: &App, ctx: &ProjectCtx) -> Meter {
+        let first = Target::placeholder(None);
+        let route = Route { requested: "auto".into(), first, others: Vec::new() };
+        Meter::open(Arc::clone(&app.engine.accounts), asked(app, ctx).await, &route)
+    }
+
+    /// All usage events from a time on.
+    async fn since(app: &App, ctx: &ProjectCtx, start: DateTime<Utc>) -> Vec<UsageEvent> {
+        app.engine.settle().await;
+        app.usage.flush().await.unwrap();
+        let period = UsageQuery::between(start, start + TimeDelta::days(2));
+        app.store.usage(ctx, period).await.unwrap().data
+    }
 
     #[tokio::test]
     async fn a_client_that_goes_away_while_its_generation_is_settled_is_counted() {
@@ -276,32 +318,16 @@ mod tests {
         let prompt = json!({ "messages": [{ "role": "user", "content": text }] }).to_string();
         let prompt = Bytes::from(prompt);
         for polls in 1..6 {
-            let target = Target::placeholder(None);
-            let asked = Asked {
-                ctx: ctx.clone(),
-                surface: Surface::V2Responses,
-                object_id: format!("rsp_{polls}"),
-                session_id: None,
-                branch_id: None,
-                qos: Qos::default(),
-                started: Instant::now(),
-                past: app.reuse.past(&ctx.project).await,
-                comes_again: false,
-            };
-            let route = Route { requested: "auto".into(), first: target.clone(), others: Vec::new() };
-            let mut meter = Meter::open(Arc::clone(&app.engine.accounts), asked, &route);
-            meter.answered(&target, false);
+            let mut meter = open(&app, &ctx).await;
+            meter.answered(&Target::placeholder(None), false);
             let (api, body) = (Api::ChatCompletions, prompt.clone());
             meter.sent(Sent { api, body, compiled: Compiled::default() });
             fixtures::leave(meter.complete_and_settle(), polls).await;
         }
         // What has begun to be counted is so before long.
-        let period = UsageQuery::between(ctx.now - TimeDelta::days(1), ctx.now + TimeDelta::days(1));
         let counted = async {
             loop {
-                app.engine.settle().await;
-                app.usage.flush().await.unwrap();
-                let events = app.store.usage(&ctx, period.clone()).await.unwrap().data;
+                let events = since(&app, &ctx, ctx.now - TimeDelta::days(1)).await;
                 if events.len() == 5 {
                     return events;
                 }
@@ -310,5 +336,49 @@ mod tests {
         };
         let events = tokio::time::timeout(Duration::from_secs(10), counted).await.expect("all are counted");
         assert!(events.iter().all(|event| event.status == UsageStatus::Completed), "{events:?}");
+    }
+
+    #[tokio::test]
+    async fn an_event_is_of_the_time_at_which_its_generation_ended() {
+        let clock = Arc::new(FixedClock::at("2026-06-15T16:04:10Z".parse().unwrap()));
+        let (app, ctx) = fixtures::app_at(fixtures::memory(), clock.clone()).await;
+        let (left, completed) = (open(&app, &ctx).await, open(&app, &ctx).await);
+        clock.advance(TimeDelta::seconds(2));
+        let since_then = clock.now();
+        clock.advance(TimeDelta::seconds(2));
+        drop(left);
+        completed.complete();
+        clock.advance(TimeDelta::seconds(2));
+        let events = since(&app, &ctx, since_then).await;
+        assert_eq!(events.len(), 2, "{events:?}");
+        let millis = u64::try_from(since_then.timestamp_millis()).unwrap();
+        let earlier = Ulid::from_parts(millis, 0).to_string().to_ascii_lowercase();
+        for event in events {
+            assert_eq!(event.created_at, since_then + TimeDelta::seconds(2));
+            assert!(event.id > UsageEventId::with_suffix(&earlier), "{}", event.id);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_deadline_that_passes_before_anyone_is_asked_leaves_a_call_that_never_began() {
+        let (app, ctx) = fixtures::app(fixtures::memory()).await;
+        let mut asked = asked(&app, &ctx).await;
+        asked.qos.deadline_ms = Some(100);
+        tokio::time::advance(Duration::from_millis(100)).await;
+        let wanted = Wanted { asked: &asked, model: "auto", prompt: "", routing: &Routing::default() };
+        let failure = app.engine.resolve(&wanted).await.unwrap_err();
+        assert!(matches!(failure, Failure::Deadline(100)), "{failure:?}");
+        let events = since(&app, &ctx, ctx.now - TimeDelta::days(1)).await;
+        let [UsageEvent { status: UsageStatus::Expired, provider: None, qos_outcome, .. }] = &events[..]
+        else {
+            panic!("{events:?}")
+        };
+        let expected = QosOutcome {
+            admission: QosAdmission::ExpiredBeforeStart,
+            deadline_met: Some(false),
+            reason_code: Some("customer_deadline_too_short".to_owned()),
+            ..crate::engine::qos::queued()
+        };
+        assert_eq!(*qos_outcome, expected);
     }
 }

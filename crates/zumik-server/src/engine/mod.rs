@@ -32,6 +32,7 @@ mod usage;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use tokio::time::Instant;
 
 pub(crate) use accounts::{Accounts, Settled};
 pub(crate) use background::{Background, MOST as MOST_IN_BACKGROUND, Slot, Work};
@@ -101,7 +102,8 @@ impl Engine {
     /// Where a request goes: a name that is an alias to a target of its release, any other to an upstream as it is
     /// (contract `v1.md`, "Model resolution"). Upstreams may be asked for their models on the way, within the deadline.
     ///
-    /// A request that finds no provider, or not in time, is a generation that failed, and accounted for.
+    /// A request that finds no provider, none that it may go to, or not in time, is a generation that failed, and
+    /// accounted for.
     ///
     /// # Errors
     /// [`Failure::UnknownModel`] when there is no upstream and the name is no alias; [`Failure::Provider`] when an alias
@@ -111,11 +113,14 @@ impl Engine {
         let asked = wanted.asked;
         let route = match times::deadline(&asked.qos, asked.started) {
             None => self.route(wanted).await,
-            Some((end, deadline)) => tokio::time::timeout_at(end, self.route(wanted))
-                .await
-                .unwrap_or(Err(Failure::Deadline(deadline))),
+            Some((end, deadline)) => match tokio::time::timeout_at(end, self.route(wanted)).await {
+                // What is ready at once is not timed.
+                Ok(Ok(_)) if Instant::now() >= end => Err(Failure::Deadline(deadline)),
+                Ok(route) => route,
+                Err(_) => Err(Failure::Deadline(deadline)),
+            },
         };
-        if let Err(failure @ (Failure::Provider(_) | Failure::Deadline(_))) = &route {
+        if let Err(failure @ (Failure::Provider(_) | Failure::Region(_) | Failure::Deadline(_))) = &route {
             Meter::lost(Arc::clone(&self.accounts), asked.clone(), wanted.model.into()).fail(failure);
         }
         route
