@@ -99,8 +99,9 @@ impl Upstreams {
         deadline: Option<(Instant, u64)>,
     ) -> Result<(Sent, ModelBody), Failure> {
         let endpoint = self.endpoint(&target.provider).ok_or(ProviderError::NoTarget)?;
+        let times = Times::new(deadline, endpoint.idle, endpoint.total);
         let send = async |sent: Sent| {
-            let body = self.send(call, &sent, target, endpoint, deadline).await?;
+            let body = self.send(call, &sent, target, endpoint, times).await?;
             Ok::<_, Failure>((sent, body))
         };
         let Some(as_chat) = call.as_chat else { return send(call.sent.clone()).await };
@@ -131,12 +132,11 @@ impl Upstreams {
         sent: &Sent,
         target: &Target,
         endpoint: &Endpoint,
-        deadline: Option<(Instant, u64)>,
+        times: Times,
     ) -> Result<ModelBody, Failure> {
         let body = body(call, sent, target, endpoint)?;
         let circuit: Arc<str> = format!("{}/{}", target.provider, target.model).into();
         let permit = self.breaker.admit(&circuit, Instant::now()).map_err(ProviderError::LeftAlone)?;
-        let times = Times::new(deadline, endpoint.idle, endpoint.total);
         let mut answered = self.ask(sent.api, call.stream, endpoint, body, times).await;
         match &mut answered {
             Ok(ModelBody::Stream(stream)) => stream.reports(permit),

@@ -160,6 +160,10 @@ impl ModelStream {
                 return Ok(Some(frame));
             }
             let Some(body) = &mut self.body else { return Ok(None) };
+            if self.times.is_over() {
+                // Nobody was waiting for the provider when the time ran out: who reads was slow.
+                self.permit = None;
+            }
             match self.times.within(body.frame()).await? {
                 Some(Ok(frame)) => {
                     if let Some(bytes) = frame.data_ref() {
@@ -233,13 +237,17 @@ fn ends_response(frame: &Frame) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use bytes::Bytes;
     use http::Request;
     use http_body_util::Full;
     use hyper::client::conn::http1::{SendRequest, handshake};
     use hyper_util::rt::TokioIo;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
+    use tokio::time::Instant;
 
+    use super::super::breaker::Breaker;
     use super::*;
 
     const EVENTS: &str = "data: {\"a\":1}\n\n: a comment\n\ndata: {\"a\":2}\n\ndata: [DONE]\n\n";
@@ -323,6 +331,20 @@ mod tests {
             stream.may_end(true);
             drop(provider);
             assert!(events_of(stream).await.is_err(), "what breaks off has not ended");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_reader_holds_no_stream_beyond_its_time_and_does_not_discredit_the_provider() {
+        let (breaker, target) = (Breaker::default(), Arc::from("provider/model"));
+        for _ in 0..10 {
+            let mut stream = opened().await;
+            stream.reports(breaker.admit(&target, Instant::now()).expect("its circuit is closed"));
+            assert!(stream.next().await.unwrap().is_some());
+            tokio::time::advance(Duration::from_secs(10)).await;
+            let failure = stream.next().await.unwrap_err();
+            let Failure::Provider(ProviderFailure { error, .. }) = &failure else { panic!("{failure:?}") };
+            assert!(matches!(error, ProviderError::Endless(_)), "{failure:?}");
         }
     }
 

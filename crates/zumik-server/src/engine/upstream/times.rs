@@ -30,11 +30,19 @@ impl Times {
         Self { deadline, idle, total, end: Instant::now() + total }
     }
 
-    /// Waits for the next sign of life.
+    /// Whether the end has passed.
+    pub(super) fn is_over(&self) -> bool {
+        self.end <= Instant::now()
+    }
+
+    /// Waits for the next sign of life. Past the end there is none, although it may have come.
     ///
     /// # Errors
     /// [`Failure::Deadline`], or a provider that is silent or endless.
     pub(super) async fn within<F: Future>(&self, next: F) -> Result<F::Output, Failure> {
+        if self.is_over() {
+            return Err(ProviderError::Endless(self.total).into());
+        }
         let mut until = (Instant::now() + self.idle).min(self.end);
         if let Some((deadline, _)) = self.deadline {
             until = until.min(deadline);
@@ -74,6 +82,19 @@ mod tests {
         let times = Times::new(None, seconds(5), seconds(8));
         tokio::time::advance(seconds(4)).await;
         let failure = cut(times).await;
+        assert!(
+            matches!(failure, Failure::Provider(ProviderFailure { error: ProviderError::Endless(_), .. })),
+            "{failure:?}"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_comes_after_the_end_is_not_taken_although_it_is_there() {
+        let times = Times::new(None, Duration::from_secs(5), Duration::from_secs(8));
+        tokio::time::advance(Duration::from_millis(7_999)).await;
+        assert!(times.within(std::future::ready(())).await.is_ok());
+        tokio::time::advance(Duration::from_millis(1)).await;
+        let failure = times.within(std::future::ready(())).await.unwrap_err();
         assert!(
             matches!(failure, Failure::Provider(ProviderFailure { error: ProviderError::Endless(_), .. })),
             "{failure:?}"
