@@ -63,7 +63,7 @@ impl Verified<PurgeReceipt> {
     /// # Errors
     ///
     /// The purge happened as the receipt says, but achieved less. What is still to come stands in `processors`, for
-    /// example the end of a provider's cache window in `expires_at`.
+    /// example the end of a provider's cache window, whose last is [`PurgeReceipt::expires_at`].
     pub fn require(self, required: Guarantee) -> Result<Self, WeakerGuarantee> {
         if self.guarantee.satisfies(&required) {
             Ok(self)

@@ -96,6 +96,7 @@ mod list;
 mod open_enum;
 mod operation;
 mod patch;
+mod receipt;
 mod redact;
 mod text;
 mod time;

@@ -27,8 +27,11 @@ impl<'c> PurgeJobs<'c> {
     ///
     /// let proof = zk.purge_jobs().purge([note]).await?;
     /// let keys = zk.receipt_keys().list().await?;
-    /// let receipt = proof.verify(&keys)?.require(Guarantee::VerifiedNamespaceInvalidation)?;
-    /// println!("gone since {}", receipt.completed_at);
+    /// let receipt = proof.verify(&keys)?.require(Guarantee::ExpiryBound)?;
+    /// match receipt.expires_at() {
+    ///     None => println!("gone since {}", receipt.completed_at),
+    ///     Some(end) => println!("gone here since {}, from the caches of providers by {end}", receipt.completed_at),
+    /// }
     /// # Ok(())
     /// # }
     /// ```

@@ -91,6 +91,31 @@ async fn a_purge_gives_job_and_receipt_and_verifies_offline() {
     assert_eq!(fake.requests().len(), 2, "nobody is asked");
 }
 
+/// The second receipt of the contract: the cache of a provider still has to expire.
+fn receipt_with_a_window() -> Value {
+    let mut receipt = receipt();
+    receipt["id"] = "pur_01jy7ngj24n5p6q7r8s9t0v1wx".into();
+    receipt["purge_job_id"] = "pjb_01jy7ngj23m4n5p6q7r8s9t0vw".into();
+    receipt["guarantee"] = "expiry_bound".into();
+    receipt["processors"].as_array_mut().unwrap().push(json!({
+        "processor": "openai", "action": "await_cache_expiry", "status": "pending_expiry",
+        "guarantee": "expiry_bound", "completed_at": null, "expires_at": "2026-06-16T16:21:51Z",
+    }));
+    receipt["digest"] = "sha256:b08262ce251e6bf2d6a3304e870072302d74ee29213897905bac33d7703b0422".into();
+    receipt["signature"]["value"] =
+        "HjlXRmS1dx-XVC5O2ifviaxvol9yuEDLSywbuIzIQFmGV9Bnh8pGbo7UdAyufV2r098iNlwp4NqzgBiwvqklCg".into();
+    receipt
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_proof_tells_until_when_a_provider_may_hold_something() {
+    let proof = proof_of("pjb_01jy7ngj23m4n5p6q7r8s9t0vw", receipt_with_a_window(), &[ARTIFACT]).await;
+    let verified = proof.verify(&keys()).unwrap().require(Guarantee::ExpiryBound).unwrap();
+    assert_eq!(verified.expires_at(), "2026-06-16T16:21:51Z".parse().ok());
+    let weaker = verified.require(Guarantee::VerifiedNamespaceInvalidation).unwrap_err();
+    assert_eq!(weaker.achieved, Guarantee::ExpiryBound);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_receipt_that_was_changed_is_no_proof() {
     let mut changed = receipt();
