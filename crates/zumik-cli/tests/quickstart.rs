@@ -62,6 +62,8 @@ fn the_tour_does_all_that_it_tells() {
 
     assert_eq!(told["purge"]["path"], "docs/zebra.md");
     assert_eq!(told["purge"]["verified"], true);
+    assert_eq!(told["purge"]["guarantee"], "verified_namespace_invalidation");
+    assert_eq!(told["purge"]["expires_at"], Value::Null);
     assert_eq!(told["purge"]["status_after"], 404);
 
     let calls = &told["calls"];
@@ -239,6 +241,8 @@ fn with_an_upstream_its_model_answers() {
     assert_eq!(told["embedded"], true);
     assert_eq!(told["generation"]["execution_mode"], "live", "{told}");
     assert_eq!(told["generation"]["placeholder"], false);
+    assert_eq!(told["purge"]["guarantee"], "expiry_bound", "the model's cache has to expire: {told}");
+    assert!(told["purge"]["expires_at"].is_string(), "{told}");
     assert!(is_empty(temporary.path()));
 }
 

@@ -95,6 +95,8 @@ pub(crate) struct PurgeSummary {
     pub receipt_id: String,
     pub digest: String,
     pub guarantee: String,
+    /// When the caches of providers have expired, if there are any.
+    pub expires_at: Option<String>,
     /// Digest, signature and guarantee hold, checked without the server.
     pub verified: bool,
     /// Status of a GET on the document afterwards.

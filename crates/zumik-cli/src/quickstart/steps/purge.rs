@@ -1,5 +1,6 @@
 //! Step 8: one document is purged, and the receipt proves it without the server.
 
+use chrono::{DateTime, SecondsFormat, Utc};
 use zumik_client::types::{Guarantee, ReceiptKeySet};
 
 use super::documents::{Document, Library};
@@ -9,8 +10,9 @@ use crate::quickstart::Tour;
 use crate::quickstart::report::PurgeSummary;
 use crate::term::{self, GOOD, styled};
 
-/// What the purge must promise at least: nothing that was cached before can come back.
-const REQUIRED: Guarantee = Guarantee::VerifiedNamespaceInvalidation;
+/// What the purge must promise at least: what any server can. How much more it is depends on where the server keeps
+/// contents, and on whether it sends prompts to providers, whose caches have to expire; the tour shows it.
+const REQUIRED: Guarantee = Guarantee::HandleRevocation;
 
 pub(crate) async fn purge(
     tour: &mut Tour<'_>,
@@ -25,7 +27,8 @@ pub(crate) async fn purge(
     let path = term::printable(&document.path);
     tour.screen.item("purged", format_args!("{path}  {}", document.artifact))?;
     for step in &proof.receipt.processors {
-        let done = format!("{} {}: {}", step.processor, step.action, step.guarantee);
+        let until = step.expires_at.map(|end| format!(" until {}", rfc3339(end))).unwrap_or_default();
+        let done = format!("{} {}: {}{until}", step.processor, step.action, step.guarantee);
         tour.screen.item("", term::printable(&done))?;
     }
 
@@ -54,9 +57,14 @@ pub(crate) async fn purge(
         receipt_id: verified.id.to_string(),
         digest: verified.digest().to_string(),
         guarantee: verified.guarantee.to_string(),
+        expires_at: verified.expires_at().map(rfc3339),
         verified: true,
         status_after: 404,
     })
+}
+
+fn rfc3339(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
 /// Asks for the document once more: it must not be there.
