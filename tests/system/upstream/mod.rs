@@ -5,6 +5,7 @@ mod discovery;
 mod failures;
 mod forwarded;
 mod log;
+mod purged;
 mod reuse;
 mod routing;
 mod stream;

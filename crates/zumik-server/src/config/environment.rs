@@ -74,6 +74,7 @@ impl Settings {
                     },
                 ),
                 region: environment.read("ZUMIK_UPSTREAM_REGION", "a region")?,
+                cache_seconds: environment.read("ZUMIK_UPSTREAM_CACHE_SECONDS", "a number of seconds")?,
             },
             upstreams: IndexMap::new(),
             aliases: BTreeMap::new(),

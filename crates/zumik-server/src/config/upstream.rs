@@ -49,6 +49,10 @@ pub struct UpstreamSettings {
     /// Longest time for a whole answer, in seconds, a year at most; 3,600 when nothing is said.
     #[serde(default)]
     pub total_seconds: Option<NonZeroU64>,
+    /// How long it may keep a prompt that it no longer uses, in seconds, a year at most: what receipts of purges say of it. A
+    /// day when nothing is said; 0 for one that keeps nothing, which no receipt names then.
+    #[serde(default)]
+    pub cache_seconds: Option<u64>,
     /// Whether it takes `stream_options`, by which a stream tells its usage; it is taken for granted.
     #[serde(default)]
     pub stream_usage: Option<bool>,
@@ -70,6 +74,8 @@ pub struct UnnamedUpstream {
     pub models: Option<Vec<String>>,
     /// Its region, `ZUMIK_UPSTREAM_REGION`.
     pub region: Option<String>,
+    /// How long it may keep a prompt, in seconds, `ZUMIK_UPSTREAM_CACHE_SECONDS`.
+    pub cache_seconds: Option<u64>,
 }
 
 impl UnnamedUpstream {
@@ -84,6 +90,7 @@ impl UnnamedUpstream {
             key_env: self.key_env.or(other.key_env),
             models: self.models.or(other.models),
             region: self.region.or(other.region),
+            cache_seconds: self.cache_seconds.or(other.cache_seconds),
         }
     }
 
@@ -97,10 +104,11 @@ impl UnnamedUpstream {
 
     fn named(self) -> Result<Option<(String, UpstreamSettings)>, UpstreamError> {
         let Some(url) = self.url else {
-            let setting = match (self.key_env, self.models, self.region) {
+            let setting = match (self.key_env, self.models, self.region, self.cache_seconds) {
                 (Some(_), ..) => "the key of an upstream",
-                (_, Some(_), _) => "the models of an upstream",
-                (.., Some(_)) => "the region of an upstream",
+                (_, Some(_), ..) => "the models of an upstream",
+                (_, _, Some(_), _) => "the region of an upstream",
+                (.., Some(_)) => "the time that an upstream keeps prompts",
                 _ => return Ok(None),
             };
             return Err(UpstreamError::NoUpstream { setting });
@@ -109,6 +117,7 @@ impl UnnamedUpstream {
         settings.key_env = self.key_env;
         settings.models = self.models.unwrap_or_default();
         settings.region = self.region;
+        settings.cache_seconds = self.cache_seconds;
         Ok(Some((UpstreamSettings::name_of(&settings.url).to_owned(), settings)))
     }
 }
@@ -277,6 +286,7 @@ impl UpstreamSettings {
             region: None,
             idle_seconds: None,
             total_seconds: None,
+            cache_seconds: None,
             stream_usage: None,
             responses: None,
         }
@@ -374,6 +384,7 @@ mod tests {
             key_env: Some("KEY".to_owned()),
             models: Some(vec!["m".to_owned()]),
             region: Some("us".to_owned()),
+            cache_seconds: Some(60),
         };
         let url = |url: &str| UnnamedUpstream { url: Some(url.to_owned()), ..UnnamedUpstream::default() };
         let (a, b) = ("http://a/v1", "http://b/v1");

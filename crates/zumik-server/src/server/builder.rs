@@ -10,6 +10,7 @@ use std::time::Duration;
 use indexmap::IndexMap;
 
 use super::first_key::{first_key, is_key, register};
+use super::keep::{Keep, Opening};
 use super::listener::Listener;
 use super::metrics::Guard;
 use super::{RunningServer, Server, StartError, Upkeep};
@@ -22,10 +23,8 @@ use crate::config::{
 use crate::engine::{Models, Placeholder, Upstreams};
 use crate::mint::{Mint, RandomMint};
 use crate::seal::MasterKey;
-use crate::store::Store;
-use crate::store::memory::MemoryStore;
-use crate::store::postgres::{self, Address, AddressError, PostgresStore};
-use crate::store::sqlite::{Options, SqliteStore};
+use crate::store::postgres::{self, Address, AddressError};
+use crate::store::{ProviderCache, Store};
 
 /// The project that a fresh server has.
 const DEFAULT_PROJECT: &str = "default";
@@ -58,13 +57,6 @@ pub struct Builder {
     upstream: UnnamedUpstream,
     upstreams: IndexMap<String, UpstreamSettings>,
     aliases: BTreeMap<String, AliasSettings>,
-}
-
-/// Where state is kept.
-enum Keep {
-    Memory,
-    Folder(PathBuf),
-    Store(Arc<dyn Store>),
 }
 
 impl Default for Builder {
@@ -106,7 +98,8 @@ impl Builder {
         self
     }
 
-    /// Keeps everything in this store, which a shutdown closes.
+    /// Keeps everything in this store, which a shutdown closes. It must have been told of the
+    /// [`provider_caches`](Self::provider_caches).
     pub fn store(mut self, store: Arc<dyn Store>) -> Self {
         self.keep = Keep::Store(store);
         self
@@ -192,6 +185,31 @@ impl Builder {
         self
     }
 
+    /// The caches of the upstreams so far that keep prompts. Stores that the server opens are told of them; one that is
+    /// given as [`store`](Self::store) is opened with them, because its receipts of purges name them.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use zumik_server::config::UpstreamSettings;
+    /// use zumik_server::store::sqlite::{Options, SqliteStore};
+    ///
+    /// # async fn example(folder: &std::path::Path) -> Result<(), Box<dyn std::error::Error>> {
+    /// let builder = zumik_server::Server::builder()
+    ///     .upstream("local", UpstreamSettings::new("http://127.0.0.1:8000/v1"));
+    /// let options = Options::new(folder).provider_caches(builder.provider_caches()?);
+    /// let server = builder.store(Arc::new(SqliteStore::open(options).await?)).start().await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// The upstreams cannot be used.
+    pub fn provider_caches(&self) -> Result<Vec<ProviderCache>, UpstreamError> {
+        let mut upstreams = self.upstreams.clone();
+        self.upstream.clone().lead(&mut upstreams)?;
+        Ok(self::upstreams(&upstreams)?.caches())
+    }
+
     /// How many lines of batches run at a time; 8 when nothing is said.
     pub fn batch_lines(mut self, lines: NonZeroU32) -> Self {
         self.upkeep.batch_lines = lines.get();
@@ -233,18 +251,22 @@ impl Builder {
             return Err(StartError::ApiKey);
         }
         let inference = self.inference()?;
+        let opening = Opening {
+            master_key: self.master_key,
+            clock: Arc::clone(&self.clock),
+            mint: Arc::clone(&self.mint),
+            caches: inference.upstreams.caches(),
+        };
         let store = match self.database {
-            None => self.keep.open(self.master_key, &self.clock, &self.mint).await?,
+            None => self.keep.open(opening).await?,
             Some(address) => {
-                let mut options = postgres::Options::new(address?)
-                    .clock(Arc::clone(&self.clock))
-                    .mint(Arc::clone(&self.mint));
+                let mut options = postgres::Options::new(address?);
                 match self.store_connections.map(NonZeroUsize::get) {
                     Some(1) => return Err(StartError::StoreConnections),
                     Some(most) => options = options.connections(most),
                     None => {}
                 }
-                open_database(options, self.keep, self.master_key).await?
+                self.keep.open_database(options, opening).await?
             }
         };
         let now = self.clock.now();
@@ -269,7 +291,7 @@ impl Builder {
         check_aliases(&self.aliases, &self.upstreams)?;
         Ok(Inference {
             local: Arc::new(Placeholder::with_delay(self.placeholder_delay)),
-            upstreams: Upstreams::new(&self.upstreams, &|name| std::env::var(name).ok())?,
+            upstreams: upstreams(&self.upstreams)?,
             models: Models::new(self.aliases.clone()),
         })
     }
@@ -291,44 +313,8 @@ impl Builder {
     }
 }
 
-impl Keep {
-    async fn open(
-        self,
-        master_key: Option<MasterKey>,
-        clock: &Arc<dyn Clock>,
-        mint: &Arc<dyn Mint>,
-    ) -> Result<Arc<dyn Store>, StartError> {
-        match self {
-            Self::Store(store) => Ok(store),
-            Self::Memory => Ok(Arc::new(MemoryStore::new(Arc::clone(clock), Arc::clone(mint)))),
-            Self::Folder(folder) => {
-                let mut options = Options::new(folder).clock(Arc::clone(clock)).mint(Arc::clone(mint));
-                if let Some(key) = master_key {
-                    options = options.master_key(key);
-                }
-                Ok(Arc::new(SqliteStore::open(options).await?))
-            }
-        }
-    }
-}
-
-/// Opens a database; of what else was to be kept, a folder is where its master key is.
-async fn open_database(
-    mut options: postgres::Options,
-    keep: Keep,
-    master_key: Option<MasterKey>,
-) -> Result<Arc<dyn Store>, StartError> {
-    if let Some(key) = master_key {
-        options = options.master_key(key);
-    }
-    if let Keep::Folder(folder) = keep {
-        options = options.folder(folder);
-    }
-    let address = options.address().clone();
-    match PostgresStore::open(options).await {
-        Ok(store) => Ok(Arc::new(store)),
-        Err(error) => Err(StartError::Database { address: Box::new(address), source: Box::new(error) }),
-    }
+fn upstreams(settings: &IndexMap<String, UpstreamSettings>) -> Result<Upstreams, UpstreamError> {
+    Upstreams::new(settings, &|name| std::env::var(name).ok())
 }
 
 async fn bind(address: ListenAddress, most: usize) -> Result<Listener, StartError> {
@@ -339,6 +325,7 @@ async fn bind(address: ListenAddress, most: usize) -> Result<Listener, StartErro
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::memory::MemoryStore;
 
     #[tokio::test]
     async fn a_report_is_not_given_the_only_connection() {
@@ -352,9 +339,29 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_store_that_was_not_told_of_an_upstream_is_refused() {
+        let over = |caches: Vec<ProviderCache>, settings: &UpstreamSettings| {
+            let store = MemoryStore::new(Arc::new(SystemClock), Arc::new(RandomMint::default()));
+            let store = Arc::new(store.with_provider_caches(caches));
+            Server::builder().store(store).upstream("test", settings.clone())
+        };
+        let mut settings = UpstreamSettings::new("http://127.0.0.1:9/v1");
+        let told = over(Vec::new(), &settings).provider_caches().unwrap();
+        let error = over(Vec::new(), &settings).build().await.unwrap_err();
+        assert!(matches!(&error, StartError::UntoldCache { upstream } if upstream == "test"), "{error:?}");
+        over(told.clone(), &settings).build().await.unwrap();
+        settings.cache_seconds = Some(172_800);
+        let error = over(told, &settings).build().await.unwrap_err();
+        assert!(matches!(error, StartError::UntoldCache { .. }), "of a shorter window: {error:?}");
+        settings.cache_seconds = Some(0);
+        over(Vec::new(), &settings).build().await.unwrap();
+    }
+
+    #[tokio::test]
     async fn settings_as_the_environment_gives_them_add_to_what_was_set() {
         let environment = |name: &str| match name {
             "ZUMIK_UPSTREAM" => Some("http://127.0.0.1:9/v1".to_owned()),
+            "ZUMIK_UPSTREAM_CACHE_SECONDS" => Some("0".to_owned()),
             "ZUMIK_CONCURRENT_STREAMS" => Some("2".to_owned()),
             _ => None,
         };
@@ -363,6 +370,7 @@ mod tests {
         let builder = Server::builder().limits(limits).settings(&settings);
         assert_eq!(builder.limits.tokens_per_minute, NonZeroU32::new(7));
         assert_eq!(builder.limits.concurrent_streams, NonZeroU32::new(2));
+        assert_eq!(builder.provider_caches().unwrap(), []);
         let server = builder.build().await.unwrap();
         assert!(server.app.engine.is_live(), "the upstream counts");
     }

@@ -1,9 +1,10 @@
-//! A server as a whole: putting it together (`builder`, `first_key`, `start_error`), running it (`running`), its sockets
-//! (`listener`, `socket`, `metrics`), and what it does by itself (`maintenance`, `cancelled`).
+//! A server as a whole: putting it together (`builder`, `first_key`, `start_error`) over what it keeps (`keep`), running it
+//! (`running`), its sockets (`listener`, `socket`, `metrics`), and what it does by itself (`maintenance`, `cancelled`).
 
 mod builder;
 mod cancelled;
 mod first_key;
+mod keep;
 mod listener;
 mod maintenance;
 mod metrics;

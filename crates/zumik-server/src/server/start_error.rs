@@ -51,6 +51,15 @@ pub enum StartError {
         /// Why.
         source: Box<postgres::OpenError>,
     },
+    /// The store that was given was not told of the cache of an upstream: receipts of purges would claim too much.
+    #[error(
+        "the store does not know that the upstream '{upstream}' keeps prompts: open it with the provider_caches of this \
+         builder, or set cache_seconds of the upstream to 0 if it keeps none"
+    )]
+    UntoldCache {
+        /// Name of the upstream.
+        upstream: String,
+    },
     /// The store does not answer.
     #[error("the store does not answer")]
     Store(#[from] StoreError),

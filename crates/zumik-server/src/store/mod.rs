@@ -15,12 +15,15 @@ mod hints;
 pub mod memory;
 pub mod postgres;
 mod prompt_rules;
+mod provider_cache;
 mod receipt;
 mod records;
 mod rules;
 pub mod sqlite;
 pub mod transfer;
 mod usage;
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -48,6 +51,7 @@ pub use batches::{
 pub use error::{Guard, Kind, Limit, StoreError};
 pub use hints::HintStore;
 pub use prompt_rules::MAX_PROMPT_BYTES;
+pub use provider_cache::ProviderCache;
 pub use records::{
     Caller, Continued, EventPage, FilePage, Generation, KeyRecord, MAX_FILE_BYTES, MAX_FILES,
     MAX_MERGED_EVENTS, NewFile, NewKey, Page, Project, ProjectCtx, PromptState, StoredResponse, Swept,
@@ -400,6 +404,9 @@ pub trait Store: AliasStore + BatchStore + HintStore + UsageStore + Send + Sync 
     async fn retrieve_diagnostic(&self, ctx: &ProjectCtx, id: &DiagnosticId) -> Result<Diagnostic>;
 
     // Purge
+
+    /// The caches of providers that the receipts of this store name.
+    fn provider_caches(&self) -> Arc<[ProviderCache]>;
 
     /// Removes artifacts for good and signs a receipt. The answer comes when the content is gone, also
     /// from the log of the database; if that takes too long, the job is given as `running`.

@@ -107,7 +107,8 @@ async fn a_release_needs_the_scope_admin_and_right_targets() {
 
 #[tokio::test]
 async fn with_upstreams_a_release_names_them_only() {
-    let upstream = UpstreamSettings::new("http://127.0.0.1:9/v1");
+    let mut upstream = UpstreamSettings::new("http://127.0.0.1:9/v1");
+    upstream.cache_seconds = Some(0);
     let alias = AliasSettings::new([("openai", "m", 100)]);
     let mut host = Host::with(|builder| builder.upstream("openai", upstream).alias("code.fast", alias)).await;
     let servers = host.get("/v2/model-aliases/code.fast").await.json();

@@ -20,6 +20,9 @@ const IDLE: Duration = Duration::from_secs(300);
 /// Longest time for a whole answer when nothing is said.
 const TOTAL: Duration = Duration::from_secs(3_600);
 
+/// How long prompts are kept when nothing is said: the longest that providers document for their prompt caches.
+const CACHE: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Most seconds of a limit (a year); more would overflow the timer.
 const MOST_SECONDS: u64 = 366 * 24 * 60 * 60;
 
@@ -45,6 +48,8 @@ pub(crate) struct Endpoint {
     pub(crate) idle: Duration,
     /// Longest time for a whole answer.
     pub(crate) total: Duration,
+    /// How long it may keep a prompt that it no longer uses.
+    pub(super) cache: Duration,
     /// Whether it takes `stream_options`.
     pub(crate) stream_usage: bool,
     /// Whether it speaks the Responses API.
@@ -78,8 +83,9 @@ impl Endpoint {
             name: name.into(),
             region: settings.region.as_deref().unwrap_or("unknown").into(),
             models: settings.models.iter().map(|model| model.as_str().into()).collect(),
-            idle: limit(name, "idle_seconds", settings.idle_seconds, IDLE)?,
-            total: limit(name, "total_seconds", settings.total_seconds, TOTAL)?,
+            idle: limit(name, "idle_seconds", settings.idle_seconds.map(NonZeroU64::get), IDLE)?,
+            total: limit(name, "total_seconds", settings.total_seconds.map(NonZeroU64::get), TOTAL)?,
+            cache: limit(name, "cache_seconds", settings.cache_seconds, CACHE)?,
             stream_usage: settings.stream_usage.unwrap_or(true),
             dialect: Dialect::new(settings.responses),
             https: base.starts_with("https:"),
@@ -155,10 +161,10 @@ fn base<'a>(name: &str, url: &'a str) -> Result<&'a str, UpstreamError> {
 fn limit(
     name: &str,
     setting: &'static str,
-    seconds: Option<NonZeroU64>,
+    seconds: Option<u64>,
     default: Duration,
 ) -> Result<Duration, UpstreamError> {
-    match seconds.map(NonZeroU64::get) {
+    match seconds {
         None => Ok(default),
         Some(seconds) if seconds <= MOST_SECONDS => Ok(Duration::from_secs(seconds)),
         Some(_) => Err(UpstreamError::Limit { upstream: name.to_owned(), setting, most: MOST_SECONDS }),
@@ -254,8 +260,11 @@ mod tests {
             let error = endpoint(&UpstreamSettings::new(url)).unwrap_err().to_string();
             assert!(error.starts_with("the URL of the upstream 'a' is not valid"), "{url}: {error}");
         }
-        let set: [fn(&mut UpstreamSettings, NonZeroU64); 2] =
-            [|of, seconds| of.idle_seconds = Some(seconds), |of, seconds| of.total_seconds = Some(seconds)];
+        let set: [fn(&mut UpstreamSettings, NonZeroU64); 3] = [
+            |of, seconds| of.idle_seconds = Some(seconds),
+            |of, seconds| of.total_seconds = Some(seconds),
+            |of, seconds| of.cache_seconds = Some(seconds.get()),
+        ];
         for set in set {
             let mut settings = UpstreamSettings::new("http://host/v1");
             set(&mut settings, NonZeroU64::new(u64::MAX / 2).unwrap());

@@ -1,8 +1,9 @@
 //! The providers whose models answer: what they are called at (`endpoint`, `tls`, `dialect`), how a call goes to them (`forward`,
-//! `times`, `stream`, `sse`), what happens when they fail (`error`, `refusal`, `trouble`, `retry`, `breaker`), and which models they have
-//! (`discovery`).
+//! `times`, `stream`, `sse`), what happens when they fail (`error`, `refusal`, `trouble`, `retry`, `breaker`), which models they have
+//! (`discovery`), and how long they may hold a prompt (`caches`).
 
 mod breaker;
+mod caches;
 mod dialect;
 mod discovery;
 mod endpoint;

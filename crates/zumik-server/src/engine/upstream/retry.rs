@@ -8,7 +8,7 @@ use super::error::ProviderError;
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// Most calls for one request. The caller has retries of its own, and each of its attempts may cost this many.
-const MOST: u32 = 4;
+pub(super) const MOST: u32 = 4;
 
 /// The attempts of one request.
 ///

@@ -1,3 +1,4 @@
+use chrono::{Days, TimeDelta};
 use serde_json::json;
 use zumik_types::{
     ArtifactId, ArtifactType, CreateArtifactRequest, CreatePurgeJobRequest, CreateSessionRequest,
@@ -6,7 +7,7 @@ use zumik_types::{
 };
 
 use super::responses::native;
-use super::world::{World, fresh, key, not_active, not_found, reference};
+use super::world::{World, cache, fresh, key, not_active, not_found, reference};
 use crate::store::receipt::Erasure;
 use crate::store::{Answer, Generation, Reserved, Result, Written};
 
@@ -102,12 +103,18 @@ pub(super) async fn a_receipt_verifies_offline(world: World) {
         assert_eq!(receipt.requested_at, job.requested_at);
         assert_eq!(receipt.namespace_generation, generation);
         let (weakest, of_contents) = match world.erasure {
-            Erasure::Gone => (Guarantee::VerifiedNamespaceInvalidation, Guarantee::VerifiedPhysicalPurge),
+            Erasure::Gone => (Guarantee::ExpiryBound, Guarantee::VerifiedPhysicalPurge),
             Erasure::OutOfReach => (Guarantee::HandleRevocation, Guarantee::HandleRevocation),
         };
         assert_eq!(receipt.guarantee, weakest);
         let blobs = receipt.processors.iter().find(|processor| processor.processor == "zumik_blob_store");
         assert_eq!(blobs.unwrap().guarantee, of_contents);
+        assert_eq!(*world.store.provider_caches(), [cache()]);
+        assert_eq!(receipt.processors.last(), Some(&cache().processor(receipt.completed_at)));
+        assert_eq!(receipt.expires_at(), receipt.completed_at.checked_add_days(Days::new(1)));
+        world.advance(TimeDelta::hours(1));
+        let again = world.store.retrieve_purge_receipt(&world.ctx(), &job.id).await.unwrap();
+        assert_eq!(again, receipt, "a receipt stays as it was signed");
     }
     not_found(world.store.retrieve_purge_receipt(&world.ctx(), &PurgeJobId::with_suffix("none")).await);
 }

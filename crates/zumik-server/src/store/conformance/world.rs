@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tempfile::TempDir;
@@ -20,7 +21,9 @@ use crate::store::memory::MemoryStore;
 use crate::store::postgres::{self, PostgresStore};
 use crate::store::receipt::Erasure;
 use crate::store::sqlite::{Options, SqliteStore};
-use crate::store::{EventPage, Guard, Idempotency, NewKey, ProjectCtx, Result, Store, StoreError, Written};
+use crate::store::{
+    EventPage, Guard, Idempotency, NewKey, ProjectCtx, ProviderCache, Result, Store, StoreError, Written,
+};
 
 /// What a law runs in.
 #[derive(Clone)]
@@ -41,13 +44,14 @@ impl World {
     pub(in crate::store) async fn memory() -> Self {
         let clock = clock();
         let store = MemoryStore::new(clock.clone(), Arc::new(RandomMint::default()));
+        let store = store.with_provider_caches(vec![cache()]);
         Self::new(Arc::new(store), clock, None).await
     }
 
     pub(in crate::store) async fn sqlite() -> Self {
         let folder = Arc::new(tempfile::tempdir().unwrap());
         let clock = clock();
-        let options = Options::new(folder.path()).clock(clock.clone());
+        let options = Options::new(folder.path()).clock(clock.clone()).provider_caches(vec![cache()]);
         let store = SqliteStore::open(options).await.unwrap();
         Self::new(Arc::new(store), clock, Some(folder)).await
     }
@@ -60,7 +64,8 @@ impl World {
             .schema(server.name("laws"))
             .connections(8)
             .master_key(MasterKey::mint(&RandomMint::default()))
-            .clock(clock.clone());
+            .clock(clock.clone())
+            .provider_caches(vec![cache()]);
         let store = PostgresStore::open(options).await.unwrap();
         let world = Self::new(Arc::new(store), clock, None).await;
         Some(Self { erasure: Erasure::OutOfReach, ..world })
@@ -152,6 +157,11 @@ impl World {
         let page = EventPage { after: None, limit: 1000, order: SortOrder::Asc };
         self.store.list_events(&self.ctx(), session, branch, page).await.unwrap().data
     }
+}
+
+/// A provider that keeps prompts for a day.
+pub(super) fn cache() -> ProviderCache {
+    ProviderCache::new("provider", Duration::from_secs(86_400))
 }
 
 fn clock() -> Arc<FixedClock> {

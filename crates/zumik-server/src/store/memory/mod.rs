@@ -34,8 +34,8 @@ use zumik_types::{
 use self::state::{AnswerEntry, ResponseKey, State};
 use super::{
     ANSWER_LIFETIME, Answer, Caller, Continued, EventPage, FilePage, Generation, Idempotency, KeyRecord,
-    Kind, LEASE, Lease, NewFile, NewKey, Page, Project, ProjectCtx, PromptState, Reserved, Result, Store,
-    StoreError, StoredResponse, Swept, Written,
+    Kind, LEASE, Lease, NewFile, NewKey, Page, Project, ProjectCtx, PromptState, ProviderCache, Reserved,
+    Result, Store, StoreError, StoredResponse, Swept, Written,
 };
 use crate::clock::Clock;
 use crate::domain::{CompactionKey, Prompt, ResponseObject};
@@ -51,6 +51,13 @@ impl MemoryStore {
         mint.fill(seed.as_mut_slice());
         let id = ReceiptKeyId::with_suffix(&mint.suffix(clock.now()));
         Self(Mutex::new(State::new(clock, mint, SigningKey::from_seed(id, &seed))))
+    }
+
+    /// Names these caches of providers in the receipts of purges.
+    #[must_use]
+    pub fn with_provider_caches(mut self, caches: Vec<ProviderCache>) -> Self {
+        self.0.get_mut().caches = caches.into();
+        self
     }
 
     fn state(&self) -> Result<MappedMutexGuard<'_, State>> {
@@ -416,6 +423,10 @@ impl Store for MemoryStore {
 
     async fn retrieve_diagnostic(&self, ctx: &ProjectCtx, id: &DiagnosticId) -> Result<Diagnostic> {
         self.state()?.retrieve_diagnostic(ctx, id)
+    }
+
+    fn provider_caches(&self) -> Arc<[ProviderCache]> {
+        Arc::clone(&self.0.lock().caches)
     }
 
     async fn create_purge_job(

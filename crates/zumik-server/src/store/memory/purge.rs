@@ -7,7 +7,7 @@ use zumik_types::{
 };
 
 use super::state::{ArtifactEntry, State};
-use crate::store::receipt::{Erasure, receipt};
+use crate::store::receipt::{Achieved, Erasure, receipt};
 use crate::store::rules::{missing_artifact, named_artifact, whole_seconds};
 use crate::store::{Kind, ProjectCtx, Result, StoreError, Swept};
 
@@ -43,7 +43,8 @@ impl State {
         };
         let now = whole_seconds(self.clock.now());
         let id = PurgeReceiptId::with_suffix(&self.mint.suffix(now));
-        let receipt = receipt(id, job.clone(), generation, now, Erasure::Gone, &self.signing_key)?;
+        let achieved = Achieved { completed_at: now, erasure: Erasure::Gone, caches: &self.caches };
+        let receipt = receipt(id, job.clone(), generation, achieved, &self.signing_key)?;
         self.purges.insert(job.id.clone(), (job.clone(), receipt));
         Ok(job)
     }

@@ -22,8 +22,8 @@ use crate::clock::Clock;
 use crate::domain::CompactionKey;
 use crate::mint::Mint;
 use crate::store::{
-    ANSWER_LIFETIME, Answer, Idempotency, KeyRecord, Project, ProjectCtx, Result, StoreError, StoredResponse,
-    Written,
+    ANSWER_LIFETIME, Answer, Idempotency, KeyRecord, Project, ProjectCtx, ProviderCache, Result, StoreError,
+    StoredResponse, Written,
 };
 
 /// Everything the model holds.
@@ -31,6 +31,7 @@ pub(super) struct State {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) mint: Arc<dyn Mint>,
     pub(super) signing_key: SigningKey,
+    pub(super) caches: Arc<[ProviderCache]>,
     pub(super) closed: bool,
     pub(super) projects: IndexMap<ProjectId, ProjectEntry>,
     pub(super) keys: IndexMap<KeyId, KeyEntry>,
@@ -133,6 +134,7 @@ impl State {
             clock,
             mint,
             signing_key,
+            caches: Arc::from([]),
             closed: false,
             projects: IndexMap::new(),
             keys: IndexMap::new(),

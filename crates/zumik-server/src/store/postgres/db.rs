@@ -22,7 +22,7 @@ use crate::mint::Mint;
 use crate::seal::Vault;
 use crate::store::durable::Seal;
 use crate::store::durable::ids::PublicId;
-use crate::store::{ProjectCtx, Result, StoreError};
+use crate::store::{ProjectCtx, ProviderCache, Result, StoreError};
 
 /// A value for a placeholder of a statement.
 pub(super) type Param<'p> = &'p (dyn ToSql + Sync);
@@ -32,6 +32,8 @@ pub(super) struct Env {
     pub(super) vault: Vault,
     pub(super) mint: Arc<dyn Mint>,
     pub(super) clock: Arc<dyn Clock>,
+    /// What receipts name beside this store.
+    pub(super) caches: Arc<[ProviderCache]>,
     pub(super) presence: Presence,
     pub(super) heads: Heads,
     /// Rows of committed projects. Projects are never removed.

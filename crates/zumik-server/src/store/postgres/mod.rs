@@ -54,7 +54,7 @@ use groups::Groups;
 use keys::Callers;
 use presence::Presence;
 
-use super::{Result, StoreError};
+use super::{ProviderCache, Result, StoreError};
 use crate::clock::{Clock, SystemClock};
 use crate::mint::{Mint, RandomMint};
 use crate::seal::{MasterKey, SealError, Vault};
@@ -79,6 +79,7 @@ pub struct Options {
     master_key: Option<MasterKey>,
     clock: Arc<dyn Clock>,
     mint: Arc<dyn Mint>,
+    caches: Vec<ProviderCache>,
 }
 
 /// Why a store could not be opened.
@@ -172,6 +173,7 @@ impl Options {
             master_key: None,
             clock: Arc::new(SystemClock),
             mint: Arc::new(RandomMint::default()),
+            caches: Vec::new(),
         }
     }
 
@@ -230,6 +232,14 @@ impl Options {
         self.mint = mint;
         self
     }
+
+    /// Names these caches of providers in the receipts of purges that this server carries out. Servers of one database that
+    /// send prompts to the same providers name the same caches.
+    #[must_use]
+    pub fn provider_caches(mut self, caches: Vec<ProviderCache>) -> Self {
+        self.caches = caches;
+        self
+    }
 }
 
 /// The durable store for several servers at once.
@@ -249,7 +259,8 @@ impl PostgresStore {
     /// The database cannot be reached, is foreign or newer, or the master key is missing or the wrong one. An
     /// [existing](Options::existing) one is older, or holds nothing.
     pub async fn open(options: Options) -> Result<Self, OpenError> {
-        let Options { address, schema, connections, existing, folder, master_key, clock, mint } = options;
+        let Options { address, schema, connections, existing, folder, master_key, clock, mint, caches } =
+            options;
         if !schema::is_name(&schema) {
             return Err(OpenError::SchemaName(schema));
         }
@@ -266,7 +277,8 @@ impl PostgresStore {
         drop(connection);
         let presence = Presence::new(number, schema);
         let project_rows = parking_lot::RwLock::default();
-        let env = Env { vault, mint, clock, presence, heads: heads::Heads::default(), project_rows };
+        let caches = caches.into();
+        let env = Env { vault, mint, clock, caches, presence, heads: heads::Heads::default(), project_rows };
         let groups = Groups::new(pool.clone());
         let reports = Arc::new(Semaphore::new((connections / REPORTS_OF).max(1)));
         let store = Self { env: Arc::new(env), pool, groups, callers: Callers::default(), reports };

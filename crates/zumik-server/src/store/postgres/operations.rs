@@ -1,5 +1,7 @@
 //! The operations of the store, each in one transaction.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -25,8 +27,8 @@ use crate::store::durable::files::SealedFile;
 use crate::store::durable::responses::{ResponseName, SealedResponse};
 use crate::store::{
     Answer, Caller, Continued, EventPage, FilePage, Generation, Idempotency, KeyRecord, LEASE, Lease,
-    NewFile, NewKey, Page, Project, ProjectCtx, PromptState, Reserved, Result, Store, StoredResponse, Swept,
-    Written,
+    NewFile, NewKey, Page, Project, ProjectCtx, PromptState, ProviderCache, Reserved, Result, Store,
+    StoredResponse, Swept, Written,
 };
 
 #[async_trait]
@@ -394,6 +396,10 @@ impl Store for PostgresStore {
 
     async fn retrieve_diagnostic(&self, ctx: &ProjectCtx, id: &DiagnosticId) -> Result<Diagnostic> {
         self.read(|db| Box::pin(db.retrieve_diagnostic(ctx, id))).await
+    }
+
+    fn provider_caches(&self) -> Arc<[ProviderCache]> {
+        Arc::clone(&self.env.caches)
     }
 
     async fn create_purge_job(

@@ -12,7 +12,7 @@ use zumik_types::{
 use super::PostgresStore;
 use super::db::{Db, count, key};
 use crate::store::durable::ids::PublicId as _;
-use crate::store::receipt::{Erasure, receipt};
+use crate::store::receipt::{Achieved, Erasure, receipt};
 use crate::store::rules::{missing_artifact, whole_seconds};
 use crate::store::{Kind, ProjectCtx, Result, StoreError};
 
@@ -67,7 +67,8 @@ impl Db<'_, '_> {
         let now = whole_seconds(self.env.clock.now());
         let receipt_id = PurgeReceiptId::from_key(self.env.mint.ulid(now).to_bytes());
         let signing_key = self.signing_key().await?;
-        let receipt = receipt(receipt_id, job.clone(), generation, now, Erasure::OutOfReach, &signing_key)?;
+        let achieved = Achieved { completed_at: now, erasure: Erasure::OutOfReach, caches: &self.env.caches };
+        let receipt = receipt(receipt_id, job.clone(), generation, achieved, &signing_key)?;
         self.run(
             "INSERT INTO purge_jobs (public_id, project, job, receipt) VALUES ($1, $2, $3, $4)",
             &[&&public_id[..], &project, &serde_json::to_string(&job)?, &serde_json::to_string(&receipt)?],

@@ -15,13 +15,15 @@ use crate::clock::Clock;
 use crate::mint::Mint;
 use crate::seal::{SealError, Vault};
 use crate::store::durable::ids::PublicId;
-use crate::store::{ProjectCtx, Result, StoreError};
+use crate::store::{ProjectCtx, ProviderCache, Result, StoreError};
 
 /// What operations need beside a connection; shared by the writer and all readers.
 pub(super) struct Env {
     pub(super) vault: Vault,
     pub(super) mint: Arc<dyn Mint>,
     pub(super) clock: Arc<dyn Clock>,
+    /// What receipts name beside this store.
+    pub(super) caches: Arc<[ProviderCache]>,
     /// Rows of committed projects. Projects are never removed.
     pub(super) project_rows: RwLock<HashMap<ProjectId, i64>>,
     /// Idempotency keys that the index does not hold yet.

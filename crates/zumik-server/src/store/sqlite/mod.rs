@@ -54,7 +54,7 @@ use folder::{DataFolder, FolderLock};
 use reader::Readers;
 use writer::Writer;
 
-use super::Result;
+use super::{ProviderCache, Result};
 use crate::blocking::blocking;
 use crate::clock::{Clock, SystemClock};
 use crate::mint::{Mint, RandomMint};
@@ -69,6 +69,7 @@ pub struct Options {
     master_key: Option<MasterKey>,
     clock: Arc<dyn Clock>,
     mint: Arc<dyn Mint>,
+    caches: Vec<ProviderCache>,
     waiting_keys: usize,
 }
 
@@ -80,6 +81,7 @@ impl Options {
             master_key: None,
             clock: Arc::new(SystemClock),
             mint: Arc::new(RandomMint::default()),
+            caches: Vec::new(),
             waiting_keys: lookups::WAITING,
         }
     }
@@ -102,6 +104,13 @@ impl Options {
     #[must_use]
     pub fn mint(mut self, mint: Arc<dyn Mint>) -> Self {
         self.mint = mint;
+        self
+    }
+
+    /// Names these caches of providers in the receipts of purges, also of those that a crash interrupted.
+    #[must_use]
+    pub fn provider_caches(mut self, caches: Vec<ProviderCache>) -> Self {
+        self.caches = caches;
         self
     }
 
@@ -135,7 +144,7 @@ impl SqliteStore {
     }
 
     fn open_blocking(options: Options) -> Result<Self, OpenError> {
-        let Options { folder, master_key, clock, mint, waiting_keys } = options;
+        let Options { folder, master_key, clock, mint, caches, waiting_keys } = options;
         let folder = DataFolder::open(&folder)?;
         let lock = folder.lock()?;
         let path = folder.database();
@@ -150,6 +159,7 @@ impl SqliteStore {
             vault,
             mint,
             clock,
+            caches: caches.into(),
             project_rows: parking_lot::RwLock::default(),
             lookups: parking_lot::Mutex::new(lookups::Lookups::load(&conn, waiting_keys)?),
             newest_line: newest_line.into(),

@@ -26,8 +26,8 @@ use crate::store::durable::files::SealedFile;
 use crate::store::durable::responses::{ResponseName, SealedResponse};
 use crate::store::{
     Answer, Caller, Continued, EventPage, FilePage, Generation, Idempotency, KeyRecord, LEASE, Lease,
-    NewFile, NewKey, Page, Project, ProjectCtx, PromptState, Reserved, Result, Store, StoredResponse, Swept,
-    Written,
+    NewFile, NewKey, Page, Project, ProjectCtx, PromptState, ProviderCache, Reserved, Result, Store,
+    StoredResponse, Swept, Written,
 };
 
 #[async_trait]
@@ -417,6 +417,10 @@ impl Store for SqliteStore {
     async fn retrieve_diagnostic(&self, ctx: &ProjectCtx, id: &DiagnosticId) -> Result<Diagnostic> {
         let id = id.clone();
         self.read(ctx, move |db, ctx| db.retrieve_diagnostic(ctx, &id)).await
+    }
+
+    fn provider_caches(&self) -> Arc<[ProviderCache]> {
+        Arc::clone(&self.env.caches)
     }
 
     async fn create_purge_job(

@@ -16,7 +16,7 @@ use super::answers::Found;
 use super::artifacts::PURGED;
 use crate::store::durable::ids::PublicId;
 use crate::store::durable::times::{seconds, time};
-use crate::store::receipt::{Erasure, receipt};
+use crate::store::receipt::{Achieved, Erasure, receipt};
 use crate::store::rules::{missing_artifact, whole_seconds};
 use crate::store::{ANSWER_LIFETIME, Answer, Idempotency, Kind, ProjectCtx, Result, StoreError};
 
@@ -135,7 +135,8 @@ impl Db<'_> {
         let record = job.record()?;
         self.check_erased(&record.scope)?;
         let id = PurgeReceiptId::from_key(self.env.mint.ulid(now).to_bytes());
-        receipt(id, record, job.generation, now, Erasure::Gone, &self.signing_key()?)
+        let achieved = Achieved { completed_at: now, erasure: Erasure::Gone, caches: &self.env.caches };
+        receipt(id, record, job.generation, achieved, &self.signing_key()?)
     }
 
     /// Looks once more, before anything is claimed.

@@ -7,6 +7,7 @@ mod usage;
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::Utc;
 use serde_json::json;
@@ -39,6 +40,7 @@ impl Opened {
 
     async fn at(folder: Arc<TempDir>, clock: Arc<FixedClock>, waiting_keys: usize) -> Self {
         let options = Options::new(folder.path()).clock(clock.clone()).waiting_keys(waiting_keys);
+        let options = options.provider_caches(vec![ProviderCache::new("provider", Duration::from_secs(60))]);
         let store = Arc::new(SqliteStore::open(options).await.unwrap());
         let world = World::new(store.clone(), clock, None).await;
         Self { world, store, folder }
@@ -138,6 +140,7 @@ async fn a_purge_that_a_crash_interrupted_is_completed_at_the_next_start() {
     let ctx = opened.world.ctx();
     let receipt = opened.world.store.retrieve_purge_receipt(&ctx, &job.id).await.unwrap();
     zumik_receipt::verify(&receipt, &opened.world.store.list_receipt_keys().await.unwrap()).unwrap();
+    assert_eq!(receipt.processors.last().unwrap().processor, "provider");
     let repeated = opened.world.store.create_purge_job(&ctx, request, Some(key)).await.unwrap();
     assert!(repeated.is_replay());
     let answered: zumik_types::PurgeJob = serde_json::from_slice(&repeated.answer().body).unwrap();
