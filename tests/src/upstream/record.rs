@@ -1,5 +1,7 @@
 //! What the provider was asked, and how each answer ended.
 
+use std::time::Instant;
+
 use bytes::Bytes;
 use hyper::HeaderMap;
 use serde_json::{Value, json};
@@ -23,8 +25,8 @@ pub struct Recorded {
     pub body: Bytes,
     /// Whether its answer has begun: the head is on its way.
     pub begun: bool,
-    /// How its answer ended; `None` while it has not.
-    pub ended: Option<Ended>,
+    /// How its answer ended, and when; `None` while it has not.
+    pub ended: Option<(Ended, Instant)>,
 }
 
 /// How an answer ended.
@@ -49,7 +51,7 @@ impl Recorded {
 
     /// Whether the peer went away before the end.
     pub fn cancelled(&self) -> bool {
-        self.ended == Some(Ended::Cancelled)
+        matches!(self.ended, Some((Ended::Cancelled, _)))
     }
 }
 
@@ -122,7 +124,7 @@ impl Log {
                 "path": request.path,
                 "headers": request.headers.iter().map(header).collect::<serde_json::Map<_, _>>(),
                 "body": String::from_utf8_lossy(&request.body),
-                "ended": request.ended.map(|ended| if ended == Ended::Sent { "sent" } else { "cancelled" }),
+                "ended": request.ended.map(|(ended, _)| if ended == Ended::Sent { "sent" } else { "cancelled" }),
             })
         };
         entries.requests.iter().map(request).collect()
@@ -145,7 +147,8 @@ impl Ticket {
     }
 
     fn end(&mut self, how: Ended) {
-        self.note(|request| request.ended = Some(how));
+        let now = Instant::now();
+        self.note(|request| request.ended = Some((how, now)));
         self.0 = None;
     }
 

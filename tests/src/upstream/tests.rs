@@ -33,7 +33,7 @@ async fn what_it_was_asked_is_there_byte_for_byte_and_has_ended() {
     let requests = upstream.until(|requests| requests.iter().all(|request| request.ended.is_some())).await;
     assert_eq!(requests.len(), 1);
     assert_eq!(requests[0].body, question(true).to_string());
-    assert_eq!(requests[0].ended, Some(Ended::Sent));
+    assert_eq!(requests[0].ended.unwrap().0, Ended::Sent);
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Ending a call early: by the client that goes away, and by its own deadline.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
@@ -8,6 +8,12 @@ use zumik_tests::http::answer;
 use zumik_tests::upstream::{Behaviour, Fault, Recorded, Upstream};
 
 use super::{CHAT, NATIVE, RESPONSES, frames, header, input, post, question, served, streamed, with_qos};
+
+/// How soon the model must be free again.
+const BOUND: Duration = Duration::from_millis(250);
+
+/// Tries for one moment: another program of this machine may delay one, a defect delays all.
+const TRIES: usize = 3;
 
 /// When the client goes away.
 #[derive(Clone, Copy)]
@@ -21,14 +27,16 @@ enum Leaves {
 }
 
 impl Leaves {
-    /// Sends a request, and goes away; the model was asked `before` times.
-    async fn send(self, upstream: &Upstream, before: usize, request: RequestBuilder) {
+    /// Sends a request, and goes away; the model was asked `before` times. Gives when that was.
+    async fn send(self, upstream: &Upstream, before: usize, request: RequestBuilder) -> Instant {
         match self {
             Self::Asked | Self::Begun => {
                 let asking = tokio::spawn(request.send());
                 let so_far = |asked: &Recorded| asked.begun || matches!(self, Self::Asked);
                 upstream.until(|requests| requests.get(before).is_some_and(so_far)).await;
+                let gone = Instant::now();
                 asking.abort();
+                gone
             }
             Self::Reading(text) => {
                 let mut response = request.send().await.expect("an answer");
@@ -37,21 +45,37 @@ impl Leaves {
                     let chunk = response.chunk().await.expect("a stream").expect("it goes on");
                     arrived.push_str(&String::from_utf8_lossy(&chunk));
                 }
+                Instant::now()
             }
         }
     }
 }
 
-/// On every surface the provider notices that the client went away.
+/// How long the model takes to notice that the client of a request went away.
+async fn cancelled_after(upstream: &Upstream, leaves: Leaves, request: RequestBuilder) -> Duration {
+    let before = upstream.requests().len();
+    let gone = leaves.send(upstream, before, request).await;
+    let requests = upstream.until(|requests| requests[before].ended.is_some()).await;
+    let request = &requests[before];
+    assert!(request.cancelled(), "{request:?}");
+    request.ended.expect("it has ended").1.saturating_duration_since(gone)
+}
+
+/// On every surface the model is free within the bound.
 async fn frees_the_model(fault: Fault, leaves: Leaves, requests: &[(&str, Value)]) {
     let upstream = Upstream::start().await;
     let server = served(&upstream).await;
     let http = server.http();
-    for (before, (path, body)) in requests.iter().enumerate() {
-        upstream.next(Behaviour::fault(fault));
-        leaves.send(&upstream, before, post(&http, path, body)).await;
-        let asked = upstream.until(|requests| requests[before].ended.is_some()).await;
-        assert!(asked[before].cancelled(), "{path} {fault:?}: {:?}", asked[before]);
+    for (path, body) in requests {
+        let mut quickest = Duration::MAX;
+        for _ in 0..TRIES {
+            upstream.next(Behaviour::fault(fault));
+            quickest = quickest.min(cancelled_after(&upstream, leaves, post(&http, path, body)).await);
+            if quickest < BOUND {
+                break;
+            }
+        }
+        assert!(quickest < BOUND, "{path} {fault:?}: {quickest:?}");
     }
 }
 
