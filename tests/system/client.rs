@@ -11,6 +11,7 @@ use zumik_server::config::UpstreamSettings;
 use zumik_server::{RunningServer, Server};
 use zumik_tests::server;
 use zumik_tests::upstream::{Behaviour, Fault, Upstream};
+use zumik_tests::within;
 
 /// A server over a provider, and a client of it.
 async fn served(upstream: &Upstream) -> (RunningServer, Zumik) {
@@ -197,13 +198,16 @@ async fn a_placeholder_made_in_the_background_is_refused_when_it_is_retrieved() 
         call.await.expect_err("no model made it").kind()
     };
     assert_eq!(refused(&zk).await, ErrorKind::Placeholder);
-    let ended = loop {
-        let call = zk.v1().responses().retrieve(&begun.id).reject_placeholder(false);
-        let response = call.send().await.expect("the response is kept");
-        if response.status == V1ResponseStatus::Completed {
-            break response;
+    let completed = async {
+        loop {
+            let call = zk.v1().responses().retrieve(&begun.id).reject_placeholder(false);
+            let response = call.send().await.expect("the response is kept");
+            if response.status == V1ResponseStatus::Completed {
+                return response;
+            }
         }
     };
+    let ended = within("the end of the response", completed).await;
     assert_eq!(ended.meta().execution_mode(), Some(ExecutionMode::Placeholder));
     assert_eq!(ended.meta().resolved_model(), begun.meta().resolved_model());
     assert_eq!(refused(&zk).await, ErrorKind::Placeholder);
