@@ -145,6 +145,8 @@ More settings in the environment:
   ZUMIK_STORE_CONNECTIONS      most connections to the database, at least 2 [default: 20]
   ZUMIK_DRAIN_SECONDS          most time a stop waits for requests [default: 30]
   ZUMIK_UPSTREAM_REGION        where the provider runs, such as us [default: unknown]
+  ZUMIK_UPSTREAM_CACHE_SECONDS how long the provider may keep a prompt, for receipts of
+                               purges; 0: not at all [default: 86400]
   ZUMIK_BATCH_LINES            lines of batches that run at a time [default: 8]
   ZUMIK_USAGE_DAYS             days that usage events are kept [default: 400]
   ZUMIK_PLACEHOLDER_DELAY_MS   time an answer without a model takes [default: 0]
