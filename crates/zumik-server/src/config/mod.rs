@@ -4,6 +4,7 @@ mod environment;
 mod listen;
 mod store;
 mod table;
+mod unnamed;
 mod upstream;
 
 use std::collections::BTreeMap;
@@ -18,7 +19,8 @@ use thiserror::Error;
 use environment::Environment;
 pub use listen::{InvalidListenAddress, ListenAddress};
 pub use store::StoreUrl;
-pub use upstream::{AliasSettings, Secret, TargetSettings, UnnamedUpstream, UpstreamError, UpstreamSettings};
+pub use unnamed::UnnamedUpstream;
+pub use upstream::{AliasSettings, Secret, TargetSettings, UpstreamError, UpstreamSettings};
 pub(crate) use upstream::{MOST_TARGETS, check_aliases, check_name, is_name};
 
 /// The file with settings in the data folder.
