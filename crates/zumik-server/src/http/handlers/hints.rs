@@ -37,7 +37,7 @@ impl Wishes {
 /// `Agent-Hints-Ref` names, else of the header `Agent-Hints`; and the `routing` of hints.
 ///
 /// Where the hints that the reference names are there, the header `Agent-Hints` is not looked at. The other sections have
-/// no effect yet; in a body they are checked all the same.
+/// no effect; in a body they are checked all the same.
 pub(super) async fn wanted(call: &Call, body: Option<&Fields<'_, '_>>) -> Result<Wishes, ApiError> {
     let mut wanted = Wishes::default();
     if let Some(body) = body {
