@@ -40,12 +40,12 @@ impl Times {
     /// # Errors
     /// [`Failure::Deadline`], or a provider that is silent or endless.
     pub(super) async fn within<F: Future>(&self, next: F) -> Result<F::Output, Failure> {
-        if self.is_over() {
-            return Err(ProviderError::Endless(self.total).into());
-        }
         let mut until = (Instant::now() + self.idle).min(self.end);
         if let Some((deadline, _)) = self.deadline {
             until = until.min(deadline);
+        }
+        if self.is_over() {
+            return Err(self.passed(until));
         }
         tokio::time::timeout_at(until, next).await.map_err(|_| self.passed(until))
     }
@@ -99,6 +99,15 @@ mod tests {
             matches!(failure, Failure::Provider(ProviderFailure { error: ProviderError::Endless(_), .. })),
             "{failure:?}"
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_deadline_that_passed_before_the_end_is_told_after_both() {
+        let deadline = Some((Instant::now() + Duration::from_secs(1), 1_000));
+        let times = Times::new(deadline, Duration::from_secs(5), Duration::from_secs(8));
+        tokio::time::advance(Duration::from_secs(8)).await;
+        let failure = times.within(std::future::ready(())).await.unwrap_err();
+        assert!(matches!(failure, Failure::Deadline(1_000)), "{failure:?}");
     }
 
     #[test]
